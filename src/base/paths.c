@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Paths of both modes. */
+#include "base/paths.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include "base/fsx.h"
+#include "base/str.h"
+
+static struct {
+	bool ready, system;
+	char root[PATH_MAX];
+	char *paths[PATH_N];
+} st;
+
+static const struct {
+	const char *system, *session;
+} table[PATH_N] = {
+#define PATH(symbol, sys, ses) [PATH_##symbol] = { sys, ses },
+#include "base/paths.def"
+#undef PATH
+};
+
+static int choose_root(const char *root, struct err *e)
+{
+	const char *env = getenv("QUBES_ROOT"), *home = getenv("HOME"), *xdg = getenv("XDG_DATA_HOME");
+	_cleanup_free_ char *chosen = NULL;
+
+	if (root && root[0])
+		chosen = xstrdup(root);
+	else if (env && env[0])
+		chosen = xstrdup(env);
+	else if (geteuid() == 0 && access("/etc/bulkhead/system", F_OK) == 0)
+		st.system = true;
+	else if (xdg && xdg[0] == '/')
+		chosen = xasprintf("%s/bulkhead", xdg);
+	else if (home && home[0] == '/')
+		chosen = xasprintf("%s/.local/share/bulkhead", home);
+	else
+		return err_set(e, ENOENT, "no home directory: set QUBES_ROOT to a directory for Bulkhead's state");
+	if (st.system)
+		return 0;
+	if (chosen[0] != '/') {
+		_cleanup_free_ char *cwd = getcwd(NULL, 0), *rel = STEAL_PTR(chosen);
+
+		if (!cwd)
+			return err_errno(e, errno, "current directory");
+		chosen = xasprintf("%s/%s", cwd, rel);
+	}
+	while (strlen(chosen) > 1 && str_ends(chosen, "/"))
+		chosen[strlen(chosen) - 1] = '\0';
+	if (str_copy(st.root, sizeof st.root, chosen) < 0)
+		return err_set(e, ENAMETOOLONG, "the path of the root directory is too long");
+	return 0;
+}
+
+int paths_init(const char *root, struct err *e)
+{
+	int r;
+
+	for (size_t i = 0; i < PATH_N; i++)
+		free(STEAL_PTR(st.paths[i]));
+	st.system = false;
+	st.root[0] = '\0';
+	r = choose_root(root, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < PATH_N; i++)
+		st.paths[i] = st.system ? xstrdup(table[i].system) :
+					  xasprintf("%s/%s", st.root, table[i].session);
+	st.ready = true;
+	return 0;
+}
+
+bool paths_system_mode(void)
+{
+	return st.system;
+}
+
+const char *paths_root(void)
+{
+	return st.root;
+}
+
+const char *path_get(enum path_id id)
+{
+	if (!st.ready)
+		abort();
+	return st.paths[id];
+}
+
+const char *path_fmt(char out[PATH_MAX], enum path_id id, const char *fmt, ...)
+{
+	size_t n = strlen(path_get(id));
+	va_list ap;
+	int r;
+
+	memcpy(out, path_get(id), n);
+	va_start(ap, fmt);
+	r = vsnprintf(out + n, PATH_MAX - n, fmt, ap);
+	va_end(ap);
+	if (r < 0 || (size_t)r >= PATH_MAX - n)
+		abort();
+	return out;
+}
+
+/* The directory of the running program, or "" when /proc is not there. */
+static const char *exe_dir(void)
+{
+	static char dir[PATH_MAX];
+	ssize_t n;
+	char *slash;
+
+	if (dir[0])
+		return dir;
+	n = readlink("/proc/self/exe", dir, sizeof dir - 1);
+	if (n <= 0) {
+		dir[0] = '\0';
+		return dir;
+	}
+	dir[n] = '\0';
+	slash = strrchr(dir, '/');
+	if (slash)
+		*slash = '\0';
+	return dir;
+}
+
+/* A build tree keeps every program of the host in one folder `bin` beside `build.ninja`. */
+static bool in_build_tree(char out[PATH_MAX])
+{
+	return str_printf(out, PATH_MAX, "%s/../build.ninja", exe_dir()) == 0 && access(out, F_OK) == 0;
+}
+
+const char *path_program(char out[PATH_MAX], const char *name)
+{
+	if (!in_build_tree(out) || str_printf(out, PATH_MAX, "%s/%s", exe_dir(), name) < 0)
+		if (str_printf(out, PATH_MAX, "%s/%s", BULKHEAD_LIBEXECDIR, name) < 0)
+			abort();
+	return out;
+}
+
+const char *path_data(char out[PATH_MAX], const char *name)
+{
+	if (!in_build_tree(out) || str_printf(out, PATH_MAX, "%s/../share/%s", exe_dir(), name) < 0)
+		if (str_printf(out, PATH_MAX, "%s/%s", BULKHEAD_DATADIR, name) < 0)
+			abort();
+	return out;
+}
+
+int paths_make(struct err *e)
+{
+	static const enum path_id dirs[] = { PATH_RUN,	      PATH_LIB,	       PATH_LOG,     PATH_ETC,
+					     PATH_KERNELS,    PATH_POLICY_ETC, PATH_POLICY_RUN, PATH_QUBE_RUN,
+					     PATH_RPC_ETC,    PATH_RPC_RUN,    PATH_RPC_CONFIG_ETC };
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		int r = fs_mkdir_p(path_get(dirs[i]), 0700, e);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Volumes on disk (specs/storage-backup.md §1). One request = one operation on one volume, run by a confined image-worker; the
+ * core sends it through the spawner (SP_STORAGE) and gets the answer. Operations are idempotent and crash-safe at each step:
+ * repeating one that was killed half-way finishes it. A driver is `struct pool_ops`; the state of a volume is in the names of its files,
+ * never in a database, so that files and state cannot disagree.
+ */
+#ifndef STORAGE_STORAGE_H
+#define STORAGE_STORAGE_H
+
+#include "vmm/spec.h" /* struct vm_layer */
+
+enum st_op {
+	ST_PROBE,	   /* which driver fits pool_dir: reply.driver */
+	ST_CREATE,	   /* new empty volume of size bytes; exists with that size = success */
+	ST_REMOVE,	   /* all files of the volume, revisions included; missing = success */
+	ST_START,	   /* save_on_stop: make (or continue) the dirty state; reply.layers, last one writable.
+			      snap_on_start: reply.layers of source's committed state, read-only. reply.head = its identity */
+	ST_STOP,	   /* commit the dirty state (save_on_stop) or nothing; prune revisions */
+	ST_CLONE,	   /* new volume vid = committed state of source */
+	ST_RESIZE,	   /* grow to size; a smaller size is -EINVAL */
+	ST_IMPORT_BEGIN,   /* reply.text = absolute path of an empty sparse file of size bytes to be filled by the caller */
+	ST_IMPORT_END,	   /* ok: the imported file becomes the committed state; else it is removed */
+	ST_INFO,	   /* reply.size, usage (bytes allocated), head, dirty */
+	ST_LIST_REVISIONS, /* reply.text: ids, one a line, oldest first */
+	ST_REVERT,	   /* revision becomes the committed state */
+	ST_OP_N
+};
+
+struct st_request {
+	uint8_t op;
+	char driver[24];   /* file-reflink, file-qcow2; "" = ST_PROBE */
+	char pool_dir[200];
+	char vid[120];	   /* appvms/NAME/private, vm-templates/NAME/root */
+	char source[120];  /* vid of the source (ST_CLONE, ST_START of a snap_on_start volume) */
+	bool rw, snap_on_start, save_on_stop, ok;
+	int32_t revisions_to_keep;
+	uint64_t size;
+	char revision[40];
+};
+
+struct st_reply {
+	uint64_t size, usage;
+	bool dirty;
+	char head[64];	 /* identity of the committed state: changes with each commit */
+	char driver[24]; /* ST_PROBE */
+	uint32_t n_layers;
+	struct vm_layer layers[VM_LAYERS_MAX];
+	char text[4096];
+};
+
+void st_request_put(struct wr *w, const struct st_request *q);
+int st_request_get(struct rd *r, struct st_request *ret);
+void st_reply_put(struct wr *w, const struct st_reply *p);
+int st_reply_get(struct rd *r, struct st_reply *ret);
+
+/* storage_run carries out one request (called by image-worker, and by tests). */
+int storage_run(const struct st_request *q, struct st_reply *ret, struct err *e);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * vm_spec: everything that the spawner needs to start the processes of one qube, as values. The core fills it; the spawner checks it
+ * again (paths are relative to a pool directory and opened beneath it) and knows no other way to start a machine.
+ */
+#ifndef VMM_SPEC_H
+#define VMM_SPEC_H
+
+#include "base/err.h"
+#include "base/rd.h"
+#include "base/wr.h"
+#include "proto/ipc.h"
+
+#define VM_DISKS_MAX 8
+#define VM_LAYERS_MAX 12
+
+enum vm_format { VM_FMT_RAW, VM_FMT_QCOW2, VM_FMT_N };
+
+struct vm_layer {
+	char path[200]; /* relative to the pool directory */
+	uint8_t format; /* enum vm_format */
+};
+
+struct vm_disk {
+	char serial[20];    /* root, private, volatile, modules */
+	char pool_dir[200]; /* absolute; must be one of the pools' directories that the spawner was given */
+	bool readonly;
+	uint64_t ephemeral_size; /* > 0: no layers; an empty unlinked sparse file of this many bytes */
+	uint32_t n_layers;	 /* layers[0] is the base; the last one is written when !readonly */
+	struct vm_layer layers[VM_LAYERS_MAX];
+};
+
+struct vm_spec {
+	uint32_t qid;
+	char name[32], uuid[40];
+	char start_id[40]; /* random, names this run; linkd repeats it in LD_HELLO */
+	char default_user[64];
+	char kernel[64];      /* directory below PATH_KERNELS */
+	char kernelopts[600]; /* appended to our own arguments */
+	uint8_t accel;	      /* enum ipc_accel; AUTO = probe */
+	bool debug;
+	bool template_based;	 /* root read-only with a throw-away layer */
+	uint32_t memory_mib, vcpus;
+	uint32_t n_disks;
+	struct vm_disk disks[VM_DISKS_MAX];
+};
+
+void vm_spec_put(struct wr *w, const struct vm_spec *s);
+/* vm_spec_get decodes and validates every field (names, counts, relative paths without "..", formats). -EBADMSG / -EINVAL. */
+int vm_spec_get(struct rd *r, struct vm_spec *ret, struct err *e);
+
+#endif
