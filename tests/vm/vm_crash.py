@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 of every host process: only what must end ends, nothing is left behind, nothing committed is lost."""
+import os
+import signal
+
+import bh
+from bh import check, equal, wait_for
+
+suite = bh.Suite("vm.crash")
+
+
+def kill9(pid):
+    os.kill(pid, signal.SIGKILL)
+
+
+def one(inst, role, qube=None):
+    pids = inst.role_pids(role, qube)
+    check(len(pids) == 1, f"one {role} of {qube}: {pids}")
+    return pids[0]
+
+
+@suite.test
+def qrexec_daemon_is_repaired(inst):
+    old = one(inst, "qrexec-daemon", "beta")
+    kill9(old)
+    wait_for(lambda: [p for p in inst.role_pids("qrexec-daemon", "beta") if p != old], "a new qrexec-daemon", 60)
+    wait_for(lambda: inst.run("qvm-run", "-p", "beta", "echo again", timeout=120).out == b"again\n", "a call after the repair", 120, 0.5)
+    equal(inst.state("beta"), "Running", "beta")
+    equal(inst.sh("alpha", "echo x | qrexec-client-vm beta test.Echo+r").text, "alpha:r\nx\n", "a call through the new daemon")
+
+
+@suite.test
+def qubesdb_daemon_is_repaired(inst):
+    old = one(inst, "qubesdb-daemon", "beta")
+    kill9(old)
+    wait_for(lambda: [p for p in inst.role_pids("qubesdb-daemon", "beta") if p != old], "a new qubesdb-daemon", 60)
+    wait_for(lambda: inst.sh("beta", "qubesdb-read /name", ok=False).out == b"beta\n", "QubesDB answers again", 60, 0.5)
+    equal(inst.state("beta"), "Running", "beta")
+
+
+@suite.test
+def policyd_is_repaired_and_denies_meanwhile(inst):
+    old = one(inst, "policyd")
+    kill9(old)
+    wait_for(lambda: [p for p in inst.role_pids("policyd") if p != old], "a new policyd", 60)
+    wait_for(lambda: inst.sh("alpha", "echo x | qrexec-client-vm beta test.Echo+p", ok=False).out == b"alpha:p\nx\n", "an allowed call", 60, 0.5)
+    equal(inst.sh("alpha", "qrexec-client-vm beta test.NoRule </dev/null", ok=False).rc, 126, "a refused call")
+
+
+def same_qubes_after(inst, kill):
+    """Runs kill(), waits for the daemon, and checks that the running qubes are the same processes as before."""
+    before = {r: inst.role_pids(r) for r in ("linkd", "qube-shim")}
+    inst.sh("alpha", "echo before >/tmp/before")
+    kill()
+    wait_for(lambda: inst.run("qvm-ls", "--raw-data", "-O", "NAME,STATE", timeout=30).rc == 0, "qubesd answers", 60, 0.2)
+    wait_for(lambda: inst.state("alpha") == "Running" and inst.state("beta") == "Running", "the qubes are found again", 60, 0.2)
+    equal({r: inst.role_pids(r) for r in before}, before, "processes of the qubes")
+    wait_for(lambda: inst.sh("alpha", "cat /tmp/before", ok=False).out == b"before\n", "alpha is the same machine", 60, 0.5)
+    wait_for(lambda: inst.sh("alpha", "echo x | qrexec-client-vm beta test.Echo+q", ok=False).out == b"alpha:q\nx\n", "an allowed call", 60, 0.5)
+
+
+@suite.test
+def core_is_restarted_and_finds_its_qubes(inst):
+    def kill():
+        for pid in inst.role_pids("qubesd"):
+            if b"--core" in open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0"):
+                kill9(pid)
+                return wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "its end")
+        raise bh.Failure("no core")
+    same_qubes_after(inst, kill)
+
+
+@suite.test
+def spawner_is_restarted(inst):
+    same_qubes_after(inst, lambda: kill9(one(inst, "spawner")))
+
+
+@suite.test
+def whole_qubesd_killed_and_started_again(inst):
+    def kill():
+        kill9(inst.daemon.pid)
+        inst.daemon.wait()
+        wait_for(lambda: not inst.role_pids("qubesd") and not inst.role_pids("spawner"), "the core and the spawner end with it", 30)
+        inst.start()
+    same_qubes_after(inst, kill)
+
+
+@suite.test
+def linkd_death_ends_only_its_qube(inst):
+    qemu_before = {p for p, a in inst.processes() if a and b"qemu-system" in os.path.basename(a[0])}
+    kill9(one(inst, "linkd", "beta"))
+    wait_for(lambda: inst.state("beta") == "Halted", "beta halted", 60)
+    wait_for(lambda: not [r for r in ("linkd", "qrexec-daemon", "qubesdb-daemon") if inst.role_pids(r, "beta")], "beta's roles are gone", 60)
+    qemu = {p for p, a in inst.processes() if a and b"qemu-system" in os.path.basename(a[0])}
+    equal(len(qemu), len(qemu_before) - 1, "one QEMU less")
+    equal(inst.state("alpha"), "Running", "alpha")
+    equal(inst.sh("alpha", "echo still").text.strip(), "still", "alpha answers")
+    inst.good("qvm-start", "beta", timeout=900)
+
+
+@suite.test
+def qemu_death_is_a_clean_end(inst):
+    shims = inst.role_pids("qube-shim")
+    qemus = [p for p, a in inst.processes() if a and b"qemu-system" in os.path.basename(a[0]) and any(b"beta" in x for x in a)]
+    check(len(qemus) >= 1, f"QEMU of beta: {qemus}, shims {shims}")
+    kill9(qemus[-1])
+    wait_for(lambda: inst.state("beta") == "Halted", "beta halted", 60)
+    wait_for(lambda: not [r for r in ("linkd", "qrexec-daemon", "qubesdb-daemon") if inst.role_pids(r, "beta")], "beta's roles are gone", 60)
+
+
+@suite.test
+def kill_during_start_leaves_nothing(inst):
+    """The core dies at several moments of a start; afterwards the qube either runs or is halted without a trace, and can be started."""
+    for delay in (0, 1, 2, 4):
+        import subprocess
+        p = subprocess.Popen([os.path.join(inst.bin, "qvm-start", ), "beta"], env=inst.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if delay:
+            wait_for(lambda: len([1 for r in ("linkd", "qrexec-daemon", "qubesdb-daemon", "qube-shim") if inst.role_pids(r, "beta")]) >= delay - 1, "the start going on", 120, 0.01)
+        for pid in inst.role_pids("qubesd"):
+            if b"--core" in open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0"):
+                kill9(pid)
+        p.wait(300)
+        wait_for(lambda: inst.run("qvm-ls", "--raw-data", "-O", "NAME,STATE", timeout=30).rc == 0, "qubesd answers", 60, 0.2)
+        wait_for(lambda: inst.state("beta") in ("Halted", "Running"), "a definite state", 900, 0.5)
+        if inst.state("beta") == "Halted":
+            equal([r for r in ("linkd", "qrexec-daemon", "qubesdb-daemon") if inst.role_pids(r, "beta")], [], f"roles of a halted qube (moment {delay})")
+        else:
+            inst.good("qvm-kill", "beta")
+            wait_for(lambda: inst.state("beta") == "Halted", "beta halted", 60)
+    inst.good("qvm-start", "beta", timeout=900)
+    equal(inst.sh("beta", "echo fine").text.strip(), "fine", "beta after all that")
+
+
+@suite.test
+def kill_of_all_leaves_no_process(inst):
+    inst.good("qvm-kill", "alpha", "beta")
+    for name, state in inst.states().items():
+        if state != "Halted" and name != "dom0":
+            inst.good("qvm-kill", name)
+    wait_for(lambda: not [r for r in ("linkd", "qrexec-daemon", "qubesdb-daemon", "qube-shim") if inst.role_pids(r)], "no role is left", 60)
+    left = os.listdir(os.path.join(inst.root, "run", "q"))
+    equal(left, [], "run directories of qubes")
+    inst.stop()
+    equal(inst.processes(), [], "processes of the instance after its end")

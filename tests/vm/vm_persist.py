@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What survives a restart, by class of qube (requirements B20, C+10)."""
+import bh
+from bh import check, equal
+
+suite = bh.Suite("vm.persist")
+
+PATHS = ["/home/user/x", "/rw/x", "/rw/config/x", "/usr/local/bin/x", "/usr/bin/x", "/etc/x", "/var/lib/x", "/var/log/x", "/opt/x",
+         "/root/x", "/tmp/x", "/srv/x", "/boot/x"]
+KEEPS_APP = {"/home/user/x", "/rw/x", "/rw/config/x", "/usr/local/bin/x"}
+KEEPS_ALL = set(PATHS) - {"/tmp/x"}
+
+
+def mark(inst, qube):
+    inst.sh(qube, "for p in " + " ".join(PATHS) + "; do mkdir -p $(dirname $p); echo mark >$p; done; sync", user="root")
+
+
+def survivors(inst, qube):
+    out = inst.sh(qube, "for p in " + " ".join(PATHS) + "; do [ -e $p ] && echo $p; done; true", user="root").text.split()
+    return set(out)
+
+
+@suite.test
+def app_qube_keeps_only_rw(inst):
+    inst.good("qvm-create", "-l", "yellow", "-t", "debian-12-minimal", "keeper")
+    inst.good("qvm-start", "keeper", timeout=900)
+    mark(inst, "keeper")
+    equal(survivors(inst, "keeper"), set(PATHS), "marks before the restart")
+    inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
+    equal(inst.state("keeper"), "Halted", "state")
+    inst.good("qvm-start", "keeper", timeout=900)
+    equal(survivors(inst, "keeper"), KEEPS_APP, "marks after the restart of an AppVM")
+
+
+@suite.test
+def killed_qube_keeps_synced_data(inst):
+    inst.sh("keeper", "echo synced >/home/user/synced; sync")
+    inst.good("qvm-kill", "keeper")
+    inst.good("qvm-start", "keeper", timeout=900)
+    equal(inst.sh("keeper", "cat /home/user/synced").text.strip(), "synced", "data synced before qvm-kill")
+
+
+@suite.test
+def bind_dirs(inst):
+    inst.sh("keeper", "mkdir -p /rw/config/qubes-bind-dirs.d && echo \"binds+=( '/var/lib/bound' '/etc/bound.conf' )\" >/rw/config/qubes-bind-dirs.d/50_t.conf; "
+                      "mkdir -p /rw/bind-dirs/var/lib/bound /rw/bind-dirs/etc; echo c >/rw/bind-dirs/etc/bound.conf", user="root")
+    inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
+    inst.good("qvm-start", "keeper", timeout=900)
+    inst.sh("keeper", "echo 1 >/var/lib/bound/file; cat /etc/bound.conf", user="root", ok=False)
+    equal(inst.sh("keeper", "cat /rw/bind-dirs/var/lib/bound/file", user="root").text.strip(), "1", "a bound directory is written through to /rw")
+
+
+@suite.test
+def rc_local_runs(inst):
+    inst.sh("keeper", "printf '#!/bin/sh\\ntouch /run/rc-local-ran\\n' >/rw/config/rc.local; chmod 755 /rw/config/rc.local", user="root")
+    inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
+    inst.good("qvm-start", "keeper", timeout=900)
+    bh.wait_for(lambda: inst.sh("keeper", "test -e /run/rc-local-ran", ok=False).rc == 0, "rc.local", 120, 1)
+    inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
+    inst.good("qvm-remove", "-f", "keeper")
+    check("keeper" not in inst.states(), "keeper is removed")
+
+
+@suite.test
+def standalone_keeps_everything(inst):
+    inst.good("qvm-create", "-C", "StandaloneVM", "-l", "gray", "-t", "debian-12-minimal", "alone", timeout=600)
+    inst.good("qvm-start", "alone", timeout=900)
+    mark(inst, "alone")
+    inst.good("qvm-shutdown", "--wait", "alone", timeout=300)
+    inst.good("qvm-start", "alone", timeout=900)
+    equal(survivors(inst, "alone"), KEEPS_ALL, "marks after the restart of a StandaloneVM")
+    inst.good("qvm-kill", "alone")
+    inst.good("qvm-remove", "-f", "alone")
+
+
+@suite.test
+def clone_has_the_data(inst):
+    inst.good("qvm-create", "-l", "purple", "-t", "debian-12-minimal", "orig")
+    inst.good("qvm-start", "orig", timeout=900)
+    inst.sh("orig", "echo dna >/home/user/dna; sync")
+    inst.good("qvm-shutdown", "--wait", "orig", timeout=300)
+    inst.good("qvm-tags", "orig", "add", "seen")
+    inst.good("qvm-clone", "orig", "copy", timeout=300)
+    inst.good("qvm-start", "copy", timeout=900)
+    equal(inst.sh("copy", "cat dna; hostname").text.split(), ["dna", "copy"], "data and name of the clone")
+    equal(inst.good("qvm-tags", "copy", "list", "seen").rc, 0, "tag")
+    inst.good("qvm-kill", "copy")
+    inst.good("qvm-remove", "-f", "orig", "copy")

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One template, many qubes (A3, A14)."""
+import os
+
+import bh
+from bh import check, equal
+
+suite = bh.Suite("vm.template")
+
+
+def allocated_kib(path):
+    total = 0
+    for d, _, files in os.walk(path):
+        for f in files:
+            try:
+                total += os.lstat(os.path.join(d, f)).st_blocks // 2
+            except FileNotFoundError:
+                pass
+    return total
+
+
+@suite.test
+def twenty_more_qubes_cost_nothing(inst):
+    lib = os.path.join(inst.root, "lib")
+    before = allocated_kib(lib)
+    names = [f"many{i}" for i in range(20)]
+    for n in names:
+        inst.good("qvm-create", "-l", "orange", "-t", "debian-12-minimal", n)
+    grown = allocated_kib(lib) - before
+    check(grown < 20 * 1024, f"20 qubes cost {grown} KiB, allowed are 1024 each")
+    inst.good("qvm-remove", "-f", *names)
+    check(not [n for n in inst.states() if n.startswith("many")], "removed again")
+    left = [d for d in os.listdir(os.path.join(lib, "appvms")) if d.startswith("many")]
+    equal(left, [], "directories of removed qubes")
+
+
+@suite.test
+def change_of_template_appears_after_restart(inst):
+    tpl = "debian-12-minimal"
+    flags = inst.good("qvm-ls", "--raw-data", "-O", "NAME,FLAGS").text
+    inst.good("qvm-start", tpl, timeout=900)
+    # A package made here, installed by the template's own dpkg.
+    inst.sh(tpl, """rm -rf /tmp/p && mkdir -p /tmp/p/DEBIAN /tmp/p/usr/bin && printf 'Package: bh-probe\\nVersion: 1\\nArchitecture: all\\nMaintainer: t <t@example.org>\\nDescription: probe\\n' >/tmp/p/DEBIAN/control &&
+printf '#!/bin/sh\\necho probe-1\\n' >/tmp/p/usr/bin/bh-probe && chmod 755 /tmp/p/usr/bin/bh-probe && dpkg-deb -b /tmp/p /tmp/p.deb && dpkg -i /tmp/p.deb && sync""", user="root", timeout=600)
+    inst.good("qvm-shutdown", "--wait", tpl, timeout=300)
+    equal(inst.sh("alpha", "command -v bh-probe", ok=False).rc, 1, "the package in a qube that runs on")
+    out = inst.good("qvm-volume", "info", "alpha:root", "is_outdated").text.strip()
+    equal(out, "True", "is_outdated of alpha:root")
+    inst.good("qvm-shutdown", "--wait", "alpha", timeout=300)
+    inst.good("qvm-start", "alpha", timeout=900)
+    equal(inst.sh("alpha", "bh-probe").text.strip(), "probe-1", "the package after the restart")
+    equal(inst.good("qvm-volume", "info", "alpha:root", "is_outdated").text.strip(), "False", "is_outdated after the restart")
+    equal(inst.sh("beta", "command -v bh-probe", ok=False).rc, 1, "beta still runs on the old root")
+
+
+@suite.test
+def template_in_use_cannot_be_removed(inst):
+    r = inst.run("qvm-remove", "-f", "debian-12-minimal")
+    check(r.rc != 0 and r.errtext.strip(), f"a template with qubes is not removed: {r}")
+    check("debian-12-minimal" in inst.states(), "it is still there")
