@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside of chan: a request and the two transports that can carry it. */
+#ifndef CHAN_REQ_H
+#define CHAN_REQ_H
+
+#include "base/err.h"
+
+struct chan_req {
+	bool unix_transport, server;
+	int fd;	      /* what the caller polls: LC socket, listening socket, or an epoll set */
+	int inotify;  /* unix client: watch of the socket directory */
+	int timer;    /* unix client: the next try */
+	char path[108];
+};
+
+/* unix_req_start opens a request of the unix transport; unix_req_finish as chan_req_finish. */
+int unix_req_start(struct chan_req *q, uint32_t peer, uint32_t port, struct err *e);
+int unix_req_finish(struct chan_req *q, struct err *e);
+
+#endif
