@@ -9,22 +9,18 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/rootfs.h"
 
 #define PROC_FDS_MAX 48
 
-/* A bind mount of the child's minimal root. */
-struct proc_bind {
-	const char *path; /* absolute; source and place in the new root are the same */
-	bool rw, dev, optional;
-};
-
 /* Confinement before exec, for foreign programs such as QEMU. All zero = none. Roles of our own use sandbox_enter instead. */
 struct proc_confine {
-	bool userns; /* new user namespace, the caller's uid mapped to itself */
+	bool userns; /* new user namespace, the child's uid mapped to itself; all capabilities dropped unless keep_caps */
 	bool netns, ipcns, pidns, utsns;
 	const struct proc_bind *root; /* new mount namespace whose root holds only these binds (and /proc if pidns, a tmpfs /tmp) */
 	size_t n_root;
 	bool no_new_privs;
+	bool keep_caps;
 };
 
 struct proc_spec {
