@@ -68,7 +68,7 @@ static int take_word(const char *word, struct cmdline *c, struct err *e)
 
 int cmdline_parse(struct rd r, struct cmdline *ret, struct err *e)
 {
-	struct cmdline c = { .init = "/sbin/init", .root_mode = ROOT_AUTO };
+	struct cmdline c = { .root_mode = ROOT_AUTO };
 	char word[256];
 	int n;
 

@@ -10,7 +10,7 @@ enum root_mode { ROOT_AUTO, ROOT_RO, ROOT_RW };
 
 struct cmdline {
 	char root[64];	  /* value of root=; "" when absent */
-	char init[128];	  /* value of init=, default /sbin/init */
+	char init[128];	  /* value of init=; "" when absent */
 	enum root_mode root_mode;
 	bool debug;	  /* bulkhead.debug: say more on the console */
 };

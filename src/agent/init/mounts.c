@@ -13,6 +13,7 @@
 #include "base/str.h"
 
 #define RUN_DIR "/run/bulkhead"
+#define GUEST_BOOT "/usr/lib/bulkhead/boot"
 
 static int do_mount(const char *src, const char *dst, const char *type, unsigned long flags, const char *data, struct err *e)
 {
@@ -248,9 +249,13 @@ int mounts_switch(const struct boot *b, struct err *e)
 	if (chdir(NEWROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		return err_errno(e, errno, "changing to the new root");
 
-	const char *const argv[] = { b->args.init, NULL };
+	/* The guest package brings its own first program; a foreign root has only an ordinary init. */
+	const char *init = b->args.init[0]		  ? b->args.init
+			   : access(GUEST_BOOT, X_OK) == 0 ? GUEST_BOOT
+							   : "/sbin/init";
+	const char *const argv[] = { init, NULL };
 	const char *const envp[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux", NULL };
 
 	execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)envp);
-	return err_errno(e, errno, "starting %s", b->args.init);
+	return err_errno(e, errno, "starting %s", init);
 }

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The supervisor: starts the qube's daemons in order with the early configuration between them, and starts again what dies. It is a
+ * child of pid 1 from before systemd, so that the first call can be answered without waiting for systemd's own start, which costs
+ * more than everything else of the boot.
+ */
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include "agent/early/early.h"
+#include "base/fsx.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/str.h"
+
+#define LIB_DIR "/usr/lib/bulkhead/"
+#define READY_TIMEOUT_MS 60000
+#define RESTART_DELAY_US 1000000
+
+struct daemon {
+	const char *name, *socket_dir, *socket_name;
+	struct proc proc;
+	uint64_t restart_at_us;	/* 0 = not waiting for a restart */
+};
+
+enum { D_AGENTD, D_QUBESDB, D_QREXEC, D_N };
+
+static struct daemon daemons[D_N] = {
+	[D_AGENTD] = { "agentd", "/run/bulkhead", "link.sock", { .pid = 0, .pidfd = -1 }, 0 },
+	[D_QUBESDB] = { "qubesdb-daemon", "/run/qubes", "qubesdb.sock", { .pid = 0, .pidfd = -1 }, 0 },
+	[D_QREXEC] = { "qrexec-agent", "/run/qubes", "qrexec-agent", { .pid = 0, .pidfd = -1 }, 0 },
+};
+
+static int daemon_start(struct daemon *d, struct err *e)
+{
+	char path[96];
+	const char *const argv[] = { d->name, NULL };
+	const struct proc_spec s = { .path = path, .argv = argv, .keep_stderr = true, .new_session = true };
+
+	if (str_printf(path, sizeof path, LIB_DIR "%s", d->name) < 0)
+		return err_set(e, ENAMETOOLONG, "%s", d->name);
+	return proc_spawn(&d->proc, &s, e);
+}
+
+/* daemon_wait_ready sleeps until the daemon's socket appears, the daemon ends, or the time is up. */
+static int daemon_wait_ready(struct daemon *d, struct err *e)
+{
+	uint64_t deadline = now_us() + (uint64_t)READY_TIMEOUT_MS * 1000;
+	char path[96], events[4096];
+	_cleanup_fd_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (str_printf(path, sizeof path, "%s/%s", d->socket_dir, d->socket_name) < 0)
+		return err_set(e, ENAMETOOLONG, "%s", d->name);
+	if (fd < 0 || inotify_add_watch(fd, d->socket_dir, IN_CREATE | IN_MOVED_TO) < 0)
+		return err_errno(e, errno, "watching %s", d->socket_dir);
+	while (access(path, F_OK) < 0) {
+		struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = d->proc.pidfd, .events = POLLIN } };
+		uint64_t now = now_us();
+
+		if (now >= deadline)
+			return err_set(e, ETIMEDOUT, "%s is not ready", d->name);
+		if (poll(p, 2, (int)((deadline - now) / 1000 + 1)) < 0 && errno != EINTR)
+			return err_errno(e, errno, "poll");
+		if (p[1].revents)
+			return err_set(e, ECHILD, "%s ended while starting", d->name);
+		while (read(fd, events, sizeof events) > 0)
+			;
+	}
+	return 0;
+}
+
+static int daemon_bring_up(struct daemon *d)
+{
+	struct err e = { 0 };
+	int r;
+
+	/* A socket left by an earlier life would look like readiness. */
+	r = daemon_start(d, &e);
+	if (r >= 0)
+		r = daemon_wait_ready(d, &e);
+	if (r < 0)
+		log_error("%s: %s", d->name, err_text(&e, r));
+	return r;
+}
+
+static int loopback_up(struct err *e)
+{
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq q = { .ifr_name = "lo" };
+
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &q) < 0)
+		return err_errno(e, errno, "loopback");
+	q.ifr_flags = (short)(q.ifr_flags | IFF_UP);
+	return ioctl(fd, SIOCSIFFLAGS, &q) < 0 ? err_errno(e, errno, "loopback") : 0;
+}
+
+/* basics makes what systemd would make later and calls need at once. */
+static int basics(struct err *e)
+{
+	static const struct {
+		const char *type, *dst, *data;
+		unsigned long flags;
+	} fs[] = {
+		{ "devpts", "/dev/pts", "mode=0620,gid=5,ptmxmode=0666", MS_NOSUID | MS_NOEXEC },
+		{ "tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV },
+	};
+	static const struct {
+		const char *from, *to;
+	} links[] = { { "/proc/self/fd", "/dev/fd" }, { "fd/0", "/dev/stdin" }, { "fd/1", "/dev/stdout" }, { "fd/2", "/dev/stderr" } };
+	unsigned gid = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fs); i++) {
+		mkdir(fs[i].dst, 0755);
+		if (mount(fs[i].type, fs[i].dst, fs[i].type, fs[i].flags, fs[i].data) < 0 && errno != EBUSY)
+			return err_errno(e, errno, "mounting %s", fs[i].dst);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		if (symlink(links[i].from, links[i].to) < 0 && errno != EEXIST)
+			return err_errno(e, errno, "making %s", links[i].to);
+	if (mkdir("/run/bulkhead", 0755) < 0 && errno != EEXIST)
+		return err_errno(e, errno, "making /run/bulkhead");
+	if (mkdir("/run/qubes", 0775) < 0 && errno != EEXIST)
+		return err_errno(e, errno, "making /run/qubes");
+	if (id_lookup("/etc/group", "qubes", &gid, NULL) == 0 &&
+	    (chown("/run/qubes", 0, gid) < 0 || chmod("/run/qubes", 02775) < 0))
+		return err_errno(e, errno, "owner of /run/qubes");
+	return loopback_up(e);
+}
+
+/* configure runs every part even when one before it failed, except that nothing is mounted when the class of the qube is unknown. */
+static void configure(void)
+{
+	static const struct {
+		const char *name;
+		int (*fn)(struct early *q, struct err *e);
+	} parts[] = {
+		{ "random seed", early_random_seed }, { "private volume", early_private }, { "bind-dirs", early_bind_dirs },
+		{ "rc.local-early", early_rc_local }, { "host name", early_hostname },	   { "time zone", early_timezone },
+	};
+	struct early q = { .db = { .fd = -1 } };
+	struct err e = { 0 };
+	int r = qdb_open(&q.db, QDB_SOCKET, &e);
+
+	if (r >= 0)
+		r = early_sysinit(&q, &e);
+	if (r < 0) {
+		log_error("early configuration: %s", err_text(&e, r));
+		qdb_close(&q.db);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		err_clear(&e);
+		r = parts[i].fn(&q, &e);
+		if (r < 0)
+			log_error("%s: %s", parts[i].name, err_text(&e, r));
+	}
+	qdb_close(&q.db);
+}
+
+/* ended notes a daemon's end and plans its restart. */
+static void ended(struct daemon *d)
+{
+	int status = 0;
+
+	if (proc_wait(&d->proc, 0, &status) < 0)
+		return;
+	log_warn("%s ended with code %d, starting it again", d->name, proc_exit_code(status));
+	proc_fini(&d->proc);
+	d->proc = PROC_INIT;
+	d->restart_at_us = now_us() + RESTART_DELAY_US;
+}
+
+static int next_timeout(void)
+{
+	uint64_t now = now_us(), best = UINT64_MAX;
+
+	for (size_t i = 0; i < D_N; i++)
+		if (daemons[i].restart_at_us)
+			best = MIN(best, daemons[i].restart_at_us);
+	if (best == UINT64_MAX)
+		return -1;
+	return best <= now ? 0 : (int)((best - now) / 1000 + 1);
+}
+
+static void restart_due(void)
+{
+	for (size_t i = 0; i < D_N; i++) {
+		struct daemon *d = &daemons[i];
+		struct err e = { 0 };
+		int r;
+
+		if (!d->restart_at_us || d->restart_at_us > now_us())
+			continue;
+		d->restart_at_us = 0;
+		r = daemon_start(d, &e);
+		if (r < 0) {
+			log_error("%s: %s", d->name, err_text(&e, r));
+			d->restart_at_us = now_us() + 10 * (uint64_t)RESTART_DELAY_US;
+		}
+	}
+}
+
+/* watch keeps the daemons until SIGTERM, which systemd sends to everyone at the very end. */
+static int watch(int sigfd)
+{
+	for (;;) {
+		struct pollfd p[D_N + 1] = { { .fd = sigfd, .events = POLLIN } };
+
+		for (size_t i = 0; i < D_N; i++)
+			p[i + 1] = (struct pollfd){ .fd = daemons[i].proc.pidfd, .events = POLLIN };
+		if (poll(p, D_N + 1, next_timeout()) < 0 && errno != EINTR)
+			return 1;
+		if (p[0].revents)
+			break;
+		for (size_t i = 0; i < D_N; i++)
+			if (p[i + 1].revents)
+				ended(&daemons[i]);
+		restart_due();
+	}
+	for (size_t i = D_N; i-- > 0;)
+		proc_fini(&daemons[i].proc);
+	return 0;
+}
+
+int supervise(int go_fd)
+{
+	sigset_t set;
+	int sigfd, r;
+	struct err e = { 0 };
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
+	r = basics(&e);
+	if (r < 0)
+		log_error("%s", err_text(&e, r));
+	r = daemon_bring_up(&daemons[D_AGENTD]);
+	if (r >= 0)
+		r = daemon_bring_up(&daemons[D_QUBESDB]);
+	if (r >= 0)
+		configure();
+	daemon_bring_up(&daemons[D_QREXEC]);
+	/* Whatever happened, pid 1 goes on: a qube without calls can still be looked at from its console. */
+	if (write_full(go_fd, "g", 1) < 0)
+		log_error("pid 1 does not listen");
+	close(go_fd);
+	return watch(sigfd);
+}
