@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/rd.h"
+#include "base/wr.h"
 
 enum adm_code {
 	ADM_NO_DAEMON = ERR_DOMAIN_BASE, /* nobody listens; the text says how to start it */

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * bulkhead-tools: all command line tools in one program. The name it was called with selects the tool; called by its own name it
+ * takes the tool's name as first argument, or one of --list, --dump-man TOOL PROSE, --complete INDEX WORD….
+ */
+#include "tool/tool.h"
+
+#define VERB(symbol, name) extern const struct verb verb_##symbol;
+#include "tool/verbs.def"
+#undef VERB
+
+static const struct verb *const verbs[] = {
+#define VERB(symbol, name) &verb_##symbol,
+#include "tool/verbs.def"
+#undef VERB
+};
+
+const struct verb *verb_at(size_t i)
+{
+	return i < ARRAY_SIZE(verbs) ? verbs[i] : NULL;
+}
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (streq(verbs[i]->name, name))
+			return verbs[i];
+	return NULL;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int list(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		printf("%-22s  %s\n", verbs[i]->name, verbs[i]->summary);
+	return fflush(stdout) == 0 ? 0 : EXIT_FAIL;
+}
+
+static int dump_man(const char *name, const char *prose)
+{
+	const struct verb *v = verb_find(name);
+	int r;
+
+	if (!v) {
+		(void)fprintf(stderr, "bulkhead-tools: error: no tool is called '%s'\n", name);
+		return EXIT_USAGE;
+	}
+	r = tool_dump_man(v, prose, stdout);
+	if (r == 0 && fflush(stdout) != 0)
+		r = -errno;
+	if (r < 0)
+		(void)fprintf(stderr, "bulkhead-tools: error: '%s': %s\n", prose, strerror(-r));
+	return r < 0 ? EXIT_FAIL : 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *v = argc > 0 ? verb_find(base_name(argv[0])) : NULL;
+
+	if (v)
+		return tool_run_verb(v, argc, argv);
+	if (argc >= 2 && streq(argv[1], "--list"))
+		return list();
+	if (argc == 4 && streq(argv[1], "--dump-man"))
+		return dump_man(argv[2], argv[3]);
+	if (argc >= 3 && streq(argv[1], "--complete"))
+		return tool_complete(argc - 2, argv + 2);
+	if (argc >= 2 && (v = verb_find(argv[1])))
+		return tool_run_verb(v, argc - 1, argv + 1);
+	(void)fprintf(stderr, "bulkhead-tools: error: call it by a tool's name, or with one as first argument; "
+			      "'bulkhead-tools --list' shows them\n");
+	return EXIT_USAGE;
+}
