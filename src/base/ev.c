@@ -80,13 +80,15 @@ static void on_poll(uv_poll_t *p, int status, int events)
 	int ev = 0;
 
 	if (status < 0) {
-		ev = EV_HUP;
+		/* As in poll(2), an error makes a descriptor ready for what was asked, so that the caller's next call meets it. libuv has
+		   stopped polling: ask again, unless the callback changes or frees the source. */
+		ev = EV_HUP | (io->events & (EV_READ | EV_WRITE));
+		ev_io_set(io, io->events);
 	} else {
 		ev |= events & UV_READABLE ? EV_READ : 0;
 		ev |= events & UV_WRITABLE ? EV_WRITE : 0;
-		ev |= events & UV_DISCONNECT ? EV_HUP : 0;
+		ev |= events & (UV_DISCONNECT | UV_PRIORITIZED) ? EV_HUP : 0;
 	}
-	/* After an error libuv stops polling; what was asked for is asked for again unless the callback changes it. */
 	io->fn(io, io->fd, ev, io->arg);
 }
 
@@ -114,7 +116,10 @@ void ev_io_set(struct ev_io *io, int events)
 	uv |= events & EV_READ ? UV_READABLE : 0;
 	uv |= events & EV_WRITE ? UV_WRITABLE : 0;
 	/* With no interest at all the descriptor is not watched, or a closed peer would spin the loop. */
-	if (uv || events & EV_HUP)
+	if (events & EV_GONE)
+		/* libuv has no name for "hang-up only": the kernel reports that one with any interest, and libuv maps it to this. */
+		uv_poll_start(&io->uv, uv | UV_PRIORITIZED, on_poll);
+	else if (uv || events & EV_HUP)
 		uv_poll_start(&io->uv, uv | UV_DISCONNECT, on_poll);
 	else
 		uv_poll_stop(&io->uv);

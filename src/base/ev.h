@@ -17,6 +17,7 @@ struct ev_signal;
 #define EV_READ 1
 #define EV_WRITE 2
 #define EV_HUP 4 /* the peer closed or an error is pending; always reported, with or without EV_READ asked for */
+#define EV_GONE 8 /* only as interest: EV_HUP means that the peer closed both directions, not that it ended its own (half close) */
 
 typedef void (*ev_io_fn)(struct ev_io *io, int fd, int events, void *arg);
 typedef void (*ev_timer_fn)(struct ev_timer *t, void *arg);
