@@ -25,7 +25,8 @@ struct vm_disk {
 	char serial[20];    /* root, private, volatile, modules */
 	char pool_dir[200]; /* absolute; must be one of the pools' directories that the spawner was given */
 	bool readonly;
-	uint64_t ephemeral_size; /* > 0: no layers; an empty unlinked sparse file of this many bytes */
+	uint64_t ephemeral_size; /* > 0: what the qube writes goes to an unlinked file that lives as long as QEMU; no layers: an empty
+				    sparse disk of this many bytes; with layers: an overlay of this size, all layers are read only */
 	uint32_t n_layers;	 /* layers[0] is the base; the last one is written when !readonly */
 	struct vm_layer layers[VM_LAYERS_MAX];
 };
@@ -46,7 +47,13 @@ struct vm_spec {
 };
 
 void vm_spec_put(struct wr *w, const struct vm_spec *s);
-/* vm_spec_get decodes and validates every field (names, counts, relative paths without "..", formats). -EBADMSG / -EINVAL. */
+/* vm_spec_get decodes the whole rest of r and validates every field (names, counts, relative paths without "..", formats).
+   -EBADMSG / -EINVAL; *ret is untouched on failure. */
 int vm_spec_get(struct rd *r, struct vm_spec *ret, struct err *e);
+
+/* vm_path_ok: a relative path of letters, digits and _-.+@~: whose components are neither empty nor "." nor "..". */
+bool vm_path_ok(const char *s);
+/* vm_abs_ok: an absolute path without control bytes and without a ".." component. */
+bool vm_abs_ok(const char *s);
 
 #endif
