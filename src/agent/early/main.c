@@ -59,7 +59,10 @@ static int as_pid1(char **argv)
 		close(fd);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(init); i++)
+		{
+		argv[0] = (char *)(uintptr_t)init[i];
 		execv(init[i], argv);
+	}
 	log_error("no init: %s", strerror(errno));
 	return 1;
 }
