@@ -59,8 +59,16 @@ static int supplementary_groups(struct proc_child *c, struct err *e)
 	int n = GROUPS_MAX;
 
 	c->n_groups = 0;
-	if (!s->set_ids || !s->init_groups)
+	if (!s->set_ids)
 		return 0;
+	if (!s->init_groups) {
+		if (s->n_groups > GROUPS_MAX)
+			return err_set(e, E2BIG, "more than %d groups", GROUPS_MAX);
+		if (s->n_groups)
+			memcpy(c->groups, s->groups, s->n_groups * sizeof *s->groups);
+		c->n_groups = s->n_groups;
+		return 0;
+	}
 	if (getgrouplist(s->init_groups, s->gid, c->groups, &n) < 0)
 		return err_set(e, E2BIG, "user '%s' is in more than %d groups", s->init_groups, GROUPS_MAX);
 	c->n_groups = (size_t)n;

@@ -39,6 +39,8 @@ struct proc_spec {
 	gid_t gid;
 	bool set_ids;
 	const char *init_groups;  /* user name for initgroups when set_ids; NULL = no supplementary groups */
+	const gid_t *groups;	  /* or the groups themselves, for programs without name service; used when init_groups is NULL */
+	size_t n_groups;
 	struct {
 		int resource;
 		uint64_t soft, hard;
