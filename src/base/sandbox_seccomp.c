@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From groups of call names to a seccomp filter. */
+#include <linux/net.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "base/sandbox_parts.h"
+
+#define GROUP(symbol, ...) static const char *const group_##symbol[] = { __VA_ARGS__ };
+#include "base/sandbox.def"
+
+static const struct {
+	const char *const *calls;
+	size_t n;
+} group_table[GI_N] = {
+#define GROUP(symbol, ...) [GI_##symbol] = { group_##symbol, ARRAY_SIZE(group_##symbol) },
+#include "base/sandbox.def"
+};
+
+/* Refused with an error where a profile does not allow them: libraries try them and have another way. */
+static const struct {
+	const char *call;
+	int error;
+} soft[] = {
+	{ "io_uring_setup", ENOSYS }, { "io_uring_enter", ENOSYS }, { "io_uring_register", ENOSYS },
+	{ "clone3", ENOSYS },	      { "prctl", EINVAL },	    { "open", EACCES },
+	{ "openat", EACCES },	      { "openat2", EACCES },	    { "stat", EACCES },
+	{ "lstat", EACCES },	      { "statx", EACCES },	    { "access", EACCES },
+	{ "faccessat", EACCES },      { "faccessat2", EACCES },	    { "readlink", EACCES },
+	{ "readlinkat", EACCES },     { "getcwd", EACCES },	    { "sched_setaffinity", EPERM },
+	{ "setpriority", EPERM },     { "mbind", EPERM },	    { "set_mempolicy", EPERM },
+	{ "get_mempolicy", EPERM },   { "io_setup", ENOSYS },
+};
+
+static bool allowed(unsigned groups, const char *call)
+{
+	for (size_t g = 0; g < GI_N; g++)
+		for (size_t i = 0; groups & 1u << g && i < group_table[g].n; i++)
+			if (strcmp(group_table[g].calls[i], call) == 0)
+				return true;
+	return false;
+}
+
+/* Calls that need their arguments looked at when their group is allowed whole. */
+static bool by_argument(unsigned groups, const char *call)
+{
+	bool code = !(groups & (G_EXEC | G_THREADS));
+
+	return code && (strcmp(call, "mmap") == 0 || strcmp(call, "mprotect") == 0 || strcmp(call, "tgkill") == 0);
+}
+
+static int rule(scmp_filter_ctx f, uint32_t action, const char *call, unsigned n,
+		const struct scmp_arg_cmp *args)
+{
+	int nr = seccomp_syscall_resolve_name(call);
+
+	/* A name that this architecture lacks cannot be called either. */
+	if (nr == __NR_SCMP_ERROR || nr < 0)
+		return 0;
+	return seccomp_rule_add_array(f, action, nr, n, args);
+}
+
+static int add_groups(scmp_filter_ctx f, unsigned groups)
+{
+	int r = 0;
+
+	for (size_t g = 0; g < GI_N && r == 0; g++)
+		for (size_t i = 0; groups & 1u << g && i < group_table[g].n && r == 0; i++)
+			if (!by_argument(groups, group_table[g].calls[i]))
+				r = rule(f, SCMP_ACT_ALLOW, group_table[g].calls[i], 0, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(soft) && r == 0; i++)
+		if (!allowed(groups, soft[i].call))
+			r = rule(f, SCMP_ACT_ERRNO((uint16_t)soft[i].error), soft[i].call, 0, NULL);
+	return r;
+}
+
+/* New executable memory is for those who start programs or load code; others get an error, as a failed dlopen is no attack. */
+static int add_no_code(scmp_filter_ctx f)
+{
+	static const char *const calls[] = { "mmap", "mprotect" };
+	struct scmp_arg_cmp plain = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+	struct scmp_arg_cmp code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC);
+	struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	/* abort() signals its own process; no other one may be signalled. */
+	int r = rule(f, SCMP_ACT_ALLOW, "tgkill", 1, &self);
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls) && r == 0; i++) {
+		r = rule(f, SCMP_ACT_ALLOW, calls[i], 1, &plain);
+		if (r == 0)
+			r = rule(f, SCMP_ACT_ERRNO(EPERM), calls[i], 1, &code);
+	}
+	return r;
+}
+
+static int add_sockets(scmp_filter_ctx f, unsigned groups)
+{
+	struct scmp_arg_cmp is_unix = SCMP_A0(SCMP_CMP_EQ, AF_UNIX), other = SCMP_A0(SCMP_CMP_NE, AF_UNIX);
+	int r;
+
+	if (!(groups & G_UNIX))
+		return rule(f, SCMP_ACT_ERRNO(EPERM), "socket", 0, NULL);
+	r = rule(f, SCMP_ACT_ALLOW, "socket", 1, &is_unix);
+	return r < 0 ? r : rule(f, SCMP_ACT_ERRNO(EPERM), "socket", 1, &other);
+}
+
+static int add_rest(scmp_filter_ctx f, unsigned groups)
+{
+	static const unsigned long requests[] = { FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ };
+	struct scmp_arg_cmp own[2] = { SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0) };
+	/* fstat() of this libc is newfstatat(fd, "", …, AT_EMPTY_PATH). */
+	struct scmp_arg_cmp empty_path = SCMP_A3(SCMP_CMP_MASKED_EQ, 0x1000, 0x1000);
+	struct scmp_arg_cmp named_path = SCMP_A3(SCMP_CMP_MASKED_EQ, 0x1000, 0);
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(requests) && r == 0 && !(groups & G_IOCTL); i++) {
+		struct scmp_arg_cmp is = SCMP_A1(SCMP_CMP_EQ, requests[i]);
+
+		r = rule(f, SCMP_ACT_ALLOW, "ioctl", 1, &is);
+	}
+	if (r == 0 && !(groups & G_EXEC))
+		r = rule(f, SCMP_ACT_ALLOW, "prlimit64", 2, own);
+	if (r == 0 && !(groups & G_FILES_RO)) {
+		r = rule(f, SCMP_ACT_ALLOW, "newfstatat", 1, &empty_path);
+		if (r == 0)
+			r = rule(f, SCMP_ACT_ERRNO(EACCES), "newfstatat", 1, &named_path);
+	}
+	return r;
+}
+
+int sandbox_load_seccomp(unsigned groups, struct err *e)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r;
+
+	if (!f)
+		return err_set(e, ENOMEM, "sandbox: no seccomp filter");
+	r = add_groups(f, groups);
+	if (r == 0 && !(groups & (G_EXEC | G_THREADS)))
+		r = add_no_code(f);
+	if (r == 0)
+		r = add_sockets(f, groups);
+	if (r == 0)
+		r = add_rest(f, groups);
+	/* A hash of the call number instead of a long chain of comparisons. */
+	if (r == 0)
+		r = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (r == 0)
+		r = seccomp_load(f);
+	seccomp_release(f);
+	return r < 0 ? err_errno(e, -r, "sandbox: seccomp filter") : 0;
+}
