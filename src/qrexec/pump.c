@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The poll loop of the data phase. */
+#include "qrexec/pump.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "proto/qrexec.h"
+#include "qrexec/lio.h"
+
+#define IN_CAP (128 * 1024)
+#define OUT_CAP (QX_HDR_LEN + QX_CHUNK)
+
+/* A local source of data messages. */
+struct source {
+	struct lio io;
+	uint32_t type;
+	bool eof_due, eof_sent;
+};
+
+enum { P_CHAN, P_TO, P_ERR_TO, P_FROM, P_ERR_FROM, P_CHILD, P_N };
+
+struct pump {
+	const struct pump_cfg *cfg;
+	struct lio chan, to, err_to;
+	struct source src[2]; /* output or input; stderr of a service */
+	uint8_t *in, *out;
+	size_t in_pos, in_len, out_pos, out_len, prefix_done;
+	uint32_t cur_type;    /* the message whose body is being consumed */
+	size_t cur_left;
+	bool in_body, chan_eof, chan_dead, child_done, exit_queued, remote_done;
+	struct lio *blocked;  /* where the head of `in` could not be written */
+	int status;	      /* remote's, or the child's */
+	unsigned turn;
+};
+
+static volatile sig_atomic_t usr1;
+
+static void on_usr1(int signum)
+{
+	usr1 = 1;
+}
+
+static bool is_service(const struct pump *p)
+{
+	return p->cfg->role == PUMP_SERVICE;
+}
+
+/* --- outbound ----------------------------------------------------------------------------------------------------- */
+
+static bool out_idle(const struct pump *p)
+{
+	return p->out_pos == p->out_len;
+}
+
+/* The peer reads no more: what is queued and what local sources still say has no receiver. */
+static void out_dead(struct pump *p)
+{
+	p->chan_dead = true;
+	p->out_pos = p->out_len = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(p->src); i++) {
+		lio_close(&p->src[i].io);
+		p->src[i].eof_due = false;
+		p->src[i].eof_sent = true;
+	}
+}
+
+static void out_flush(struct pump *p)
+{
+	while (!out_idle(p) && !p->chan_dead) {
+		ssize_t n = lio_write(&p->chan, p->out + p->out_pos, p->out_len - p->out_pos);
+
+		if (n == -EAGAIN)
+			return;
+		if (n < 0)
+			out_dead(p);
+		else
+			p->out_pos += (size_t)n;
+	}
+}
+
+/* out_message makes the n bytes already placed behind the header the next message. */
+static void out_message(struct pump *p, uint32_t type, size_t n)
+{
+	struct wr w = wr_mem(p->out, QX_HDR_LEN);
+
+	qx_put_hdr(&w, type, (uint32_t)n);
+	p->out_pos = 0;
+	p->out_len = QX_HDR_LEN + n;
+	out_flush(p);
+}
+
+static void source_end(struct source *s)
+{
+	if (!lio_is_open(&s->io))
+		return;
+	lio_close(&s->io);
+	s->eof_due = true;
+}
+
+static void source_read(struct pump *p, struct source *s)
+{
+	ssize_t n = lio_read(&s->io, p->out + QX_HDR_LEN, qx_chunk_max(p->cfg->version));
+
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0) {
+		source_end(s);
+		return;
+	}
+	if (s->type == QX_DATA_STDERR && p->cfg->err_copy)
+		p->cfg->err_copy(p->cfg->err_arg, p->out + QX_HDR_LEN, (size_t)n);
+	out_message(p, s->type, (size_t)n);
+}
+
+static void send_prefix(struct pump *p)
+{
+	size_t n = MIN(p->cfg->prefix_len - p->prefix_done, qx_chunk_max(p->cfg->version));
+
+	memcpy(p->out + QX_HDR_LEN, (const uint8_t *)p->cfg->prefix + p->prefix_done, n);
+	p->prefix_done += n;
+	out_message(p, p->src[0].type, n);
+}
+
+static bool prefix_left(const struct pump *p)
+{
+	return p->prefix_done < p->cfg->prefix_len;
+}
+
+/* Queued ends of file go out as soon as there is room. */
+static void send_eofs(struct pump *p)
+{
+	while (prefix_left(p) && out_idle(p) && !p->chan_dead)
+		send_prefix(p);
+	for (size_t i = 0; i < ARRAY_SIZE(p->src); i++) {
+		struct source *s = &p->src[i];
+
+		if (!s->eof_due || !out_idle(p) || p->chan_dead)
+			continue;
+		s->eof_due = false;
+		s->eof_sent = true;
+		out_message(p, s->type, 0);
+	}
+}
+
+static void send_exit_code(struct pump *p)
+{
+	struct wr w = wr_mem(p->out + QX_HDR_LEN, 4);
+
+	wr_u32le(&w, (uint32_t)p->status);
+	p->exit_queued = true;
+	out_message(p, QX_DATA_EXIT_CODE, 4);
+}
+
+/* --- inbound ------------------------------------------------------------------------------------------------------ */
+
+/* With PUMP_SHARED the other direction of the socket lives on in its own descriptor: tell the reader that this one has ended. An inherited
+   socket is only closed: others may go on writing to it. */
+static void to_close(struct pump *p, struct lio *l)
+{
+	if (!lio_is_open(l))
+		return;
+	if (l->socket && p->cfg->flags & (PUMP_OURS | PUMP_SHARED))
+		shutdown(l->fd, SHUT_WR);
+	lio_close(l);
+	if (p->blocked == l)
+		p->blocked = NULL;
+}
+
+/* Where a data message goes. Each side takes both STDIN and STDOUT as "the stream", as the reference does; STDERR and EXIT_CODE
+   are the service's alone, and a caller that sends them is cut off. */
+static int destination(struct pump *p, uint32_t type, struct lio **ret, struct err *e)
+{
+	switch (type) {
+	case QX_DATA_STDIN:
+	case QX_DATA_STDOUT:
+		*ret = &p->to;
+		return 0;
+	case QX_DATA_STDERR:
+		*ret = &p->err_to;
+		break;
+	case QX_DATA_EXIT_CODE:
+		*ret = NULL;
+		break;
+	default:
+		return err_set(e, EBADMSG, "message of type 0x%x in the data phase", type);
+	}
+	return is_service(p) ? err_set(e, EBADMSG, "%s from a caller", qx_name(type)) : 0;
+}
+
+static int next_header(struct pump *p, struct err *e)
+{
+	struct rd r = rd_mem(p->in + p->in_pos, QX_HDR_LEN);
+	struct lio *dst;
+	uint32_t len;
+	int rc;
+
+	p->cur_type = rd_u32le(&r);
+	len = rd_u32le(&r);
+	rc = destination(p, p->cur_type, &dst, e);
+	if (rc < 0)
+		return rc;
+	if (len > qx_chunk_max(p->cfg->version))
+		return err_set(e, EBADMSG, "%s of %u bytes", qx_name(p->cur_type), len);
+	p->in_pos += QX_HDR_LEN;
+	p->cur_left = len;
+	p->in_body = true;
+	if (len == 0 && dst)
+		to_close(p, dst);
+	return 0;
+}
+
+/* Gives false when more bytes are needed. A status that is cut short counts as 255. */
+static bool take_exit_code(struct pump *p)
+{
+	struct rd r = rd_mem(p->in + p->in_pos, p->in_len - p->in_pos);
+	uint32_t v;
+
+	if (p->cur_left < 4) {
+		p->status = 255;
+	} else {
+		if (rd_left(&r) < 4)
+			return false;
+		v = rd_u32le(&r);
+		p->status = (int)(v & 0xff);
+	}
+	p->remote_done = true;
+	return true;
+}
+
+static void deliver(struct pump *p, struct lio *dst)
+{
+	size_t n = MIN(p->cur_left, p->in_len - p->in_pos);
+	unsigned filter = dst == &p->to ? PUMP_FILTER_OUT : PUMP_FILTER_ERR;
+	uint8_t *data = p->in + p->in_pos;
+
+	if (lio_is_open(dst)) {
+		ssize_t w;
+
+		if (p->cfg->flags & filter)
+			qx_filter(data, n);
+		w = lio_write(dst, data, n);
+		if (w == -EAGAIN) {
+			p->blocked = dst;
+			return;
+		}
+		if (w < 0)
+			to_close(p, dst); /* nobody reads: the rest is dropped */
+		else
+			n = (size_t)w;
+	}
+	p->in_pos += n;
+	p->cur_left -= n;
+}
+
+/* Consumes what is buffered until it is used up, blocked, or the call has ended. */
+static int in_process(struct pump *p, struct err *e)
+{
+	p->blocked = NULL;
+	while (!p->remote_done && !p->blocked) {
+		size_t left = p->in_len - p->in_pos;
+		struct lio *dst = NULL;
+		int r;
+
+		if (p->in_body && p->cur_left == 0 && p->cur_type != QX_DATA_EXIT_CODE)
+			p->in_body = false;
+		if (!p->in_body) {
+			if (left < QX_HDR_LEN)
+				return 0;
+			r = next_header(p, e);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (p->cur_type == QX_DATA_EXIT_CODE) {
+			if (!take_exit_code(p))
+				return 0;
+			continue;
+		}
+		if (left == 0)
+			return 0;
+		r = destination(p, p->cur_type, &dst, e);
+		if (r < 0)
+			return r;
+		deliver(p, dst);
+	}
+	return 0;
+}
+
+static void in_read(struct pump *p)
+{
+	ssize_t n;
+
+	memmove(p->in, p->in + p->in_pos, p->in_len - p->in_pos);
+	p->in_len -= p->in_pos;
+	p->in_pos = 0;
+	n = lio_read(&p->chan, p->in + p->in_len, IN_CAP - p->in_len);
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0)
+		p->chan_eof = true;
+	else
+		p->in_len += (size_t)n;
+}
+
+/* --- the loop ----------------------------------------------------------------------------------------------------- */
+
+static void reap_child(struct pump *p)
+{
+	int status = 0;
+
+	if (proc_wait(p->cfg->child, 0, &status) < 0)
+		return;
+	p->status = proc_exit_code(status);
+	p->child_done = true;
+	to_close(p, &p->to);
+}
+
+/* The vchan is lost: a service sees the end of its input and nobody who reads; its process is still waited for. */
+static void lost(struct pump *p)
+{
+	out_dead(p);
+	if (!p->blocked)
+		to_close(p, &p->to);
+}
+
+/* A socket service may be configured to end with the first end of file of one side. */
+static void early_end(struct pump *p)
+{
+	unsigned f = p->cfg->flags;
+	bool service_eof = !lio_is_open(&p->src[0].io), client_eof = !lio_is_open(&p->to);
+
+	if ((f & PUMP_END_SERVICE_EOF && service_eof) || (f & PUMP_END_CLIENT_EOF && client_eof)) {
+		to_close(p, &p->to);
+		source_end(&p->src[0]);
+		send_eofs(p);
+	}
+}
+
+static bool service_finished(struct pump *p)
+{
+	early_end(p);
+	if (lio_is_open(&p->to) || !p->child_done)
+		return false;
+	if (!p->src[0].eof_sent || !p->src[1].eof_sent)
+		return false;
+	if (!p->exit_queued && !p->chan_dead) {
+		if (!out_idle(p))
+			return false;
+		send_exit_code(p);
+	}
+	return p->chan_dead || out_idle(p);
+}
+
+static bool caller_finished(struct pump *p)
+{
+	if (!p->remote_done)
+		return p->chan_eof && !p->blocked;
+	/* A peer that has sent its code reads no more; the empty STDIN is a courtesy that must not block. */
+	out_flush(p);
+	if (lio_is_open(&p->src[0].io)) {
+		source_end(&p->src[0]);
+		send_eofs(p);
+	}
+	return true;
+}
+
+static void want(struct pollfd *f, const struct lio *l, short events)
+{
+	f->fd = events ? l->fd : -1;
+	f->events = events;
+	f->revents = 0;
+}
+
+static int wait_events(struct pump *p, struct pollfd *f, const sigset_t *mask)
+{
+	bool room = out_idle(p) && !p->chan_dead && !prefix_left(p);
+	short chan = (short)((!p->blocked && !p->chan_eof ? POLLIN : 0) | (!out_idle(p) ? POLLOUT : 0));
+
+	want(&f[P_CHAN], &p->chan, chan);
+	want(&f[P_TO], &p->to, p->blocked == &p->to ? POLLOUT : 0);
+	want(&f[P_ERR_TO], &p->err_to, p->blocked == &p->err_to ? POLLOUT : 0);
+	want(&f[P_FROM], &p->src[0].io, room ? POLLIN : 0);
+	want(&f[P_ERR_FROM], &p->src[1].io, room ? POLLIN : 0);
+	f[P_CHILD] = (struct pollfd){ .fd = p->child_done || !is_service(p) ? -1 : p->cfg->child->pidfd, .events = POLLIN };
+	if (ppoll(f, P_N, NULL, mask) < 0)
+		return errno == EINTR ? 0 : -errno;
+	return 1;
+}
+
+/* SIGUSR1: the service reads and writes its stdin socket; its stdout says nothing any more. */
+static void merge_output(struct pump *p)
+{
+	usr1 = 0;
+	if (!lio_is_open(&p->to) || !p->to.socket || !lio_is_open(&p->src[0].io))
+		return;
+	lio_close(&p->src[0].io);
+	lio_open(&p->src[0].io, dup(p->to.fd), false, true);
+}
+
+static int step(struct pump *p, struct pollfd *f, struct err *e)
+{
+	int r = 0;
+
+	if (f[P_CHAN].revents & (POLLOUT | POLLERR) && !out_idle(p))
+		out_flush(p);
+	if (f[P_CHAN].fd >= 0 && f[P_CHAN].revents & (POLLIN | POLLHUP | POLLERR) && !p->blocked && !p->chan_eof)
+		in_read(p);
+	r = in_process(p, e);
+	if (r < 0)
+		return r;
+	if (p->chan_eof && is_service(p))
+		lost(p);
+	if (f[P_CHILD].fd >= 0 && f[P_CHILD].revents)
+		reap_child(p);
+	/* The two sources take turns, so that neither starves. */
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned s = (p->turn + i) % 2;
+
+		if (f[P_FROM + s].fd >= 0 && f[P_FROM + s].revents && out_idle(p) && lio_is_open(&p->src[s].io)) {
+			source_read(p, &p->src[s]);
+			p->turn = s + 1;
+		}
+	}
+	return 0;
+}
+
+static int loop(struct pump *p, const sigset_t *mask, struct err *e)
+{
+	struct pollfd f[P_N];
+
+	send_eofs(p);
+	for (;;) {
+		int r = wait_events(p, f, mask);
+
+		if (r < 0)
+			return err_errno(e, -r, "poll");
+		if (usr1 && p->cfg->flags & PUMP_SIGUSR1)
+			merge_output(p);
+		if (r == 0)
+			continue;
+		r = step(p, f, e);
+		if (r < 0)
+			return r;
+		send_eofs(p);
+		if (is_service(p) ? service_finished(p) : caller_finished(p))
+			break;
+	}
+	if (is_service(p) ? !p->exit_queued || p->chan_dead : !p->remote_done)
+		return err_set(e, ECONNRESET, "the channel was lost before the end of the call");
+	return p->status;
+}
+
+static void pump_init(struct pump *p, const struct pump_cfg *cfg)
+{
+	bool ours = cfg->flags & PUMP_OURS;
+
+	*p = (struct pump){ .cfg = cfg, .to = LIO_CLOSED, .err_to = LIO_CLOSED, .status = cfg->exit_code };
+	p->in = xmalloc(IN_CAP);
+	p->out = xmalloc(OUT_CAP);
+	p->child_done = !cfg->child;
+	p->src[0].type = is_service(p) ? QX_DATA_STDOUT : QX_DATA_STDIN;
+	p->src[1].type = QX_DATA_STDERR;
+	p->src[1].io = LIO_CLOSED;
+	lio_open(&p->chan, cfg->chan, true, true);
+	lio_open(&p->to, cfg->to, true, ours);
+	lio_open(&p->src[0].io, cfg->from, false, ours);
+	p->src[0].eof_due = cfg->from < 0;
+	lio_open(is_service(p) ? &p->src[1].io : &p->err_to, cfg->err, !is_service(p), ours);
+	p->src[1].eof_due = is_service(p) && cfg->err < 0;
+}
+
+int pump_run(const struct pump_cfg *cfg, struct err *e)
+{
+	struct sigaction act = { .sa_handler = on_usr1 }, old_act = { 0 };
+	sigset_t block, old;
+	struct pump p;
+	int r;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGUSR1);
+	sigaddset(&block, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &block, &old);
+	sigaction(SIGUSR1, &act, &old_act);
+	sigdelset(&old, SIGUSR1);
+	sigaddset(&old, SIGPIPE);
+	pump_init(&p, cfg);
+	r = loop(&p, &old, e);
+	to_close(&p, &p.to);
+	to_close(&p, &p.err_to);
+	lio_close(&p.src[0].io);
+	lio_close(&p.src[1].io);
+	free(p.in);
+	free(p.out);
+	return r;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One call, service side. */
+#include "qrexec/serve.h"
+
+#include "base/str.h"
+#include "qrexec/pump.h"
+
+/* What was found out about a call before it starts. */
+struct call {
+	struct qx_command cmd;
+	struct rpc_config cfg;
+	struct svc svc;
+	struct user user;
+	struct start start;
+};
+
+static int resolve(struct call *c, const struct serve *v, struct err *e)
+{
+	const char *user = c->cmd.user;
+	int r = 0;
+
+	c->start = (struct start){ .cmd = &c->cmd, .user = &c->user, .just_exec = v->just_exec, .keep_stderr = v->keep_stderr };
+	if (c->cmd.rpc) {
+		/* a broken configuration fails the call before anybody learns whether the service exists */
+		r = svc_config(&c->cfg, v->config_path, &c->cmd, e);
+		if (r == 0)
+			r = svc_lookup(&c->svc, v->service_path, &c->cmd, e);
+		if (r < 0)
+			return r;
+		c->start.svc = &c->svc;
+		c->start.cfg = &c->cfg;
+		if (c->cfg.force_user[0])
+			user = c->cfg.force_user;
+	}
+	r = v->identity(v->arg, user, &c->user, &c->start, e);
+	if (r < 0)
+		return r == -ENOENT ? -EINVAL : r;
+	if (v->just_exec && c->start.svc && c->svc.kind != SVC_EXEC)
+		return err_set(e, ENOTSUP, "a socket service cannot be started without its caller");
+	return 0;
+}
+
+static int data_phase(int chan, uint32_t version, struct call *c, struct started *st, const struct serve *v, struct err *e)
+{
+	struct pump_cfg p = {
+		.role = PUMP_SERVICE,
+		.flags = PUMP_OURS,
+		.chan = chan,
+		.version = version,
+		.to = STEAL_FD(st->to),
+		.from = STEAL_FD(st->from),
+		.err = STEAL_FD(st->err),
+		.child = st->socket ? NULL : &st->child,
+		.err_copy = v->err_copy,
+		.err_arg = v->arg,
+	};
+
+	if (st->socket) {
+		p.flags |= PUMP_SHARED;
+		p.flags |= c->cfg.exit_on_service_eof ? PUMP_END_SERVICE_EOF : 0;
+		p.flags |= c->cfg.exit_on_client_eof ? PUMP_END_CLIENT_EOF : 0;
+	} else {
+		p.flags |= PUMP_SIGUSR1;
+	}
+	return pump_run(&p, e);
+}
+
+/* JUST_EXEC: the program goes on without us. */
+static void let_go(struct proc *p)
+{
+	fd_closep(&p->pidfd);
+	p->pid = 0;
+}
+
+int serve_call(int chan, const struct serve *v, struct err *e)
+{
+	_cleanup_(started_fini) struct started st = STARTED_INIT;
+	_cleanup_(qx_command_fini) struct qx_command cmd = { 0 };
+	struct call c = { 0 };
+	uint32_t version;
+	int r = pump_hello(chan, false, v->hello_timeout_ms, &version, e);
+
+	if (r < 0)
+		return r;
+	r = qx_command_parse(&cmd, v->command, v->command_len, e);
+	if (r == 0) {
+		c.cmd = cmd;
+		r = resolve(&c, v, e);
+	}
+	if (r == 0 && c.cfg.wait_for_session && !cmd.nogui && !v->dom0)
+		start_wait_session(v->service_path, &c.start);
+	if (r == 0)
+		r = start_call(&st, &c.start, e);
+	if (r < 0) {
+		int code = exit_of_start(r);
+
+		(void)pump_send_exit(chan, !v->just_exec, code);
+		return err_add(e, r, "code %d", code);
+	}
+	if (v->just_exec) {
+		let_go(&st.child);
+		return pump_send_exit(chan, false, 0);
+	}
+	return data_phase(chan, version, &c, &st, v, e);
+}
