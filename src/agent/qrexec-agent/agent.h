@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Parts of qrexec-agent: one loop, one control vchan, local clients that ask for calls, and one process a running call. */
+#ifndef AGENT_QREXEC_AGENT_AGENT_H
+#define AGENT_QREXEC_AGENT_AGENT_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "base/ev.h"
+#include "chan/chan.h"
+#include "chan/stream.h"
+#include "proto/qrexec.h"
+#include "qrexec/serve.h"
+
+#define CLIENTS_MAX 256
+#define CALLS_MAX 512
+
+struct agent;
+
+/* A local program that asked for a call (trigger.c). */
+struct client {
+	TAILQ_ENTRY(client) link;
+	struct agent *agent;
+	struct chan_stream *stream;
+	uint32_t id; /* 0 until its request was sent */
+};
+
+/* A process that serves one call (calls.c). */
+struct call {
+	TAILQ_ENTRY(call) link;
+	struct agent *agent;
+	struct ev_io *io;
+	pid_t pid;
+	int pidfd;
+	uint32_t domain, port;
+};
+
+struct agent {
+	struct ev_loop *loop;
+	const char *trigger_path;
+	/* control vchan (control.c) */
+	struct chan_req *req;
+	struct ev_io *req_io;
+	struct ev_timer *retry;
+	struct chan_stream *control;
+	bool up, notified;
+	/* local clients */
+	int trigger_fd;
+	struct ev_io *trigger_io;
+	TAILQ_HEAD(, client) clients;
+	unsigned n_clients;
+	uint32_t next_id;
+	/* calls */
+	TAILQ_HEAD(, call) calls;
+	unsigned n_calls;
+};
+
+/* control_start waits for the daemon, for the first time or anew. */
+int control_start(struct agent *a, struct err *e);
+/* control_send queues a message for the daemon; when it does not take its messages the connection is closed. */
+void control_send(struct agent *a, const struct wr *w);
+
+int trigger_start(struct agent *a, struct err *e);
+/* trigger_answer ends the client whose request had this ident: with the place of the data channel, or by closing (NULL). */
+void trigger_answer(struct agent *a, const uint8_t ident[QX_IDENT_LEN], const struct qx_connect *place);
+/* trigger_hold stops (until the daemon is there) or resumes reading requests; trigger_drop ends the clients that wait for an answer. */
+void trigger_hold(struct agent *a, bool on);
+void trigger_drop(struct agent *a);
+
+/* calls_start serves one EXEC_CMDLINE or JUST_EXEC in a process of its own. */
+void calls_start(struct agent *a, const struct qx_exec *x, bool just_exec);
+
+/* login_identity is the identity function of serve.h for a qube. login_prepare captures the environment of the main user in the background. */
+int login_identity(void *arg, const char *name, struct user *ret, struct start *s, struct err *e);
+void login_prepare(void);
+
+/* journal_* copies a service's stderr, line by line, to the system log under the tag; used as serve.err_copy. */
+struct journal {
+	char tag[200], line[900];
+	size_t len;
+	int fd;
+};
+void journal_init(struct journal *j, const char *command, size_t n);
+void journal_bytes(void *arg, const uint8_t *p, size_t n);
+void journal_fini(struct journal *j);
+
+#endif
