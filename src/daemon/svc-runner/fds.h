@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * How svc-runner is started: `svc-runner --user USER --source QUBE --target-type TYPE --target TARGET SERVICE+ARGUMENT`, where TYPE is name or
+ * keyword and TARGET is without '@'. It resolves the service, becomes the user (in system mode, started by root), and only then reads
+ * the data stream. stderr is a log. QUBES_ROOT chooses the session as for every program.
+ */
+#ifndef SVC_RUNNER_FDS_H
+#define SVC_RUNNER_FDS_H
+
+#define SVC_RUNNER_FD_DATA 3 /* STREAM: the data vchan of the call, this side being the vchan client */
+
+#endif
