@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Start, shutdown and their kin: what is refused without asking the machine. The rest is the daemon's. */
+#include "base/paths.h"
+#include "base/str.h"
+#include "core/api/api.h"
+
+/* The qubes that depend on q while they run. */
+static const struct qube *running_client(const struct core *core, const struct qube *q, const char **ret_what)
+{
+	static const enum prop_id links[] = { P_netvm, P_audiovm, P_guivm };
+
+	for (size_t i = 0; i < core->n_sorted; i++) {
+		const struct qube *x = core->sorted[i];
+
+		if (x == q || x->klass == K_ADMIN || x->klass == K_REMOTE || qube_halted(x))
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(links); k++)
+			if (prop_vm(core, x, links[k]) == q) {
+				*ret_what = props[links[k]].name;
+				return x;
+			}
+	}
+	return NULL;
+}
+
+static int not_dom0(struct call *c, int code)
+{
+	if (c->dest->klass == K_ADMIN || c->dest->klass == K_REMOTE)
+		return err_set(&c->err, code, "'%s' is not a qube that starts and stops here", c->dest->name.s);
+	return 0;
+}
+
+int api_start(struct call *c)
+{
+	const char *why = kv_get(&c->dest->features, "prohibit-start");
+	int r = not_dom0(c, AE_VM_NOT_HALTED);
+
+	if (r < 0)
+		return r;
+	if (c->dest->state == LIFE_RUNNING || c->dest->state == LIFE_PAUSED)
+		return 0;
+	if (why && why[0])
+		return err_set(&c->err, AE_GENERIC, "Qube start is prohibited. Rationale: %s", why);
+	if (c->core->no_vms)
+		return err_set(&c->err, AE_GENERIC, "this instance was started with --no-vms: qubes cannot be started");
+	return c->core->ops->start(c->core->ops_ctx, c->dest, c);
+}
+
+int api_shutdown(struct call *c)
+{
+	bool force = false, wait = false;
+	struct rd r = rd_mem(c->arg, strlen(c->arg));
+	const struct qube *x;
+	const char *what;
+	int k;
+
+	while (rd_left(&r) > 0) {
+		const uint8_t *plus = memchr(r.p, '+', rd_left(&r));
+		struct rd word = rd_sub(&r, plus ? (size_t)(plus - r.p) : rd_left(&r));
+
+		if (plus)
+			rd_skip(&r, 1);
+		if (rd_eq(&word, "force") && !force)
+			force = true;
+		else if (rd_eq(&word, "wait") && !wait)
+			wait = true;
+		else
+			return err_set(&c->err, AE_PROTOCOL, "the argument is force, wait, or both joined by +");
+	}
+	k = not_dom0(c, AE_VM_NOT_STARTED);
+	if (k < 0)
+		return k;
+	if (qube_halted(c->dest))
+		return err_set(&c->err, AE_VM_NOT_STARTED, "'%s' is not running", c->dest->name.s);
+	x = force ? NULL : running_client(c->core, c->dest, &what);
+	if (x)
+		return err_set(&c->err, AE_VM_IN_USE, "'%s' is the %s of '%s', which is running", c->dest->name.s, what, x->name.s);
+	if (c->dest->state == LIFE_PAUSED) {
+		if (!force)
+			return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is paused", c->dest->name.s);
+		return c->core->ops->kill(c->core->ops_ctx, c->dest, c);
+	}
+	event(c->core, c->dest, "domain-pre-shutdown", "force", force ? "True" : "False", NULL);
+	return c->core->ops->shutdown(c->core->ops_ctx, c->dest, wait, c);
+}
+
+int api_kill(struct call *c)
+{
+	int r = not_dom0(c, AE_VM_NOT_STARTED);
+
+	if (r < 0)
+		return r;
+	if (qube_halted(c->dest))
+		return err_set(&c->err, AE_VM_NOT_STARTED, "'%s' is not running", c->dest->name.s);
+	return c->core->ops->kill(c->core->ops_ctx, c->dest, c);
+}
+
+static int set_pause(struct call *c, bool pause)
+{
+	int r = not_dom0(c, pause ? AE_VM_NOT_RUNNING : AE_VM_NOT_PAUSED);
+
+	if (r < 0)
+		return r;
+	r = life_next(c->dest->state, pause ? LIFE_EV_PAUSE : LIFE_EV_UNPAUSE, &c->err);
+	if (r < 0)
+		return r;
+	event(c->core, c->dest, pause ? "domain-pre-paused" : "domain-pre-unpaused", NULL);
+	return c->core->ops->pause(c->core->ops_ctx, c->dest, pause, c);
+}
+
+int api_pause(struct call *c)
+{
+	return set_pause(c, true);
+}
+
+int api_unpause(struct call *c)
+{
+	return set_pause(c, false);
+}
+
+int api_current_state(struct call *c)
+{
+	if (!qube_halted(c->dest) && c->dest->klass != K_ADMIN && c->dest->klass != K_REMOTE)
+		return c->core->ops->current_state(c->core->ops_ctx, c->dest, c);
+	wr_printf(&c->out, "mem=0 mem_static_max=0 cputime=0 power_state=%s", life_name(c->dest->state));
+	return 0;
+}
+
+int api_console(struct call *c)
+{
+	int r = not_dom0(c, AE_VM_NOT_STARTED);
+	char path[PATH_MAX];
+
+	if (r < 0)
+		return r;
+	if (qube_halted(c->dest))
+		return err_set(&c->err, AE_VM_NOT_STARTED, "'%s' is not running", c->dest->name.s);
+	wr_str(&c->out, path_fmt(path, PATH_QUBE_RUN, "/%u/console.sock", c->dest->qid));
+	return 0;
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Volumes of qubes. What lies on disk is asked from the storage worker; the core keeps the configuration only. */
+#include <sys/random.h>
+
+#include "base/paths.h"
+#include "base/str.h"
+#include "core/api/api.h"
+
+#define TOKEN_LEN 32
+#define TOKENS_MAX 256
+
+/* A volume that CloneFrom offered. */
+struct copy_token {
+	struct copy_token *next;
+	char text[TOKEN_LEN + 1];
+	struct uuid owner;
+	char volume[32];
+};
+
+static unsigned vol_index(const struct call *c)
+{
+	return (unsigned)(c->vol - c->dest->vols);
+}
+
+int api_volume_list(struct call *c)
+{
+	for (size_t i = 0; i < c->dest->n_vols; i++)
+		wr_printf(&c->out, "%s\n", c->dest->vols[i].name);
+	return 0;
+}
+
+static const char *yes(bool b)
+{
+	return b ? "True" : "False";
+}
+
+static void put_info(struct call *c, uint64_t size, uint64_t usage, bool outdated)
+{
+	const struct volume *v = c->vol, *src = volume_source(c->core, c->dest, v, NULL);
+	const struct pool *p = pool_find(c->core, v->pool);
+	bool kernel = vol_index(c) == VOL_KERNEL;
+	struct pval kv;
+	const char *vid = kernel ? prop_text(c->core, c->dest, P_kernel, &kv) : v->vid;
+	struct wr *w = &c->out;
+
+	wr_printf(w, "pool=%s\nvid=%s\nsize=%llu\nusage=%llu\nrw=%s\nsource=%s\n", v->pool, vid, (unsigned long long)size,
+		  (unsigned long long)usage, yes(v->rw), src ? src->vid : "");
+	if (kernel)
+		wr_printf(w, "path=%s%s%s%s\n", vid[0] ? path_get(PATH_KERNELS) : "", vid[0] ? "/" : "", vid, vid[0] ? "/modules.img" : "");
+	else
+		wr_printf(w, "path=%s/%s.img\n", p ? pool_dir(p) : "", vid);
+	wr_printf(w, "save_on_stop=%s\nsnap_on_start=%s\nrevisions_to_keep=%lld\nephemeral=%s\nis_outdated=%s\n", yes(v->save_on_stop),
+		  yes(v->snap_on_start), (long long)volume_keep(c->core, v), yes(volume_ephemeral(c->core, v)), yes(outdated));
+}
+
+static void info_known(struct call *c, int r, const struct st_reply *reply)
+{
+	const char *head = c->dest->vol_head[vol_index(c)];
+
+	/* What the disk says about a volume is a detail: its configuration is still answered when the worker cannot tell. */
+	if (r < 0)
+		put_info(c, volume_size(c->core, c->dest, c->vol), 0, false);
+	else if (c->vol->snap_on_start)
+		put_info(c, reply->size ? reply->size : volume_size(c->core, c->dest, c->vol), 0,
+			 !qube_halted(c->dest) && head[0] && !streq(head, reply->head));
+	else
+		put_info(c, reply->size ? reply->size : c->vol->size, reply->usage, false);
+	call_finish(c, 0);
+}
+
+/* The destination of a pending call can disappear; calls that read it again afterwards say so here. */
+static bool same_dest(struct call *c)
+{
+	return qube_find(c->core, c->dest_name) == c->dest;
+}
+
+static void info_done(struct call *c, int r, const struct st_reply *reply)
+{
+	if (same_dest(c))
+		info_known(c, r, reply);
+	else
+		call_finish(c, err_set(&c->err, AE_VM_NOT_FOUND, "'%s' was removed meanwhile", c->dest_name));
+}
+
+int api_volume_info(struct call *c)
+{
+	struct qube *owner = c->dest;
+	const struct volume *v = c->vol->snap_on_start ? volume_source(c->core, c->dest, c->vol, &owner) : c->vol;
+	struct st_request rq;
+
+	if (!v || !v->save_on_stop) {
+		put_info(c, volume_size(c->core, c->dest, c->vol), 0, false);
+		return 0;
+	}
+	if (volume_request(c->core, owner, v, ST_INFO, &rq, &c->err) < 0 || call_storage(c, &rq, info_done) < 0) {
+		put_info(c, volume_size(c->core, c->dest, c->vol), 0, false);
+		return 0;
+	}
+	return CALL_PENDING;
+}
+
+static void snapshots_done(struct call *c, int r, const struct st_reply *reply)
+{
+	if (r >= 0) {
+		wr_str(&c->out, reply->text);
+		if (reply->text[0] && !str_ends(reply->text, "\n"))
+			wr_u8(&c->out, '\n');
+	}
+	call_finish(c, r);
+}
+
+int api_volume_snapshots(struct call *c)
+{
+	struct st_request rq;
+	int r;
+
+	if (!c->vol->save_on_stop)
+		return 0;
+	r = volume_request(c->core, c->dest, c->vol, ST_LIST_REVISIONS, &rq, &c->err);
+	return r < 0 ? r : call_storage(c, &rq, snapshots_done);
+}
+
+static int need_halted(struct call *c)
+{
+	if (!qube_halted(c->dest))
+		return err_set(&c->err, AE_VM_NOT_HALTED, "'%s' is not halted", c->dest->name.s);
+	return 0;
+}
+
+static int need_saved(struct call *c, const char *what)
+{
+	if (!c->vol->save_on_stop)
+		return err_set(&c->err, AE_STORAGE, "volume '%s' of '%s' keeps nothing: it cannot be %s", c->vol->name, c->dest->name.s, what);
+	return 0;
+}
+
+static bool revision_ok(const char *s)
+{
+	return s[0] && strlen(s) < sizeof ((struct st_request *)0)->revision && str_chars(s, ":-_.");
+}
+
+static void plain_done(struct call *c, int r, const struct st_reply *reply)
+{
+	call_finish(c, r);
+}
+
+static void revert_done(struct call *c, int r, const struct st_reply *reply)
+{
+	if (r == -AE_STORAGE)
+		(void)err_add(&c->err, r, "reverting volume '%s' of '%s'", c->vol->name, c->dest_name);
+	call_finish(c, r);
+}
+
+static void revert_check(struct call *c, int r, const struct st_reply *reply)
+{
+	struct st_request rq;
+	size_t n = strlen(c->body);
+	bool found = false;
+
+	if (r >= 0)
+		for (const char *s = reply->text; s && *s; s = strchr(s, '\n') ? strchr(s, '\n') + 1 : NULL)
+			found |= strncmp(s, c->body, n) == 0 && (s[n] == '\n' || s[n] == '\0');
+	if (r >= 0 && !found)
+		r = err_set(&c->err, AE_REVISION_NOT_FOUND, "volume '%s' of '%s' has no revision '%s'", c->vol->name, c->dest_name, c->body);
+	if (r >= 0)
+		r = volume_request(c->core, c->dest, c->vol, ST_REVERT, &rq, &c->err);
+	if (r >= 0 && str_copy(rq.revision, sizeof rq.revision, c->body) < 0)
+		r = -AE_REVISION_NOT_FOUND;
+	if (r >= 0)
+		r = call_storage(c, &rq, revert_done);
+	if (r < 0)
+		call_finish(c, r);
+}
+
+int api_volume_revert(struct call *c)
+{
+	struct st_request rq;
+	int r = need_saved(c, "reverted");
+
+	if (r == 0 && !revision_ok(c->body))
+		r = err_set(&c->err, AE_PROTOCOL, "not the name of a revision");
+	if (r == 0)
+		r = need_halted(c);
+	if (r == 0)
+		r = volume_request(c->core, c->dest, c->vol, ST_LIST_REVISIONS, &rq, &c->err);
+	return r < 0 ? r : call_storage(c, &rq, revert_check);
+}
+
+static void set_size(struct call *c, uint64_t size)
+{
+	struct volume v = *c->vol;
+
+	v.size = size;
+	txn_volume(c->core, c->dest, c->vol, &v);
+}
+
+static void resize_done(struct call *c, int r, const struct st_reply *reply)
+{
+	if (r >= 0)
+		set_size(c, c->u64);
+	call_finish(c, r);
+}
+
+int api_volume_resize(struct call *c)
+{
+	struct st_request rq;
+	int r;
+
+	if (!c->vol->rw || c->vol->snap_on_start)
+		return err_set(&c->err, AE_STORAGE, "volume '%s' of '%s' cannot be resized", c->vol->name, c->dest->name.s);
+	if (c->u64 < c->vol->size)
+		return err_set(&c->err, AE_STORAGE, "a volume cannot shrink: '%s' of '%s' has %llu bytes", c->vol->name, c->dest->name.s,
+			       (unsigned long long)c->vol->size);
+	r = need_halted(c);
+	if (r < 0)
+		return r;
+	if (!c->vol->save_on_stop) {
+		set_size(c, c->u64);
+		return 0;
+	}
+	r = volume_request(c->core, c->dest, c->vol, ST_RESIZE, &rq, &c->err);
+	rq.size = c->u64;
+	return r < 0 ? r : call_storage(c, &rq, resize_done);
+}
+
+int api_volume_set_keep(struct call *c)
+{
+	struct volume v = *c->vol;
+
+	if (c->i64 < -1 || c->i64 > INT32_MAX)
+		return err_set(&c->err, AE_VALUE, "revisions_to_keep is -1 or more");
+	if ((c->i64 == -1 || volume_keep(c->core, c->vol) == -1) && !qube_halted(c->dest))
+		return need_halted(c);
+	v.revisions_to_keep = c->i64;
+	v.keep_set = true;
+	txn_volume(c->core, c->dest, c->vol, &v);
+	return 0;
+}
+
+int api_volume_set_rw(struct call *c)
+{
+	struct volume v = *c->vol;
+	int r = need_halted(c);
+
+	if (r < 0)
+		return r;
+	v.rw = c->flag;
+	txn_volume(c->core, c->dest, c->vol, &v);
+	return 0;
+}
+
+int api_volume_set_ephemeral(struct call *c)
+{
+	struct volume v = *c->vol;
+
+	if (v.save_on_stop || v.snap_on_start || !v.rw)
+		return err_set(&c->err, AE_STORAGE, "volume '%s' of '%s' cannot be ephemeral", v.name, c->dest->name.s);
+	v.ephemeral = c->flag ? 1 : 0;
+	txn_volume(c->core, c->dest, c->vol, &v);
+	return 0;
+}
+
+/* The oldest token goes when there are too many: a caller that never clones must not fill memory. */
+static void trim_tokens(struct core *core)
+{
+	struct copy_token **p = &core->tokens;
+	unsigned n = 0;
+
+	while (*p && ++n < TOKENS_MAX)
+		p = &(*p)->next;
+	while (*p) {
+		struct copy_token *t = *p;
+
+		*p = t->next;
+		free(t);
+	}
+}
+
+int api_volume_clone_from(struct call *c)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	uint8_t b[TOKEN_LEN];
+	struct copy_token *t;
+	int r = need_saved(c, "cloned");
+
+	if (r < 0)
+		return r;
+	if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
+		return err_set(&c->err, AE_GENERIC, "no random numbers");
+	t = xcalloc(1, sizeof *t);
+	for (unsigned i = 0; i < TOKEN_LEN; i++)
+		t->text[i] = set[b[i] & 63];
+	t->owner = c->dest->uuid;
+	if (str_copy(t->volume, sizeof t->volume, c->vol->name) < 0)
+		abort(); /* constants */
+	t->next = c->core->tokens;
+	c->core->tokens = t;
+	trim_tokens(c->core);
+	wr_str(&c->out, t->text);
+	return 0;
+}
+
+struct clone {
+	uint64_t size;
+};
+
+static void clone_done(struct call *c, int r, const struct st_reply *reply)
+{
+	const struct clone *cl = c->state;
+
+	if (r >= 0) {
+		set_size(c, reply->size ? reply->size : cl->size);
+		event(c->core, c->dest, "domain-volume-import-end", "volume", c->vol->name, "success", "True", NULL);
+	}
+	call_finish(c, r);
+}
+
+/* Takes the token out: it is good for one use, whatever comes of it. */
+static int take_token(struct call *c, struct qube **ret_q, struct volume **ret_v)
+{
+	struct copy_token **p = &c->core->tokens, *t;
+
+	while (*p && !streq((*p)->text, c->body))
+		p = &(*p)->next;
+	t = *p;
+	if (!t)
+		return err_set(&c->err, AE_COPY_TOKEN_NOT_FOUND, "there is no such token, or it was used");
+	*p = t->next;
+	*ret_q = qube_by_uuid(c->core, t->owner.s);
+	*ret_v = *ret_q ? volume_find(*ret_q, t->volume) : NULL;
+	free(t);
+	return *ret_v ? 0 : err_set(&c->err, AE_VM_NOT_FOUND, "the source of the clone is gone");
+}
+
+int api_volume_clone_to(struct call *c)
+{
+	struct clone *cl = xcalloc(1, sizeof *cl);
+	struct volume *sv = NULL;
+	struct qube *sq = NULL;
+	struct st_request rq;
+	int r = take_token(c, &sq, &sv);
+
+	c->state = cl;
+	if (r == 0)
+		r = need_saved(c, "the copy of another one");
+	if (r == 0)
+		r = need_halted(c);
+	if (r == 0 && !streq(sv->pool, c->vol->pool))
+		r = err_set(&c->err, AE_STORAGE, "pools '%s' and '%s' differ: clone by way of an import", sv->pool, c->vol->pool);
+	if (r == 0 && volume_keep(c->core, sv) == -1 && !qube_halted(sq))
+		r = err_set(&c->err, AE_COPY_IN_USE, "'%s' runs without snapshots", sq->name.s);
+	if (r == 0)
+		r = volume_request(c->core, c->dest, c->vol, ST_CLONE, &rq, &c->err);
+	if (r == 0 && str_copy(rq.source, sizeof rq.source, sv->vid) < 0)
+		r = -AE_STORAGE;
+	if (r < 0)
+		return r;
+	cl->size = sv->size;
+	rq.size = sv->size;
+	event(c->core, c->dest, "domain-volume-import-begin", "volume", c->vol->name, "size", "None", NULL);
+	return call_storage(c, &rq, clone_done);
+}
+
+static void clear_end(struct call *c, int r, const struct st_reply *reply)
+{
+	struct st_request rq;
+
+	if (r >= 0)
+		r = volume_request(c->core, c->dest, c->vol, ST_IMPORT_END, &rq, &c->err);
+	if (r >= 0) {
+		rq.ok = true;
+		r = call_storage(c, &rq, plain_done);
+	}
+	if (r < 0)
+		call_finish(c, r);
+}
+
+int api_volume_clear(struct call *c)
+{
+	struct st_request rq;
+	int r = need_saved(c, "cleared");
+
+	if (r == 0)
+		r = need_halted(c);
+	if (r == 0)
+		r = volume_request(c->core, c->dest, c->vol, ST_IMPORT_BEGIN, &rq, &c->err);
+	return r < 0 ? r : call_storage(c, &rq, clear_end);
+}
+
+static void import_begun(struct call *c, int r, const struct st_reply *reply)
+{
+	char size[24] = "None";
+
+	if (r >= 0) {
+		c->vol->import_size = c->u64;
+		c->vol->importing = true;
+		if (str_printf(size, sizeof size, "%llu", (unsigned long long)c->u64) < 0)
+			abort();
+		wr_printf(&c->out, "%s %s", size, reply->text);
+		event(c->core, c->dest, "domain-volume-import-begin", "volume", c->vol->name, "size", size, NULL);
+	}
+	call_finish(c, r);
+}
+
+int api_import_begin(struct call *c)
+{
+	struct st_request rq;
+	int r = need_saved(c, "imported");
+
+	c->u64 = c->vol->size;
+	if (r == 0 && c->body_len && (c->body_len > 19 || str_u64(c->body, INT64_MAX, &c->u64) < 0))
+		r = err_set(&c->err, AE_PROTOCOL, "the payload is not a number");
+	if (r == 0)
+		r = need_halted(c);
+	if (r == 0)
+		r = volume_request(c->core, c->dest, c->vol, ST_IMPORT_BEGIN, &rq, &c->err);
+	rq.size = c->u64;
+	return r < 0 ? r : call_storage(c, &rq, import_begun);
+}
+
+static void import_ended(struct call *c, int r, const struct st_reply *reply)
+{
+	bool ok = c->flag && r >= 0;
+
+	if (same_dest(c)) {
+		if (ok && c->vol->import_size)
+			set_size(c, c->vol->import_size);
+		c->vol->importing = false;
+		c->vol->import_size = 0;
+		event(c->core, c->dest, "domain-volume-import-end", "volume", c->vol->name, "success", ok ? "True" : "False", NULL);
+	}
+	if (r >= 0 && !c->flag) {
+		/* A failed import is an exception for the caller, and still an event that is sent. */
+		struct err ignored;
+
+		(void)txn_commit(c->core, &ignored);
+		r = err_set(&c->err, AE_GENERIC, "Data import failed: %s", c->body + 5);
+	}
+	call_finish(c, r);
+}
+
+int api_import_end(struct call *c)
+{
+	struct st_request rq;
+	int r;
+
+	c->flag = streq(c->body, "ok");
+	if (!c->flag && !str_starts(c->body, "fail\n"))
+		return err_set(&c->err, AE_PROTOCOL, "the payload is neither ok nor fail");
+	if (!c->vol->importing)
+		return err_set(&c->err, AE_STORAGE, "no import into volume '%s' of '%s' is under way", c->vol->name, c->dest->name.s);
+	r = volume_request(c->core, c->dest, c->vol, ST_IMPORT_END, &rq, &c->err);
+	rq.ok = c->flag;
+	return r < 0 ? r : call_storage(c, &rq, import_ended);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The object model of a system: qubes, labels, pools, global properties, all in memory. No sockets, no hypervisor, no database:
+ * what leaves this folder goes through core_ops (life of machines, storage) and db_ops (persistence). One thread.
+ *
+ * Every change goes through a mutator of core/txn.h, which also tells the database and can be undone; the transaction is
+ * committed before anybody outside learns of the change.
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include "base/err.h"
+#include "core/kv.h"
+#include "core/life.h"
+#include "core/prop.h"
+#include "core/txn.h"
+#include "proto/admin.h"
+#include "proto/names.h"
+#include "storage/storage.h"
+
+#include <uthash.h>
+
+#define QID_MAX 10000
+
+/* Classes, in the order that admin.vmclass.List shows. */
+enum klass { K_ADMIN, K_APP, K_DISP, K_REMOTE, K_STANDALONE, K_TEMPLATE, K_N };
+const char *klass_name(enum klass k);
+/* klass_parse gives K_N for an unknown name. */
+enum klass klass_parse(const char *name);
+
+enum volume_id { VOL_ROOT, VOL_PRIVATE, VOL_VOLATILE, VOL_KERNEL, VOL_N };
+
+struct volume {
+	const char *name;
+	char pool[64];
+	char vid[120]; /* "" for the kernel volume, whose vid is the property */
+	uint64_t size; /* bytes; of a snapshot volume: 0 = that of its source */
+	bool snap_on_start, save_on_stop, rw;
+	int64_t revisions_to_keep;
+	bool keep_set;	   /* false: the pool's value */
+	int8_t ephemeral;  /* -1: the pool's value */
+	bool importing;	   /* not persistent: an import is under way, of this many bytes */
+	uint64_t import_size;
+};
+
+/* A qube is READY, or on its way in or out: CREATING and REMOVING ones have files or rows but are shown to nobody. */
+enum qube_row { ROW_CREATING, ROW_READY, ROW_REMOVING };
+
+struct qube {
+	UT_hash_handle hh_name, hh_uuid;
+	struct qname name;
+	struct uuid uuid;
+	uint32_t qid;
+	enum klass klass;
+	enum qube_row row;
+	char *props[P_N]; /* set values in canonical text; NULL = default */
+	struct kvmap features, tags;
+	char *notes, *firewall;
+	struct volume vols[VOL_N];
+	size_t n_vols; /* 0 or VOL_N */
+
+	/* not persistent */
+	enum life_state state;
+	uint64_t start_time; /* unix seconds, 0 when halted */
+	char start_id[40];
+	char vol_head[VOL_N][64]; /* identity of what a snapshot volume shows while running, "" = unknown */
+	bool busy;		  /* a request with several steps owns the qube; others wait in `waiting` */
+	struct call *waiting;
+	void *run; /* the daemon's record of a running qube */
+};
+
+struct label {
+	char name[32], value[16]; /* 0xRRGGBB */
+	uint32_t index;
+	struct label *next; /* ascending index */
+};
+
+struct pool {
+	char name[64], driver[24];
+	struct kvmap config; /* dir_path, revisions_to_keep, ephemeral_volatile … */
+	struct pool *next;   /* ascending name */
+};
+
+/* One listener of admin.Events. */
+struct subscriber {
+	struct subscriber *next;
+	char src[QNAME_MAX + 1];
+	char only[QNAME_MAX + 1]; /* "" = all subjects */
+	void (*send)(struct subscriber *s, const void *frame, size_t n);
+};
+
+typedef void (*storage_fn)(void *arg, int r, const struct st_reply *reply, struct err *e);
+struct call;
+
+/* What the daemon does for the core. All are asynchronous: calls end by call_finish. */
+struct core_ops {
+	int (*storage)(void *ctx, const struct st_request *q, storage_fn fn, void *arg, struct err *e);
+	/* Life of machines: the call ends when the operation did; NULL call = nobody waits. */
+	int (*start)(void *ctx, struct qube *q, struct call *c);
+	int (*shutdown)(void *ctx, struct qube *q, bool wait, struct call *c);
+	int (*kill)(void *ctx, struct qube *q, struct call *c);
+	int (*pause)(void *ctx, struct qube *q, bool pause, struct call *c);
+	int (*current_state)(void *ctx, struct qube *q, struct call *c);
+	/* After a commit that touched policy-relevant data: true = ready() follows when every decision sees it. */
+	bool (*policy_sync)(void *ctx, struct call *c);
+	/* May src see an object of dest in a list (policy, never asking)? */
+	bool (*policy_allows)(void *ctx, const char *src, const char *method, const char *arg, const char *dest);
+};
+
+struct core {
+	struct qube *by_name, *by_uuid; /* hash heads; all rows, hidden ones too */
+	struct qube **sorted;		/* READY qubes: dom0, then by name */
+	size_t n_sorted, cap_sorted;
+	struct qube *by_qid[QID_MAX + 1];
+	struct qube *dom0;
+	struct label *labels;
+	struct pool *pools;
+	char *globals[P_N];
+	struct txn txn;
+	const struct core_ops *ops;
+	void *ops_ctx;
+	const struct db_ops *db;
+	void *db_ctx;
+	struct subscriber *subs;
+	bool no_vms;
+	uint64_t sysinfo_gen; /* counts changes of anything that GetSystemInfo shows */
+	struct wr sysinfo;    /* its text for sysinfo_done, rebuilt when the generations differ */
+	uint64_t sysinfo_done;
+	struct copy_token *tokens;
+	uint64_t disp_used_us[10000]; /* when a disposable's number was last given out, monotonic */
+};
+
+struct core *core_new(const struct core_ops *ops, void *ops_ctx, const struct db_ops *db, void *db_ctx);
+void core_free(struct core *c);
+/* core_init_fresh fills an empty database: dom0, labels, pools, in one transaction. driver is that of the pool `default`. */
+int core_init_fresh(struct core *c, const char *driver, struct err *e);
+
+/* Look-ups give READY objects only; NULL = none. qube_find takes a name or uuid:… */
+struct qube *qube_find(const struct core *c, const char *name);
+struct qube *qube_find_any(const struct core *c, const char *name);
+struct qube *qube_by_uuid(const struct core *c, const char *uuid);
+/* qube_lookup is qube_find with the reference's exceptions. */
+int qube_lookup(const struct core *c, const char *ref, struct qube **ret, struct err *e);
+struct qube *qube_template(const struct core *c, const struct qube *q); /* template of an AppVM or DispVM, else NULL */
+struct label *label_find(const struct core *c, const char *name);
+struct pool *pool_find(const struct core *c, const char *name);
+struct volume *volume_find(struct qube *q, const char *name);
+
+/* qube_alloc makes an unlinked qube with the volumes of its class; qube_link and qube_unlink put it into the tables. For txn and store. */
+struct qube *qube_alloc(const char *name, const struct uuid *uuid, uint32_t qid, enum klass k);
+void qube_free(struct qube *q);
+void qube_link(struct core *c, struct qube *q);
+void qube_unlink(struct core *c, struct qube *q);
+/* qube_show puts a READY qube into the sorted list, qube_hide takes it out. */
+void qube_show(struct core *c, struct qube *q);
+void qube_hide(struct core *c, struct qube *q);
+uint32_t qid_free(const struct core *c); /* lowest free, 0 = none */
+void label_link(struct core *c, struct label *l);
+void label_unlink(struct core *c, struct label *l);
+void pool_link(struct core *c, struct pool *p);
+void pool_unlink(struct core *c, struct pool *p);
+void pool_free(struct pool *p);
+
+static inline bool qube_halted(const struct qube *q)
+{
+	return q->state == LIFE_HALTED;
+}
+/* qube_bool: is the feature set and not empty? */
+bool qube_feature(const struct qube *q, const char *name);
+/* qube_feature_inherited also looks along the template chain. NULL = absent. */
+const char *qube_feature_inherited(const struct core *c, const struct qube *q, const char *name);
+/* qube_used_by gives the name of something that refers to q (a property of a qube or of the system), or NULL. */
+const char *qube_used_by(const struct core *c, const struct qube *q, char out[96]);
+
+/* pool and volume helpers (core/volume.c) */
+void volumes_init(struct qube *q);
+/* volume_source gives the volume that a snap_on_start volume shows, and its owner; NULL otherwise. */
+const struct volume *volume_source(const struct core *c, const struct qube *q, const struct volume *v, struct qube **ret_owner);
+uint64_t volume_size(const struct core *c, const struct qube *q, const struct volume *v);
+int64_t volume_keep(const struct core *c, const struct volume *v);
+bool volume_ephemeral(const struct core *c, const struct volume *v);
+/* volume_request fills pool, driver, vid, sizes of a storage request; -AE_POOL_NOT_FOUND. */
+int volume_request(const struct core *c, const struct qube *q, const struct volume *v, enum st_op op, struct st_request *ret,
+		   struct err *e);
+const char *pool_dir(const struct pool *p);
+const char *pool_default_for(const struct core *c, enum volume_id id);
+/* Is any volume in the pool? */
+bool pool_used(const struct core *c, const char *name);
+
+/* Kernels on disk (core/kernel.c): NAME below PATH_KERNELS with a vmlinuz. */
+bool kernel_exists(const char *name);
+const char *kernel_newest(void); /* static; a placeholder name when none is installed */
+
+/* System information for policy (core/sysinfo.c): the JSON text of internal.GetSystemInfo, owned by the core. */
+const struct wr *sysinfo_text(struct core *c);
+
+DEFINE_CLEANUP(qube_free, struct qube *)
+
+#endif

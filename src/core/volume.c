@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Volumes of qubes as configuration (specs/storage-backup.md §1.1): what exists, where it lies, what it shows. */
+#include "base/str.h"
+#include "core/core.h"
+
+#define GIB (1024ull * 1024 * 1024)
+
+static const char *const volume_names[VOL_N] = { "root", "private", "volatile", "kernel" };
+
+void volumes_init(struct qube *q)
+{
+	bool based = q->klass == K_APP || q->klass == K_DISP;
+
+	if (q->klass == K_ADMIN || q->klass == K_REMOTE)
+		return;
+	q->n_vols = VOL_N;
+	for (unsigned i = 0; i < VOL_N; i++) {
+		struct volume *v = &q->vols[i];
+
+		v->name = volume_names[i];
+		v->rw = i != VOL_KERNEL;
+		v->ephemeral = -1;
+		v->revisions_to_keep = 0;
+		v->keep_set = i == VOL_KERNEL;
+		if (i != VOL_KERNEL && str_printf(v->vid, sizeof v->vid, "%s/%s/%s", q->klass == K_TEMPLATE ? "vm-templates" : "appvms",
+						  q->name.s, v->name) < 0)
+			abort(); /* names are bounded */
+	}
+	q->vols[VOL_ROOT].snap_on_start = based;
+	q->vols[VOL_ROOT].save_on_stop = !based;
+	q->vols[VOL_ROOT].size = based ? 0 : 10 * GIB;
+	q->vols[VOL_PRIVATE].snap_on_start = q->klass == K_DISP;
+	q->vols[VOL_PRIVATE].save_on_stop = q->klass != K_DISP;
+	q->vols[VOL_PRIVATE].size = q->klass == K_DISP ? 0 : 2 * GIB;
+	q->vols[VOL_VOLATILE].size = q->klass == K_DISP ? 12 * GIB : 10 * GIB;
+}
+
+struct volume *volume_find(struct qube *q, const char *name)
+{
+	for (size_t i = 0; i < q->n_vols; i++)
+		if (streq(q->vols[i].name, name))
+			return &q->vols[i];
+	return NULL;
+}
+
+const struct volume *volume_source(const struct core *c, const struct qube *q, const struct volume *v, struct qube **ret_owner)
+{
+	size_t i = (size_t)(v - q->vols);
+	struct qube *t;
+
+	if (!v->snap_on_start)
+		return NULL;
+	/* The chain ends at the first volume that keeps its own content: DispVM, AppVM, TemplateVM. */
+	for (t = qube_template(c, q); t && t->n_vols && t->vols[i].snap_on_start; t = qube_template(c, t))
+		;
+	if (!t || !t->n_vols)
+		return NULL;
+	if (ret_owner)
+		*ret_owner = t;
+	return &t->vols[i];
+}
+
+uint64_t volume_size(const struct core *c, const struct qube *q, const struct volume *v)
+{
+	const struct volume *s = volume_source(c, q, v, NULL);
+
+	return s ? s->size : v->size;
+}
+
+static const char *pool_option(const struct core *c, const struct volume *v, const char *key)
+{
+	const struct pool *p = pool_find(c, v->pool);
+
+	return p ? kv_get(&p->config, key) : NULL;
+}
+
+int64_t volume_keep(const struct core *c, const struct volume *v)
+{
+	const char *s;
+	int64_t n;
+
+	if (v->keep_set)
+		return v->revisions_to_keep;
+	if (!v->save_on_stop)
+		return 0;
+	s = pool_option(c, v, "revisions_to_keep");
+	return s && str_i64(s, -1, INT32_MAX, &n) == 0 ? n : 1;
+}
+
+bool volume_ephemeral(const struct core *c, const struct volume *v)
+{
+	const char *s;
+	bool b = false;
+
+	if (v->snap_on_start || v->save_on_stop || !v->rw)
+		return false;
+	if (v->ephemeral >= 0)
+		return v->ephemeral != 0;
+	s = pool_option(c, v, "ephemeral_volatile");
+	return s && str_bool(s, &b) == 0 && b;
+}
+
+int volume_request(const struct core *c, const struct qube *q, const struct volume *v, enum st_op op, struct st_request *ret,
+		   struct err *e)
+{
+	const struct pool *p = pool_find(c, v->pool);
+	const struct volume *s = volume_source(c, q, v, NULL);
+
+	memset(ret, 0, sizeof *ret);
+	if (!p)
+		return err_set(e, AE_POOL_NOT_FOUND, "the pool of volume '%s' of '%s' does not exist", v->name, q->name.s);
+	ret->op = (uint8_t)op;
+	ret->rw = v->rw;
+	ret->snap_on_start = v->snap_on_start;
+	ret->save_on_stop = v->save_on_stop;
+	ret->revisions_to_keep = (int32_t)volume_keep(c, v);
+	ret->size = volume_size(c, q, v);
+	if (str_copy(ret->driver, sizeof ret->driver, p->driver) < 0 ||
+	    str_copy(ret->pool_dir, sizeof ret->pool_dir, pool_dir(p)) < 0 ||
+	    str_copy(ret->vid, sizeof ret->vid, v->vid) < 0 ||
+	    (s && str_copy(ret->source, sizeof ret->source, s->vid) < 0))
+		return err_set(e, AE_STORAGE, "the path of pool '%s' is too long", p->name);
+	return 0;
+}
+
+const char *pool_dir(const struct pool *p)
+{
+	const char *s = kv_get(&p->config, "dir_path");
+
+	return s ? s : "";
+}
+
+const char *pool_default_for(const struct core *c, enum volume_id id)
+{
+	static const enum prop_id by_volume[VOL_N] = {
+		[VOL_ROOT] = P_g_default_pool_root,
+		[VOL_PRIVATE] = P_g_default_pool_private,
+		[VOL_VOLATILE] = P_g_default_pool_volatile,
+		[VOL_KERNEL] = P_g_default_pool_kernel,
+	};
+	static struct pval v;
+
+	return prop_text(c, NULL, by_volume[id], &v);
+}
+
+bool pool_used(const struct core *c, const char *name)
+{
+	const struct qube *q, *tmp;
+
+	HASH_ITER(hh_name, c->by_name, q, tmp)
+		for (size_t i = 0; i < q->n_vols; i++)
+			if (streq(q->vols[i].pool, name))
+				return true;
+	return false;
+}
