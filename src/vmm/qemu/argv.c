@@ -116,7 +116,7 @@ static void channels(struct qemu_argv *a, const struct qemu_plan *p)
 	opt(a, "-serial", "chardev:console");
 	opt(a, "-device", "virtio-serial-pci,id=vser,bus=pcie.0,addr=0x%02x,disable-legacy=on,max_ports=4", QEMU_SLOT_LINK);
 	opt(a, "-chardev", "socket,id=link,fd=%d", p->link);
-	opt(a, "-device", "virtserialport,bus=vser.0,nr=1,chardev=link,id=link,name=" QEMU_LINK_PORT);
+	opt(a, "-device", "virtserialport,bus=vser.0,nr=1,chardev=link,id=" LINKD_PORT_ID ",name=" LINKD_PORT_NAME);
 }
 
 static void root_ports(struct qemu_argv *a)

@@ -6,13 +6,13 @@
 #ifndef VMM_QEMU_QEMU_H
 #define VMM_QEMU_QEMU_H
 
+#include "proto/fds.h"
 #include "vmm/spec.h"
 
 #ifndef QEMU_PROGRAM
 #define QEMU_PROGRAM "/usr/bin/qemu-system-x86_64"
 #endif
 
-#define QEMU_LINK_PORT "org.bulkhead.link" /* name of the virtio-serial port of the link */
 #define QEMU_TCG_TB_MIB 64
 
 /*

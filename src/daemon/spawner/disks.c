@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Images and kernels: opened here, beneath the directories of this instance's pools, without following a link; QEMU gets descriptors.
+ * Writable are only files that a storage driver made for a run (…-dirty.…) and files that this file makes without a name.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/fsx.h"
+#include "base/paths.h"
+#include "base/str.h"
+#include "daemon/spawner/spawner.h"
+#include "storage/qcow2fmt.h"
+
+void disks_init(struct disk_fds *d)
+{
+	memset(d, 0xff, sizeof *d); /* -1 everywhere */
+}
+
+void disks_fini(struct disk_fds *d)
+{
+	for (size_t i = 0; i < VM_DISKS_MAX; i++) {
+		for (size_t k = 0; k < VM_LAYERS_MAX; k++)
+			fd_closep(&d->layers[i][k]);
+		fd_closep(&d->ephemeral[i]);
+	}
+	fd_closep(&d->kernel);
+	fd_closep(&d->initrd);
+}
+
+bool pool_allowed(const char *dir)
+{
+	return streq(dir, path_get(PATH_POOL_DEFAULT));
+}
+
+static int open_dir(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_errno(e, errno, "opening '%s'", path) : fd;
+}
+
+static int open_image(int dir, const char *path, int flags, struct err *e)
+{
+	int fd = fs_open_beneath(dir, path, flags, 0, e);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return err_set(e, EINVAL, "'%s' is not a regular file", path);
+	}
+	return fd;
+}
+
+static int unnamed_file(int dir, struct err *e)
+{
+	char name[] = ".unnamed-XXXXXX", path[64];
+	int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd >= 0 ? fd : err_errno(e, errno, "creating a file without a name");
+	if (str_printf(path, sizeof path, "/proc/self/fd/%d/%s", dir, name) < 0)
+		return err_set(e, ENAMETOOLONG, "creating a file without a name");
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, errno, "creating a file without a name");
+	if (unlink(path) < 0) {
+		close(fd);
+		return err_errno(e, errno, "removing the name of a file");
+	}
+	return fd;
+}
+
+static int open_ephemeral(const struct vm_disk *d, int dir, struct err *e)
+{
+	_cleanup_fd_ int fd = unnamed_file(dir, e);
+	int r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (d->n_layers)
+		r = qcow2_create(fd, d->ephemeral_size, "", false, e);
+	else if (ftruncate(fd, (off_t)d->ephemeral_size) < 0)
+		r = err_errno(e, errno, "making an empty disk of %llu bytes", (unsigned long long)d->ephemeral_size);
+	return r < 0 ? r : STEAL_FD(fd);
+}
+
+static bool made_for_a_run(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strstr(slash ? slash : path, "-dirty.") != NULL;
+}
+
+static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, struct err *e)
+{
+	bool kernels = streq(d->pool_dir, path_get(PATH_KERNELS));
+	_cleanup_fd_ int dir = -1;
+
+	if (!pool_allowed(d->pool_dir) && !(kernels && d->readonly))
+		return err_set(e, EACCES, "disk %s: '%s' is not a pool of this instance", d->serial, d->pool_dir);
+	dir = open_dir(d->pool_dir, e);
+	if (dir < 0)
+		return dir;
+	for (uint32_t k = 0; k < d->n_layers; k++) {
+		bool rw = k + 1 == d->n_layers && !d->readonly && !d->ephemeral_size;
+
+		if (rw && !made_for_a_run(d->layers[k].path))
+			return err_set(e, EACCES, "disk %s: '%s' is a committed image", d->serial, d->layers[k].path);
+		ret->layers[i][k] = open_image(dir, d->layers[k].path, rw ? O_RDWR : O_RDONLY, e);
+		if (ret->layers[i][k] < 0)
+			return err_add(e, ret->layers[i][k], "disk %s", d->serial);
+	}
+	if (d->ephemeral_size) {
+		ret->ephemeral[i] = open_ephemeral(d, dir, e);
+		if (ret->ephemeral[i] < 0)
+			return err_add(e, ret->ephemeral[i], "disk %s", d->serial);
+	}
+	return 0;
+}
+
+static int open_kernel(struct disk_fds *ret, const struct vm_spec *s, uint8_t accel, struct err *e)
+{
+	_cleanup_fd_ int all = -1, dir = -1;
+
+	all = open_dir(path_get(PATH_KERNELS), e);
+	if (all < 0)
+		return all;
+	dir = fs_open_beneath(all, s->kernel, O_RDONLY | O_DIRECTORY, 0, e);
+	if (dir < 0)
+		return err_add(e, dir, "kernel '%s'", s->kernel);
+	/* An emulated qube may start the kernel that is not compressed: cheaper, but its addresses are not randomized. */
+	ret->kernel = accel == ACCEL_TCG ? open_image(dir, "vmlinux", O_RDONLY, NULL) : -1;
+	if (ret->kernel < 0)
+		ret->kernel = open_image(dir, "vmlinuz", O_RDONLY, e);
+	if (ret->kernel < 0)
+		return err_add(e, ret->kernel, "kernel '%s'", s->kernel);
+	ret->initrd = open_image(dir, "initramfs", O_RDONLY, e);
+	return ret->initrd < 0 ? err_add(e, ret->initrd, "kernel '%s'", s->kernel) : 0;
+}
+
+int disks_open(struct disk_fds *ret, const struct vm_spec *s, uint8_t accel, struct err *e)
+{
+	int r = s->kernel[0] ? open_kernel(ret, s, accel, e) : 0;
+
+	for (size_t i = 0; r >= 0 && i < s->n_disks; i++)
+		r = open_disk(ret, &s->disks[i], i, e);
+	return r;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * QEMU, confined: new user, network, ipc, uts and pid namespaces, a root that holds the system's programs read-only and nothing of
+ * ours, no capabilities, no_new_privs; QEMU's own system call filter comes on top (-sandbox). Its first process is qube-shim.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "base/fsx.h"
+#include "base/io.h"
+#include "base/paths.h"
+#include "base/str.h"
+#include "daemon/qube-shim/fds.h"
+#include "daemon/spawner/spawner.h"
+
+#define REPORT_TIMEOUT_MS 20000
+
+/* Descriptors in the order of their final numbers, and the plan that names these numbers. */
+struct layout {
+	struct proc_spec spec;
+	struct qemu_plan plan;
+	int next;
+	bool full;
+};
+
+static int place(struct layout *l, int fd)
+{
+	if (fd < 0)
+		return -1;
+	if (l->spec.n_fds == PROC_FDS_MAX) {
+		l->full = true;
+		return -1;
+	}
+	l->spec.fds[l->spec.n_fds].fd = fd;
+	l->spec.fds[l->spec.n_fds++].as = l->next;
+	return l->next++;
+}
+
+static void lay_out(struct layout *l, const struct vm_spec *s, const struct disk_fds *d, const struct machine_fds *f,
+		    int report_fd)
+{
+	l->next = SHIM_FD_LIFELINE;
+	(void)place(l, f->lifeline);
+	(void)place(l, report_fd);
+	l->plan.qmp = place(l, f->qmp);
+	l->plan.console = place(l, f->console);
+	l->plan.link = place(l, f->link);
+	l->plan.kernel = place(l, d->kernel);
+	l->plan.initrd = place(l, d->initrd);
+	for (uint32_t i = 0; i < s->n_disks; i++) {
+		for (uint32_t k = 0; k < s->disks[i].n_layers; k++)
+			l->plan.layers[i][k] = place(l, d->layers[i][k]);
+		l->plan.ephemeral[i] = place(l, d->ephemeral[i]);
+	}
+}
+
+/* "Pid:" of /proc/self/fdinfo of a pidfd: the number by which we know a process that the shim knows by another. */
+static int pid_of(int pidfd, uint32_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[48], num[16];
+	const char *p;
+	uint64_t v;
+	int r = str_printf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+
+	if (r >= 0)
+		r = fs_read(AT_FDCWD, path, 4096, &text, NULL, NULL);
+	if (r < 0)
+		return r;
+	p = strstr(text, "\nPid:");
+	if (!p)
+		return -ESRCH;
+	p += 5 + strspn(p + 5, " \t");
+	if (str_printf(num, sizeof num, "%.*s", (int)strspn(p, "0123456789"), p) < 0 || str_u64(num, INT32_MAX, &v) < 0 || v == 0)
+		return -ESRCH;
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+static int wait_report(int fd, uint32_t *ret_pid, uint64_t *ret_start, struct err *e)
+{
+	_cleanup_msg_ struct msg m = { 0 };
+	struct pollfd pf = { .fd = fd, .events = POLLIN };
+	char text[ERR_MSG_MAX];
+	struct rd rd;
+	int r;
+
+	do {
+		r = poll(&pf, 1, REPORT_TIMEOUT_MS);
+	} while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return err_set(e, ETIMEDOUT, "the shim did not start QEMU in time");
+	r = msg_recv(fd, &m);
+	if (r <= 0)
+		return err_set(e, ECHILD, "the shim ended before it started QEMU");
+	rd = msg_rd(&m);
+	rd_lstr(&rd, text, sizeof text);
+	if (m.type != SHIM_STARTED || m.n_fds != 1)
+		return err_set(e, ECHILD, "%s", rd_done(&rd) && text[0] ? text : "the shim could not start QEMU");
+	r = pid_of(m.fds[0], ret_pid);
+	if (r >= 0)
+		r = proc_start_time((pid_t)*ret_pid, ret_start);
+	return r < 0 ? err_errno(e, -r, "QEMU ended at once") : 0;
+}
+
+static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, const char *shim, char *const *qemu_args, struct err *e)
+{
+	const struct proc_bind root[] = {
+		{ .path = "/usr" },
+		{ .path = "/lib", .optional = true },
+		{ .path = "/lib64", .optional = true },
+		{ .path = "/etc/ld.so.cache", .optional = true },
+		{ .path = "/dev/null", .rw = true, .dev = true },
+		{ .path = "/dev/urandom", .dev = true },
+		{ .path = shim },
+		{ .path = "/dev/kvm", .rw = true, .dev = true },
+	};
+	char last[16];
+	const char *argv[QEMU_ARGS_MAX + 4] = { "qube-shim", last };
+	size_t n = 2;
+	_cleanup_fd_ int log = log_open("qemu", s->name, e);
+
+	if (log < 0)
+		return log;
+	if (str_printf(last, sizeof last, "%d", l->next - 1) < 0 || l->full || l->spec.n_fds == PROC_FDS_MAX)
+		return err_set(e, E2BIG, "the machine has too many image files");
+	for (; qemu_args[n - 2]; n++)
+		argv[n] = qemu_args[n - 2];
+	l->spec.path = shim;
+	l->spec.argv = argv;
+	l->spec.envp = spawner_env();
+	l->spec.new_session = true;
+	l->spec.fds[l->spec.n_fds].fd = log;
+	l->spec.fds[l->spec.n_fds++].as = STDERR_FILENO;
+	l->spec.rlimits[0].resource = RLIMIT_CORE;
+	l->spec.n_rlimits = 1;
+	l->spec.confine = (struct proc_confine){ .userns = true, .netns = true, .ipcns = true, .pidns = true, .utsns = true,
+						 .no_new_privs = true, .root = root,
+						 .n_root = ARRAY_SIZE(root) - (l->plan.accel == ACCEL_KVM ? 0 : 1) };
+	return proc_spawn(ret, &l->spec, e);
+}
+
+int machine_start(struct proc *ret, const struct vm_spec *s, const struct disk_fds *d, uint8_t accel,
+		  const struct machine_fds *f, uint32_t *ret_pid, uint64_t *ret_start, struct err *e)
+{
+	_cleanup_(qemu_argv_fini) struct qemu_argv args = { .n = 0 };
+	_cleanup_proc_ struct proc p = PROC_INIT;
+	_cleanup_fd_ int ours = -1, theirs = -1;
+	struct layout l = { .next = 0 };
+	char shim[PATH_MAX];
+	int pair[2], r;
+
+	if (unix_pair(SOCK_SEQPACKET, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	ours = pair[0];
+	theirs = pair[1];
+	qemu_plan_init(&l.plan);
+	l.plan.accel = accel;
+	l.plan.host_cpus = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+	lay_out(&l, s, d, f, theirs);
+	r = qemu_argv_build(s, &l.plan, &args, e);
+	if (r >= 0)
+		r = spawn(&l, &p, s, path_program(shim, "qube-shim"), args.v, e);
+	if (r < 0)
+		return r;
+	fd_closep(&theirs);
+	r = wait_report(ours, ret_pid, ret_start, e);
+	if (r < 0)
+		return r;
+	*ret = p;
+	p = PROC_INIT;
+	return 0;
+}

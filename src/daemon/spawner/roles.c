@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Our own roles: their sockets, logs, descriptors and command lines. */
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "base/fsx.h"
+#include "base/io.h"
+#include "base/paths.h"
+#include "base/str.h"
+#include "daemon/qubesdb-daemon/fds.h"
+#include "daemon/spawner/spawner.h"
+#include "proto/names.h"
+
+extern char **environ;
+
+/* Descriptors of `qrexec-daemon --qid N --name NAME --user USER`. */
+enum { QREXECD_FD_LINK = 3, QREXECD_FD_SOCK = 4, QREXECD_FD_CTL = 5 };
+#define SVC_RUNNER_FD_STREAM 3
+#define POLICYD_FD_CORE 3
+
+static const struct {
+	const char *fmt; /* %s: the qid, or the name */
+	enum path_id where;
+	bool by_name;
+	int type;
+	mode_t mode;
+} socks[RS_N] = {
+	[RS_LINKD_CTL] = { "/%s/linkd.ctl", PATH_QUBE_RUN, false, SOCK_SEQPACKET, 0600 },
+	[RS_CHAN] = { "/%s/chan.sock", PATH_QUBE_RUN, false, SOCK_SEQPACKET, 0660 },
+	[RS_CONSOLE] = { "/%s/console.sock", PATH_QUBE_RUN, false, SOCK_STREAM, 0660 },
+	[RS_QREXEC_CTL] = { "/%s/qrexec.ctl", PATH_QUBE_RUN, false, SOCK_SEQPACKET, 0600 },
+	[RS_QREXEC] = { "/qrexec.%s", PATH_RUN, false, SOCK_STREAM, 0660 },
+	[RS_QDB] = { "/qubesdb.%s.sock", PATH_RUN, true, SOCK_STREAM, 0660 },
+	[RS_QDB_RO] = { "/qubesdb.%s.ro.sock", PATH_RUN, true, SOCK_STREAM, 0666 },
+};
+
+const char *sock_path(char out[PATH_MAX], enum role_sock w, uint32_t qid, const char *name)
+{
+	const char *fmt = socks[w].fmt, *at = strstr(fmt, "%s");
+	char number[16];
+
+	if (str_printf(number, sizeof number, "%u", qid) < 0)
+		abort();
+	return path_fmt(out, socks[w].where, "%.*s%s%s", (int)(at - fmt), fmt, socks[w].by_name ? name : number, at + 2);
+}
+
+/* Clients of the reference know a qube's socket by its name too. */
+static const char *qrexec_link(char out[PATH_MAX], const char *name)
+{
+	return path_fmt(out, PATH_RUN, "/qrexec.%s", name);
+}
+
+int sock_bind(enum role_sock w, uint32_t qid, const char *name, struct err *e)
+{
+	char path[PATH_MAX], link[PATH_MAX], target[32];
+	int fd = unix_listen(sock_path(path, w, qid, name), socks[w].type, socks[w].mode, e);
+
+	if (fd < 0 || w != RS_QREXEC)
+		return fd;
+	qrexec_link(link, name);
+	if (unlink(link) < 0 && errno != ENOENT)
+		goto fail;
+	if (str_printf(target, sizeof target, "qrexec.%u", qid) < 0 || symlink(target, link) < 0)
+		goto fail;
+	return fd;
+fail:
+	close(fd);
+	unlink(path);
+	return err_errno(e, errno, "linking '%s'", link);
+}
+
+void sock_unbind(enum role_sock w, uint32_t qid, const char *name)
+{
+	char path[PATH_MAX];
+
+	unlink(sock_path(path, w, qid, name));
+	if (w == RS_QREXEC)
+		unlink(qrexec_link(path, name));
+}
+
+int log_open(const char *role, const char *name, struct err *e)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	path_fmt(path, PATH_LOG, "/%s%s%s.log", role, name ? "." : "", name ? name : "");
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? err_errno(e, errno, "opening '%s'", path) : fd;
+}
+
+const char *const *spawner_env(void)
+{
+	static const char *const passed[] = { "BULKHEAD_LOG", "BULKHEAD_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS" };
+	static const char *env[ARRAY_SIZE(passed) + 3] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+							   "LANG=C.UTF-8" };
+	static bool ready;
+	size_t n = 2;
+
+	if (ready)
+		return env;
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+		const char *v = getenv(passed[i]);
+
+		if (v)
+			env[n++] = xasprintf("%s=%s", passed[i], v);
+	}
+	ready = true;
+	return env;
+}
+
+int role_spawn(struct proc *ret, const char *program, const char *const *argv, const struct fd_place *fds, size_t n, int log,
+	       struct err *e)
+{
+	_cleanup_fd_ int log_fd = log;
+	char path[PATH_MAX];
+	struct proc_spec s = { .path = path_program(path, program), .argv = argv, .envp = spawner_env(), .new_session = true };
+
+	if (log < 0)
+		return log;
+	for (size_t i = 0; i < n; i++) {
+		s.fds[s.n_fds].fd = fds[i].fd;
+		s.fds[s.n_fds++].as = fds[i].as;
+	}
+	s.fds[s.n_fds].fd = log_fd;
+	s.fds[s.n_fds++].as = STDERR_FILENO;
+	s.rlimits[0].resource = RLIMIT_CORE;
+	s.n_rlimits = 1;
+	s.confine.no_new_privs = true;
+	return proc_spawn(ret, &s, e);
+}
+
+static const char *number(char out[16], uint32_t v)
+{
+	if (str_printf(out, 16, "%u", v) < 0)
+		abort();
+	return out;
+}
+
+int start_qrexec_daemon(struct proc *ret, uint32_t qid, const char *name, const char *user, const int *fds, int channel, struct err *e)
+{
+	char id[16];
+	const char *argv[] = { "qrexec-daemon", "--qid", number(id, qid), "--name", name, "--user", user, NULL };
+	struct fd_place places[] = { { channel, QREXECD_FD_LINK }, { fds[RS_QREXEC], QREXECD_FD_SOCK },
+				     { fds[RS_QREXEC_CTL], QREXECD_FD_CTL } };
+
+	return role_spawn(ret, "qrexec-daemon", argv, places, ARRAY_SIZE(places), log_open("qrexec-daemon", name, e), e);
+}
+
+int start_qubesdb_daemon(struct proc *ret, uint32_t qid, const char *name, const int *fds, int channel, struct err *e)
+{
+	char id[16];
+	const char *argv[] = { "qubesdb-daemon", "--link", "--qid", number(id, qid), "--name", name, NULL };
+	struct fd_place places[] = { { channel, QUBESDBD_FD_LINK }, { fds[RS_QDB], QUBESDBD_FD_RW }, { fds[RS_QDB_RO], QUBESDBD_FD_RO } };
+
+	return role_spawn(ret, "qubesdb-daemon", argv, places, ARRAY_SIZE(places), log_open("qubesdb-daemon", name, e), e);
+}
+
+static void close_all(int (*fds)[RS_N])
+{
+	for (size_t i = 0; i < RS_N; i++)
+		fd_closep(&(*fds)[i]);
+}
+
+/* The sockets of the dead role are bound anew: nobody else has their descriptors. */
+static int restart(struct proc *ret, const struct ipc_sp_start_role *q, int channel, struct err *e)
+{
+	_cleanup_(close_all) int fds[RS_N] = { -1, -1, -1, -1, -1, -1, -1 };
+	bool qrexec = q->role == ROLE_QREXEC_DAEMON;
+	const enum role_sock a = qrexec ? RS_QREXEC : RS_QDB, b = qrexec ? RS_QREXEC_CTL : RS_QDB_RO;
+
+	fds[a] = sock_bind(a, q->qid, q->name, e);
+	if (fds[a] < 0)
+		return fds[a];
+	fds[b] = sock_bind(b, q->qid, q->name, e);
+	if (fds[b] < 0)
+		return fds[b];
+	return qrexec ? start_qrexec_daemon(ret, q->qid, q->name, q->default_user, fds, channel, e) :
+			start_qubesdb_daemon(ret, q->qid, q->name, fds, channel, e);
+}
+
+static int check_role(const struct ipc_sp_start_role *q, struct err *e)
+{
+	struct qname name;
+	char path[PATH_MAX];
+	int r = qname_parse(&name, q->name, e), fd;
+
+	if (r < 0)
+		return r;
+	if (q->role != ROLE_QREXEC_DAEMON && q->role != ROLE_QUBESDB_DAEMON)
+		return err_set(e, EINVAL, "role %u is not started alone", q->role);
+	if (!q->default_user[0] || q->default_user[0] == '-' || !str_chars(q->default_user, "_-."))
+		return err_set(e, EINVAL, "default user is not valid");
+	fd = unix_connect(sock_path(path, RS_LINKD_CTL, q->qid, q->name), SOCK_SEQPACKET, e);
+	if (fd < 0)
+		return err_add(e, fd, "qube %u does not run", q->qid);
+	close(fd);
+	return 0;
+}
+
+int on_start_role(struct spawner *s, struct msg *m, struct err *e)
+{
+	_cleanup_proc_ struct proc p = PROC_INIT;
+	_cleanup_fd_ int ours = -1, theirs = -1;
+	struct ipc_sp_start_role q;
+	struct rd rd = msg_rd(m);
+	uint64_t start = 0;
+	int pair[2], r;
+
+	if (ipc_get_sp_start_role(&rd, &q) < 0 || !rd_done(&rd))
+		return err_set(e, EBADMSG, "malformed request");
+	r = check_role(&q, e);
+	if (r < 0)
+		return r;
+	if (unix_pair(SOCK_SEQPACKET, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	ours = pair[0];
+	theirs = pair[1];
+	r = restart(&p, &q, theirs, e);
+	if (r < 0)
+		return r;
+	if (proc_start_time(p.pid, &start) == 0)
+		(void)pids_append(q.qid, q.role, p.pid, start, NULL);
+	child_add(s, &p, (uint32_t)p.pid, q.qid, q.role);
+	reply(s, m, NULL, &ours, 1);
+	return 0;
+}
+
+int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
+{
+	const char *argv[] = { "policyd", paths_system_mode() ? NULL : "--root", paths_root(), NULL };
+	_cleanup_proc_ struct proc p = PROC_INIT;
+	_cleanup_fd_ int ours = -1, theirs = -1;
+	struct ipc_sp_start_policyd q;
+	struct rd rd = msg_rd(m);
+	struct fd_place place;
+	int pair[2], r;
+
+	if (ipc_get_sp_start_policyd(&rd, &q) < 0 || !rd_done(&rd))
+		return err_set(e, EBADMSG, "malformed request");
+	if (unix_pair(SOCK_SEQPACKET, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	ours = pair[0];
+	theirs = pair[1];
+	place = (struct fd_place){ theirs, POLICYD_FD_CORE };
+	r = role_spawn(&p, "policyd", argv, &place, 1, log_open("policyd", NULL, e), e);
+	if (r < 0)
+		return r;
+	child_add(s, &p, (uint32_t)p.pid, 0, ROLE_POLICYD);
+	reply(s, m, NULL, &ours, 1);
+	return 0;
+}
+
+static int check_service(const struct ipc_sp_dom0_service *q, struct err *e)
+{
+	struct qname name;
+	int r = qname_parse(&name, q->source, e);
+
+	if (r < 0)
+		return r;
+	if (!q->user[0] || q->user[0] == '-' || !str_chars(q->user, "_-."))
+		return err_set(e, EINVAL, "user is not valid");
+	if (!str_chars(q->target_type, "@_-") || !str_chars(q->target, "@:_-.") || q->target_type[0] == '-' || q->target[0] == '-')
+		return err_set(e, EINVAL, "target is not valid");
+	if (!q->service[0] || q->service[0] == '-' || !str_chars(q->service, "_-.+"))
+		return err_set(e, EINVAL, "service is not valid");
+	return 0;
+}
+
+int on_dom0_service(struct spawner *s, struct msg *m, struct err *e)
+{
+	_cleanup_proc_ struct proc p = PROC_INIT;
+	_cleanup_fd_ int log = -1;
+	struct ipc_sp_dom0_service q;
+	struct rd rd = msg_rd(m);
+	char path[PATH_MAX], id[16];
+	int r;
+
+	if (ipc_get_sp_dom0_service(&rd, &q) < 0 || !rd_done(&rd))
+		return err_set(e, EBADMSG, "malformed request");
+	r = check_service(&q, e);
+	if (r < 0)
+		return r;
+	log = log_open("svc-runner", NULL, e);
+	if (log < 0)
+		return log;
+	const char *argv[] = { "svc-runner", "--source", q.source, "--source-qid", number(id, q.source_qid), "--target-type", q.target_type,
+			       "--target", q.target, "--user", q.user, "--", q.service, NULL };
+	/* A service of a desktop session is a program of its user: it has that user's environment. */
+	struct proc_spec spec = { .path = path_program(path, "svc-runner"), .argv = argv, .new_session = true,
+				  .envp = paths_system_mode() ? spawner_env() : (const char *const *)environ };
+
+	spec.fds[0].fd = m->fds[0];
+	spec.fds[0].as = SVC_RUNNER_FD_STREAM;
+	spec.fds[1].fd = log;
+	spec.fds[1].as = STDERR_FILENO;
+	spec.n_fds = 2;
+	r = proc_spawn(&p, &spec, e);
+	if (r < 0)
+		return r;
+	child_add(s, &p, (uint32_t)p.pid, q.source_qid, ROLE_SVC_RUNNER);
+	reply(s, m, NULL, NULL, 0);
+	return 0;
+}

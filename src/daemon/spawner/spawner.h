@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * spawner: the one process that starts processes. It obeys a fixed table of typed requests from the qubesd core on descriptor 3, checks
+ * every value again, opens all images and sockets itself, and reads no byte that a guest or a qube's process wrote. When the core's
+ * end closes it ends; what it started for qubes stays (docs/design.md §2).
+ */
+#ifndef SPAWNER_SPAWNER_H
+#define SPAWNER_SPAWNER_H
+
+#include <limits.h>
+
+#include "base/ev.h"
+#include "base/proc.h"
+#include "proto/ipc.h"
+#include "storage/storage.h"
+#include "vmm/qemu/qemu.h"
+#include "vmm/spec.h"
+
+#define SPAWNER_FD_CORE 3
+#define SPAWNER_WORKERS_MAX 4 /* image-workers at a time; further requests wait */
+
+struct child;
+struct job;
+
+struct spawner {
+	struct ev_loop *loop;
+	struct ev_io *core;
+	struct child *children;
+	struct job *jobs; /* storage requests, oldest first */
+	unsigned n_jobs;
+};
+
+/* --- children.c: processes that this spawner started -------------------------------------------------------------------------- */
+
+/* child_add takes p over and watches it: its end is told to the core as SP_EXIT. told: the pid that the core knows it by. */
+void child_add(struct spawner *s, struct proc *p, uint32_t told, uint32_t qid, uint8_t role);
+/* child_known: this very process (number and start time) was started by this spawner or, for roles of qubes, by one before it. */
+bool child_known(const struct spawner *s, pid_t pid, uint64_t start);
+/* The file run/q/QID/pids remembers the roles of a qube for later spawners. */
+int pids_append(uint32_t qid, uint8_t role, pid_t pid, uint64_t start, struct err *e);
+int on_kill(struct spawner *s, struct msg *m, struct err *e);
+int on_usage(struct spawner *s, struct msg *m, struct err *e);
+
+/* --- disks.c ------------------------------------------------------------------------------------------------------------------ */
+
+struct disk_fds {
+	int layers[VM_DISKS_MAX][VM_LAYERS_MAX], ephemeral[VM_DISKS_MAX], kernel, initrd;
+};
+
+void disks_init(struct disk_fds *d);
+void disks_fini(struct disk_fds *d);
+/* disks_open opens everything that the machine reads or writes. accel decides which form of the kernel is taken. */
+int disks_open(struct disk_fds *ret, const struct vm_spec *s, uint8_t accel, struct err *e);
+/* pool_allowed: the directory is one of this instance's pools. */
+bool pool_allowed(const char *dir);
+
+/* --- roles.c ------------------------------------------------------------------------------------------------------------------ */
+
+/* Sockets and start of the roles of one qube. */
+enum role_sock { RS_LINKD_CTL, RS_CHAN, RS_CONSOLE, RS_QREXEC_CTL, RS_QREXEC, RS_QDB, RS_QDB_RO, RS_N };
+
+/* sock_path gives the path of one of a qube's sockets. */
+const char *sock_path(char out[PATH_MAX], enum role_sock w, uint32_t qid, const char *name);
+/* sock_bind binds it (with its symbolic link, for qrexec) and gives the listening descriptor. */
+int sock_bind(enum role_sock w, uint32_t qid, const char *name, struct err *e);
+void sock_unbind(enum role_sock w, uint32_t qid, const char *name);
+/* log_open opens LOG/ROLE.NAME.log for appending. */
+int log_open(const char *role, const char *name, struct err *e);
+
+struct fd_place {
+	int fd, as;
+};
+/* role_spawn starts one of our own programs with these descriptors, and log as its stderr (closed here). */
+int role_spawn(struct proc *ret, const char *program, const char *const *argv, const struct fd_place *fds, size_t n, int log,
+	       struct err *e);
+int start_qrexec_daemon(struct proc *ret, uint32_t qid, const char *name, const char *user, const int *socks, int channel, struct err *e);
+int start_qubesdb_daemon(struct proc *ret, uint32_t qid, const char *name, const int *socks, int channel, struct err *e);
+int on_start_role(struct spawner *s, struct msg *m, struct err *e);
+int on_start_policyd(struct spawner *s, struct msg *m, struct err *e);
+int on_dom0_service(struct spawner *s, struct msg *m, struct err *e);
+/* spawner_env gives the environment of our own roles: static. */
+const char *const *spawner_env(void);
+
+/* --- machine.c: QEMU in its shim ------------------------------------------------------------------------------------------------ */
+
+struct machine_fds {
+	int qmp, console, link, lifeline; /* QEMU's and the shim's ends; stay the caller's */
+};
+/* machine_start starts shim and QEMU, stopped. *ret is the shim; ret_pid, ret_start name QEMU itself. */
+int machine_start(struct proc *ret, const struct vm_spec *s, const struct disk_fds *d, uint8_t accel,
+		  const struct machine_fds *f, uint32_t *ret_pid, uint64_t *ret_start, struct err *e);
+
+/* --- start.c, jobs.c ------------------------------------------------------------------------------------------------------------ */
+
+int on_start_qube(struct spawner *s, struct msg *m, struct err *e);
+int on_storage(struct spawner *s, struct msg *m, struct err *e);
+
+/* reply sends to the core; a failure ends the spawner's loop, since the core is gone then. */
+void reply(struct spawner *s, const struct msg *m, const struct wr *w, const int *fds, size_t n_fds);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * SP_START_QUBE as one transaction. Order: everything that can fail by itself first, then QEMU, the roles, and linkd last. Until linkd
+ * runs this process alone holds the other end of QEMU's lifeline and of the roles' channels, so if it is killed they all end;
+ * from then on they hang on linkd. When a step fails, what was made is undone.
+ */
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/fsx.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "base/str.h"
+#include "daemon/spawner/spawner.h"
+
+enum pair_name { P_QMP, P_LINK, P_CONSOLE, P_LIFELINE, P_QREXEC, P_QUBESDB, P_N };
+
+struct pair {
+	int host, other; /* host: linkd's end */
+};
+
+struct start {
+	struct vm_spec spec;
+	uint8_t accel;
+	bool dir_made, done;
+	bool bound[RS_N];
+	int socks[RS_N];
+	struct pair pairs[P_N];
+	struct disk_fds disks;
+	struct proc shim, linkd, qrexec, qubesdb;
+	struct ipc_sp_started reply;
+};
+
+static const int pair_types[P_N] = { [P_QMP] = SOCK_STREAM,	 [P_LINK] = SOCK_STREAM,      [P_CONSOLE] = SOCK_STREAM,
+				     [P_LIFELINE] = SOCK_STREAM, [P_QREXEC] = SOCK_SEQPACKET, [P_QUBESDB] = SOCK_SEQPACKET };
+
+static const char *qube_dir(char out[PATH_MAX], const struct start *t)
+{
+	return path_fmt(out, PATH_QUBE_RUN, "/%u", t->spec.qid);
+}
+
+static void start_init(struct start *t)
+{
+	memset(t, 0, sizeof *t);
+	for (size_t i = 0; i < RS_N; i++)
+		t->socks[i] = -1;
+	for (size_t i = 0; i < P_N; i++)
+		t->pairs[i] = (struct pair){ -1, -1 };
+	disks_init(&t->disks);
+	t->shim = t->linkd = t->qrexec = t->qubesdb = PROC_INIT;
+}
+
+/* Ends and removes everything that was not handed on. */
+static void start_fini(struct start *t)
+{
+	char dir[PATH_MAX];
+
+	proc_fini(&t->linkd);
+	proc_fini(&t->qubesdb);
+	proc_fini(&t->qrexec);
+	proc_fini(&t->shim);
+	for (size_t i = 0; i < RS_N; i++) {
+		fd_closep(&t->socks[i]);
+		if (t->bound[i] && !t->done)
+			sock_unbind((enum role_sock)i, t->spec.qid, t->spec.name);
+	}
+	for (size_t i = 0; i < P_N; i++) {
+		fd_closep(&t->pairs[i].host);
+		fd_closep(&t->pairs[i].other);
+	}
+	disks_fini(&t->disks);
+	if (t->dir_made && !t->done)
+		(void)fs_rm_rf(AT_FDCWD, qube_dir(dir, t), NULL);
+}
+
+/* A directory that is there already belongs to a qube that runs, or is what a killed one left. */
+static int make_dir(struct start *t, struct err *e)
+{
+	char dir[PATH_MAX], ctl[PATH_MAX];
+	int r, fd;
+
+	qube_dir(dir, t);
+	if (mkdir(dir, 0700) < 0) {
+		if (errno != EEXIST)
+			return err_errno(e, errno, "creating '%s'", dir);
+		fd = unix_connect(sock_path(ctl, RS_LINKD_CTL, t->spec.qid, t->spec.name), SOCK_SEQPACKET, NULL);
+		if (fd >= 0) {
+			close(fd);
+			return err_set(e, EBUSY, "qube %u runs already", t->spec.qid);
+		}
+		r = fs_rm_rf(AT_FDCWD, dir, e);
+		if (r < 0)
+			return r;
+		if (mkdir(dir, 0700) < 0)
+			return err_errno(e, errno, "creating '%s'", dir);
+	}
+	t->dir_made = true;
+	return 0;
+}
+
+static int make_sockets(struct start *t, struct err *e)
+{
+	for (size_t i = 0; i < RS_N; i++) {
+		t->socks[i] = sock_bind((enum role_sock)i, t->spec.qid, t->spec.name, e);
+		if (t->socks[i] < 0)
+			return t->socks[i];
+		t->bound[i] = true;
+	}
+	for (size_t i = 0; i < P_N; i++) {
+		int fds[2];
+
+		if (unix_pair(pair_types[i], fds) < 0)
+			return err_errno(e, errno, "socketpair");
+		t->pairs[i] = (struct pair){ fds[0], fds[1] };
+	}
+	return 0;
+}
+
+static int start_machine(struct start *t, struct err *e)
+{
+	struct machine_fds f = { .qmp = t->pairs[P_QMP].other, .console = t->pairs[P_CONSOLE].other, .link = t->pairs[P_LINK].other,
+				 .lifeline = t->pairs[P_LIFELINE].other };
+	int r = machine_start(&t->shim, &t->spec, &t->disks, t->accel, &f, &t->reply.qemu_pid, &t->reply.qemu_start, e);
+
+	return r < 0 ? r : pids_append(t->spec.qid, ROLE_QEMU, (pid_t)t->reply.qemu_pid, t->reply.qemu_start, e);
+}
+
+static int remember(const struct start *t, uint8_t role, const struct proc *p, struct err *e)
+{
+	uint64_t start;
+	int r = proc_start_time(p->pid, &start);
+
+	return r < 0 ? err_errno(e, -r, "%s ended at once", ipc_role_name(role)) : pids_append(t->spec.qid, role, p->pid, start, e);
+}
+
+static int start_roles(struct start *t, struct err *e)
+{
+	const struct vm_spec *s = &t->spec;
+	int r = start_qrexec_daemon(&t->qrexec, s->qid, s->name, s->default_user, t->socks, t->pairs[P_QREXEC].other, e);
+
+	if (r >= 0)
+		r = remember(t, ROLE_QREXEC_DAEMON, &t->qrexec, e);
+	if (r >= 0)
+		r = start_qubesdb_daemon(&t->qubesdb, s->qid, s->name, t->socks, t->pairs[P_QUBESDB].other, e);
+	return r < 0 ? r : remember(t, ROLE_QUBESDB_DAEMON, &t->qubesdb, e);
+}
+
+static int start_linkd(struct start *t, struct err *e)
+{
+	char qid[16], pid[16], ticks[24];
+	_cleanup_fd_ int console_log = log_open("guest", t->spec.name, e);
+	const struct fd_place places[] = {
+		{ t->pairs[P_QMP].host, LINKD_FD_QMP },	      { t->pairs[P_LINK].host, LINKD_FD_LINK },
+		{ t->pairs[P_CONSOLE].host, LINKD_FD_CONSOLE }, { t->socks[RS_LINKD_CTL], LINKD_FD_CTL },
+		{ t->socks[RS_CHAN], LINKD_FD_CHAN },	      { t->socks[RS_CONSOLE], LINKD_FD_CONSOLE_LISTEN },
+		{ t->pairs[P_QREXEC].host, LINKD_FD_QREXEC },  { t->pairs[P_QUBESDB].host, LINKD_FD_QUBESDB },
+		{ console_log, LINKD_FD_LOG },		      { t->pairs[P_LIFELINE].host, LINKD_FD_LIFELINE },
+	};
+	const char *argv[] = { "linkd", "--qid", qid, "--name", t->spec.name, "--start-id", t->spec.start_id, "--accel",
+			       t->accel == ACCEL_KVM ? "kvm" : "tcg", "--qemu-pid", pid, "--qemu-start", ticks, NULL };
+	int r;
+
+	_Static_assert(ARRAY_SIZE(places) == LINKD_FD_N - 3, "every descriptor of linkd is given");
+	if (console_log < 0)
+		return console_log;
+	if (str_printf(qid, sizeof qid, "%u", t->spec.qid) < 0 || str_printf(pid, sizeof pid, "%u", t->reply.qemu_pid) < 0 ||
+	    str_printf(ticks, sizeof ticks, "%llu", (unsigned long long)t->reply.qemu_start) < 0)
+		return err_set(e, EINVAL, "numbers of linkd");
+	r = role_spawn(&t->linkd, "linkd", argv, places, ARRAY_SIZE(places), log_open("linkd", t->spec.name, e), e);
+	if (r >= 0)
+		r = remember(t, ROLE_LINKD, &t->linkd, e);
+	if (r >= 0)
+		r = proc_start_time(t->linkd.pid, &t->reply.linkd_start);
+	t->reply.linkd_pid = (uint32_t)t->linkd.pid;
+	return r;
+}
+
+static int start_all(struct start *t, struct err *e)
+{
+	int r = qemu_accel(t->spec.accel, &t->accel, NULL, e);
+
+	if (r >= 0)
+		r = disks_open(&t->disks, &t->spec, t->accel, e);
+	if (r >= 0)
+		r = make_dir(t, e);
+	if (r >= 0)
+		r = make_sockets(t, e);
+	if (r >= 0)
+		r = start_machine(t, e);
+	if (r >= 0)
+		r = start_roles(t, e);
+	return r < 0 ? r : start_linkd(t, e);
+}
+
+int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
+{
+	_cleanup_(start_fini) struct start t;
+	struct ipc_sp_start_qube q;
+	struct rd rd = msg_rd(m);
+	uint8_t buf[64];
+	struct wr w = wr_mem(buf, sizeof buf);
+	int r;
+
+	start_init(&t);
+	if (ipc_get_sp_start_qube(&rd, &q) < 0)
+		return err_set(e, EBADMSG, "malformed request");
+	r = vm_spec_get(&rd, &t.spec, e);
+	if (r >= 0 && t.spec.qid != q.qid)
+		r = err_set(e, EBADMSG, "two different qids");
+	if (r >= 0)
+		r = start_all(&t, e);
+	if (r < 0)
+		return err_add(e, r, "starting '%s'", t.spec.name);
+	t.done = true;
+	child_add(s, &t.shim, t.reply.qemu_pid, q.qid, ROLE_QEMU);
+	child_add(s, &t.qrexec, (uint32_t)t.qrexec.pid, q.qid, ROLE_QREXEC_DAEMON);
+	child_add(s, &t.qubesdb, (uint32_t)t.qubesdb.pid, q.qid, ROLE_QUBESDB_DAEMON);
+	child_add(s, &t.linkd, t.reply.linkd_pid, q.qid, ROLE_LINKD);
+	ipc_put_sp_started(&w, &t.reply);
+	log_info("started %s (qid %u) qemu=%u linkd=%u accel=%s", t.spec.name, q.qid, t.reply.qemu_pid, t.reply.linkd_pid,
+		 t.accel == ACCEL_KVM ? "kvm" : "tcg");
+	reply(s, m, &w, NULL, 0);
+	return 0;
+}
