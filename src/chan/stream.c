@@ -251,6 +251,12 @@ void chan_stream_end(struct chan_stream *s)
 	}
 }
 
+void chan_stream_poll(struct chan_stream *s)
+{
+	if (!s->closed && !s->paused && !s->eof && !s->busy)
+		on_readable(s);
+}
+
 int chan_stream_fd(const struct chan_stream *s)
 {
 	return s->fd;

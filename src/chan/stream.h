@@ -37,6 +37,8 @@ bool chan_stream_full(const struct chan_stream *s);
 void chan_stream_pause(struct chan_stream *s, bool on);
 /* chan_stream_end closes our direction once the queue is written; reading goes on. */
 void chan_stream_end(struct chan_stream *s);
+/* chan_stream_poll takes what has arrived now, without waiting for the loop. */
+void chan_stream_poll(struct chan_stream *s);
 int chan_stream_fd(const struct chan_stream *s);
 DEFINE_CLEANUP(chan_stream_free, struct chan_stream *)
 
