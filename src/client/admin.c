@@ -36,7 +36,8 @@ static bool dest_ok(const char *dest)
 	return *dest && strlen(dest) <= 64 && str_chars(dest, "_.-:@");
 }
 
-int adm_begin(const char *dest, const char *method, const char *arg, const void *payload, size_t len, struct err *e)
+static int begin_at(enum path_id sock, const char *dest, const char *method, const char *arg, const void *payload, size_t len,
+		    struct err *e)
 {
 	_cleanup_wr_ struct wr w = wr_grow(ADM_REQUEST_MAX);
 	_cleanup_fd_ int fd = -1;
@@ -51,7 +52,7 @@ int adm_begin(const char *dest, const char *method, const char *arg, const void 
 	if (r < 0)
 		return err_set(e, EINVAL, "'%s' cannot be an argument of %s",
 			       str_escape(shown, sizeof shown, arg ? arg : "", arg ? strlen(arg) : 0), method);
-	fd = adm_connect(path_get(PATH_QUBESD_SOCK), e);
+	fd = adm_connect(path_get(sock), e);
 	if (fd < 0)
 		return fd;
 	r = write_full(fd, w.buf, w.len);
@@ -61,6 +62,18 @@ int adm_begin(const char *dest, const char *method, const char *arg, const void 
 	if (shutdown(fd, SHUT_WR) < 0 && errno != ENOTCONN)
 		return err_errno(e, errno, "sending %s", method);
 	return STEAL_FD(fd);
+}
+
+int adm_begin(const char *dest, const char *method, const char *arg, const void *payload, size_t len, struct err *e)
+{
+	return begin_at(PATH_QUBESD_SOCK, dest, method, arg, payload, len, e);
+}
+
+int adm_internal(struct adm_reply *ret, const char *dest, const char *method, const char *arg, const char *payload, struct err *e)
+{
+	int fd = begin_at(PATH_QUBESD_INTERNAL_SOCK, dest, method, arg, payload, payload ? strlen(payload) : 0, e);
+
+	return fd < 0 ? fd : adm_finish(fd, ret, e);
 }
 
 static int read_answer(int fd, uint8_t **ret, size_t *ret_len, struct err *e)

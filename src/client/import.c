@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Import of a volume's content (specs/admin-api.md §3.2): begin, copy into the file the daemon names, end. */
+#include "client/admin.h"
+
+#include <fcntl.h>
+
+#include "base/io.h"
+#include "base/str.h"
+
+#define COPY_CHUNK (1u << 20)
+
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+/* Copies exactly size bytes; with holes, blocks of zeros are passed over. */
+static int copy_exact(int out, int in, uint64_t size, bool holes, struct err *e)
+{
+	_cleanup_free_ uint8_t *buf = xmalloc(COPY_CHUNK);
+	uint64_t done = 0;
+
+	while (done < size) {
+		size_t want = (size_t)MIN((uint64_t)COPY_CHUNK, size - done);
+		ssize_t n = read_full(in, buf, want);
+		int r = 0;
+
+		if (n < 0)
+			return err_errno(e, (int)-n, "reading the data");
+		if ((size_t)n < want)
+			return err_set(e, EINVAL, "the data ends after %llu of %llu bytes", (unsigned long long)(done + (uint64_t)n),
+				       (unsigned long long)size);
+		if (!holes || !all_zero(buf, want))
+			r = write_full(out, buf, want);
+		else if (lseek(out, (off_t)want, SEEK_CUR) < 0)
+			r = -errno;
+		if (r < 0)
+			return err_errno(e, -r, "writing the volume");
+		done += want;
+	}
+	if (read_full(in, buf, 1) == 1)
+		return err_set(e, EFBIG, "the data is longer than the volume's %llu bytes", (unsigned long long)size);
+	if (fsync(out) < 0 && errno != EINVAL && errno != EROFS)
+		return err_errno(e, errno, "writing the volume");
+	return 0;
+}
+
+static int copy_to(const char *path, int in, uint64_t size, struct err *e)
+{
+	_cleanup_fd_ int out = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool holes;
+
+	if (out < 0)
+		return err_errno(e, errno, "opening '%s'", path);
+	/* A file may hold older content: only an emptied one has holes that read as zero. A device cannot be emptied. */
+	holes = ftruncate(out, 0) == 0;
+	if (holes && ftruncate(out, (off_t)size) < 0)
+		return err_errno(e, errno, "setting the size of '%s'", path);
+	return copy_exact(out, in, size, holes, e);
+}
+
+int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool with_size, struct err *e)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 }, end = { 0 };
+	char text[32] = "", fail[ERR_MSG_MAX + 8];
+	uint64_t real = 0;
+	struct err second = { 0 };
+	char *path;
+	int r, r2;
+
+	if (with_size && str_printf(text, sizeof text, "%llu", (unsigned long long)size) < 0)
+		return -EINVAL;
+	r = adm_internal(&rep, dest, "internal.vm.volume.ImportBegin", volume, with_size ? text : NULL, e);
+	if (r < 0)
+		return r;
+	path = strchr(rep.data, ' ');
+	if (path)
+		*path++ = '\0';
+	if (!path || *path != '/' || str_u64(rep.data, INT64_MAX, &real) < 0)
+		return err_set(e, ADM_BAD_ANSWER, "the answer of qubesd to ImportBegin is malformed");
+	if (path[strlen(path) - 1] == '\n')
+		path[strlen(path) - 1] = '\0';
+	r = copy_to(path, fd, real, e);
+	if (r < 0 && str_printf(fail, sizeof fail, "fail\n%s", err_text(e, r)) < 0)
+		fail[0] = '\0';
+	r2 = adm_internal(&end, dest, "internal.vm.volume.ImportEnd", volume, r < 0 ? fail : "ok", r < 0 ? &second : e);
+	return r < 0 ? r : r2;
+}

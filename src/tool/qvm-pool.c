@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* qvm-pool: storage pools. */
+#include "proto/names.h"
+#include "tool/util.h"
+
+static const struct tool_opt opts[] = {
+	{ 'o', "option", "KEY=VALUE", "add, set: an option of the pool (repeatable, or several joined by commas)", 0, W_ANY },
+	{ 'l', "list", NULL, "the same as the command list", OPT_HIDDEN, W_ANY },
+	{ 'i', "info", "POOL", "the same as the command info", OPT_HIDDEN, W_POOL },
+	{ 'a', "add", "NAME", "the same as the command add", OPT_HIDDEN, W_ANY },
+	{ 'r', "remove", "POOL", "the same as the command remove", OPT_HIDDEN, W_POOL },
+	{ 's', "set", "POOL", "the same as the command set", OPT_HIDDEN, W_POOL },
+	{ 0 },
+};
+
+static const struct tool_sub subs[] = {
+	{ "list", "", "list the pools" },
+	{ "info", "POOL", "show a pool's options and usage" },
+	{ "add", "NAME DRIVER -o KEY=VALUE...", "add a pool" },
+	{ "remove", "POOL...", "remove pools; their volumes must be gone" },
+	{ "set", "POOL -o KEY=VALUE...", "change options of a pool" },
+	{ "drivers", "", "list the drivers and their options" },
+	{ 0 },
+};
+
+static int list(struct tool *t)
+{
+	_cleanup_(table_freep) struct table *tb = table_new(2);
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct err e = { 0 };
+	char *text, *name, driver[64];
+	int r = adm_text(&rep, "dom0", "admin.pool.List", NULL, NULL, &e);
+
+	if (r < 0)
+		return tool_api(t, r, &e);
+	table_add(tb, "NAME");
+	table_add(tb, "DRIVER");
+	text = rep.data;
+	while ((name = adm_line(&text))) {
+		_cleanup_reply_ struct adm_reply info = { 0 };
+
+		r = adm_text(&info, "dom0", "admin.pool.Info", name, NULL, &e);
+		if (r < 0)
+			return tool_api(t, r, &e);
+		table_add(tb, name);
+		table_add(tb, adm_kv(info.data, "driver", driver, sizeof driver) < 0 ? NULL : driver);
+	}
+	table_print(tb, t, true);
+	return 0;
+}
+
+static int drivers(struct tool *t)
+{
+	_cleanup_(table_freep) struct table *tb = table_new(2);
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct err e = { 0 };
+	char *text, *line;
+	int r = adm_text(&rep, "dom0", "admin.pool.ListDrivers", NULL, NULL, &e);
+
+	if (r < 0)
+		return tool_api(t, r, &e);
+	table_add(tb, "DRIVER");
+	table_add(tb, "OPTIONS");
+	text = rep.data;
+	while ((line = adm_line(&text))) {
+		char *sp = strchr(line, ' ');
+		_cleanup_wr_ struct wr w = wr_grow(4096);
+
+		if (sp)
+			*sp++ = '\0';
+		for (const char *p = sp ? sp : ""; *p; p++) {
+			if (*p == ' ')
+				wr_str(&w, ", ");
+			else
+				wr_u8(&w, (uint8_t)*p);
+		}
+		wr_u8(&w, 0);
+		table_add(tb, line);
+		table_add(tb, wr_ok(&w) ? (const char *)w.buf : "");
+	}
+	table_print(tb, t, true);
+	return 0;
+}
+
+static int info(struct tool *t, const char *pool)
+{
+	_cleanup_(table_freep) struct table *tb = table_new(2);
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct err e = { 0 };
+	char *text, *line;
+	int r = adm_text(&rep, "dom0", "admin.pool.Info", pool, NULL, &e);
+
+	if (r < 0)
+		return tool_api(t, r, &e);
+	text = rep.data;
+	while ((line = adm_line(&text))) {
+		char *eq = strchr(line, '=');
+
+		if (!eq)
+			continue;
+		*eq = '\0';
+		table_add(tb, line);
+		table_add(tb, eq + 1);
+	}
+	table_print(tb, t, true);
+	return 0;
+}
+
+/* All -o options as lines "key=value" behind lead. */
+static int option_lines(struct tool *t, struct wr *w)
+{
+	const char *o;
+
+	for (size_t i = 0; (o = opt_nth(t, 'o', i)); i++) {
+		const char *eq = strchr(o, '=');
+
+		if (!eq || eq == o)
+			return tool_usage(t, "an option is KEY=VALUE, not '%s'", o);
+		for (; *o; o++) {
+			const char *next = *o == ',' ? strpbrk(o + 1, ",=") : NULL;
+
+			/* A comma ends an option only when another KEY= follows. */
+			wr_u8(w, next && *next == '=' ? '\n' : (uint8_t)*o);
+		}
+		wr_u8(w, '\n');
+	}
+	return 0;
+}
+
+static int add(struct tool *t, const char *name, const char *driver)
+{
+	_cleanup_wr_ struct wr w = wr_grow(32768);
+	struct err e = { 0 };
+	int r;
+
+	if (!*name || !pool_ok(name))
+		return tool_usage(t, "'%s' is no pool name: letters, digits, '-', '_' and '.' are allowed", name);
+	wr_printf(&w, "name=%s\n", name);
+	r = option_lines(t, &w);
+	if (r != 0)
+		return r;
+	wr_u8(&w, 0);
+	if (!wr_ok(&w))
+		return tool_usage(t, "the options are too long");
+	r = adm_void("dom0", "admin.pool.Add", driver, (const char *)w.buf, &e);
+	return r < 0 ? tool_api(t, r, &e) : 0;
+}
+
+static int set(struct tool *t, const char *pool)
+{
+	_cleanup_wr_ struct wr w = wr_grow(32768);
+	struct err e = { 0 };
+	char *text, *line, method[96];
+	int r;
+
+	if (!opt_has(t, 'o'))
+		return tool_usage(t, "name what to change: -o KEY=VALUE");
+	r = option_lines(t, &w);
+	if (r != 0)
+		return r;
+	wr_u8(&w, 0);
+	if (!wr_ok(&w))
+		return tool_usage(t, "the options are too long");
+	text = (char *)w.buf;
+	while ((line = adm_line(&text))) {
+		char *eq = strchr(line, '=');
+
+		*eq = '\0';
+		if (!streq(line, "revisions_to_keep") && !streq(line, "ephemeral_volatile"))
+			return tool_usage(t, "only revisions_to_keep and ephemeral_volatile can be changed, not '%s'", line);
+		if (str_printf(method, sizeof method, "admin.pool.Set.%s", line) < 0)
+			return EXIT_FAIL;
+		r = adm_void("dom0", method, pool, eq + 1, &e);
+		if (r < 0)
+			return tool_api(t, r, &e);
+	}
+	return 0;
+}
+
+static int remove_pools(struct tool *t, int argc, char **argv)
+{
+	struct err e = { 0 };
+
+	for (int i = 0; i < argc; i++) {
+		int r = adm_void("dom0", "admin.pool.Remove", argv[i], NULL, &e);
+
+		if (r < 0)
+			return tool_api(t, r, &e);
+	}
+	return 0;
+}
+
+static int run(struct tool *t, int argc, char **argv)
+{
+	const char *cmd = argc ? argv[0] : "list";
+
+	if (opt_has(t, 'i'))
+		return info(t, opt_str(t, 'i'));
+	if (opt_has(t, 'a'))
+		return argc == 1 ? add(t, opt_str(t, 'a'), argv[0]) : tool_usage(t, "--add NAME needs the driver");
+	if (opt_has(t, 's'))
+		return set(t, opt_str(t, 's'));
+	if (opt_has(t, 'r')) {
+		char *one = xstrdup(opt_str(t, 'r'));
+		int r = remove_pools(t, 1, &one);
+
+		free(one);
+		return r;
+	}
+	if (opt_has(t, 'l') || streq(cmd, "list") || streq(cmd, "ls"))
+		return list(t);
+	if (streq(cmd, "drivers"))
+		return drivers(t);
+	if (streq(cmd, "info") && argc == 2)
+		return info(t, argv[1]);
+	if (streq(cmd, "add") && argc == 3)
+		return add(t, argv[1], argv[2]);
+	if (streq(cmd, "set") && argc == 2)
+		return set(t, argv[1]);
+	if ((streq(cmd, "remove") || streq(cmd, "rm")) && argc >= 2)
+		return remove_pools(t, argc - 1, argv + 1);
+	for (size_t i = 0; subs[i].name; i++)
+		if (streq(subs[i].name, cmd))
+			return tool_usage(t, "usage: qvm-pool %s %s", cmd, subs[i].args);
+	return tool_usage(t, "no such command: '%s'; there are list, info, add, remove, set, drivers", cmd);
+}
+
+const struct verb verb_qvm_pool = {
+	.name = "qvm-pool",
+	.summary = "manage storage pools",
+	.args = "[list|info|add|remove|set|drivers] [ARGUMENT...]",
+	.opts = opts,
+	.subs = subs,
+	.words = { W_SUB, W_POOL },
+	.run = run,
+};

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* qvm-volume: volumes of qubes. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "tool/util.h"
+#include "tool/volume.h"
+
+static const struct tool_opt opts[] = {
+	{ 'p', "pool", "POOL", "list: only volumes of this pool", 0, W_POOL },
+	{ KEY_FULL, "full", NULL, "list: a line for each qube that uses a volume", 0, W_ANY },
+	{ 'f', "force", NULL, "resize: also make smaller, which can destroy data", 0, W_ANY },
+	{ KEY_SIZE, "size", "SIZE", "import: this many bytes of the file", 0, W_ANY },
+	{ KEY_NO_RESIZE, "no-resize", NULL, "import: keep the volume's size; the file must have just that", 0, W_ANY },
+	{ 0 },
+};
+
+static const struct tool_sub subs[] = {
+	{ "list", "[-p POOL] [--full] [QUBE...]", "list volumes" },
+	{ "info", "QUBE:VOLUME [PROPERTY]", "show a volume's properties and revisions, or one value" },
+	{ "config", "QUBE:VOLUME PROPERTY VALUE", "change rw, revisions_to_keep or ephemeral" },
+	{ "resize", "[-f] QUBE:VOLUME SIZE", "change the size: bytes, or with a unit such as 20GiB" },
+	{ "revert", "QUBE:VOLUME [REVISION]", "go back to a revision (the last one)" },
+	{ "import", "QUBE:VOLUME FILE", "replace the content by a file, - for standard input" },
+	{ "clone", "QUBE:VOLUME QUBE:VOLUME", "copy the content of one volume to another" },
+	{ "clear", "QUBE:VOLUME", "empty a volume" },
+	{ 0 },
+};
+
+struct volref {
+	char qube[64], vol[64];
+};
+
+static int parse_ref(struct tool *t, struct volref *ret, const char *s)
+{
+	const char *colon = strchr(s, ':');
+
+	if (!colon || colon == s || !colon[1] || str_printf(ret->qube, sizeof ret->qube, "%.*s", (int)(colon - s), s) < 0 ||
+	    str_copy(ret->vol, sizeof ret->vol, colon + 1) < 0)
+		return tool_usage(t, "'%s' is not QUBE:VOLUME", s);
+	return 0;
+}
+
+/* Every volume method answers PermissionDenied for a volume that does not exist. */
+static int vol_fail(struct tool *t, const struct volref *v, int r, const struct err *e)
+{
+	if (r == -ADM_EXC_DENIED)
+		return tool_usage(t, "'%s' has no volume '%s', or it may not be changed", v->qube, v->vol);
+	return tool_api(t, r, e);
+}
+
+static int simple(struct tool *t, const struct volref *v, const char *method, const char *payload)
+{
+	struct err e = { 0 };
+	int r = adm_void(v->qube, method, v->vol, payload, &e);
+
+	return r < 0 ? vol_fail(t, v, r, &e) : 0;
+}
+
+static int info(struct tool *t, const struct volref *v, const char *prop)
+{
+	_cleanup_(table_freep) struct table *tb = table_new(2);
+	_cleanup_reply_ struct adm_reply rep = { 0 }, snaps = { 0 };
+	struct err e = { 0 };
+	char *text, *line, value[1024];
+	int r = adm_text(&rep, v->qube, "admin.vm.volume.Info", v->vol, NULL, &e);
+
+	if (r >= 0 && (!prop || streq(prop, "revisions")))
+		r = adm_text(&snaps, v->qube, "admin.vm.volume.ListSnapshots", v->vol, NULL, &e);
+	if (r < 0)
+		return vol_fail(t, v, r, &e);
+	if (prop && streq(prop, "revisions")) {
+		(void)fputs(snaps.data, stdout);
+		return 0;
+	}
+	if (prop) {
+		if (adm_kv(rep.data, prop, value, sizeof value) < 0)
+			return tool_usage(t, "no such property of a volume: '%s'", prop);
+		printf("%s\n", value);
+		return 0;
+	}
+	text = rep.data;
+	while ((line = adm_line(&text))) {
+		char *eq = strchr(line, '=');
+
+		if (!eq)
+			continue;
+		*eq = '\0';
+		table_add(tb, line);
+		table_add(tb, eq + 1);
+	}
+	table_print(tb, t, true);
+	if (!snaps.len) {
+		printf("Available revisions (for revert): none\n");
+		return 0;
+	}
+	printf("Available revisions (for revert):\n");
+	text = snaps.data;
+	while ((line = adm_line(&text)))
+		printf("  %s\n", line);
+	return 0;
+}
+
+static int config(struct tool *t, const struct volref *v, const char *prop, const char *value)
+{
+	char method[64];
+
+	if (!streq(prop, "rw") && !streq(prop, "revisions_to_keep") && !streq(prop, "ephemeral"))
+		return tool_usage(t, "'%s' cannot be changed; rw, revisions_to_keep and ephemeral can", prop);
+	if (str_printf(method, sizeof method, "admin.vm.volume.Set.%s", prop) < 0)
+		return EXIT_FAIL;
+	return simple(t, v, method, value);
+}
+
+static int resize(struct tool *t, const struct volref *v, const char *size)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct err e = { 0 };
+	uint64_t want, now;
+	char value[32];
+	int r;
+
+	if (str_size(size, &want) < 0)
+		return tool_usage(t, "'%s' is no size; give bytes or a number with a unit, such as 20GiB", size);
+	r = adm_text(&rep, v->qube, "admin.vm.volume.Info", v->vol, NULL, &e);
+	if (r < 0)
+		return vol_fail(t, v, r, &e);
+	if (adm_kv(rep.data, "size", value, sizeof value) < 0 || str_u64(value, UINT64_MAX, &now) < 0)
+		return tool_fail(t, "the answer of qubesd has no size");
+	if (want < now && !opt_has(t, 'f'))
+		return tool_usage(t, "%s:%s has %llu bytes; making it smaller can destroy data and needs --force", v->qube, v->vol,
+				  (unsigned long long)now);
+	if (str_printf(value, sizeof value, "%llu", (unsigned long long)want) < 0)
+		return EXIT_FAIL;
+	return simple(t, v, "admin.vm.volume.Resize", value);
+}
+
+static int revert(struct tool *t, const struct volref *v, const char *revision)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct err e = { 0 };
+	char *text, *line;
+	int r;
+
+	if (revision)
+		return simple(t, v, "admin.vm.volume.Revert", revision);
+	r = adm_text(&rep, v->qube, "admin.vm.volume.ListSnapshots", v->vol, NULL, &e);
+	if (r < 0)
+		return vol_fail(t, v, r, &e);
+	text = rep.data;
+	while ((line = adm_line(&text)))
+		revision = line;
+	return revision ? simple(t, v, "admin.vm.volume.Revert", revision) : tool_fail(t, "%s:%s has no revision to go back to", v->qube, v->vol);
+}
+
+static int import(struct tool *t, const struct volref *v, const char *path)
+{
+	bool std = streq(path, "-"), keep = opt_has(t, KEY_NO_RESIZE);
+	_cleanup_fd_ int fd = std ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	const char *size_text = opt_str(t, KEY_SIZE);
+	uint64_t size = 0;
+	struct err e = { 0 };
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return tool_fail(t, "opening '%s': %s", path, strerror(errno));
+	if (size_text && keep)
+		return tool_usage(t, "--size changes the size and --no-resize forbids it");
+	if (size_text && str_size(size_text, &size) < 0)
+		return tool_usage(t, "'%s' is no size; give bytes or a number with a unit, such as 20GiB", size_text);
+	if (!size_text && !keep) {
+		if (std || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+			return tool_usage(t, "'%s' has no size of its own: give --size or --no-resize", path);
+		size = (uint64_t)st.st_size;
+	}
+	r = adm_import(v->qube, v->vol, fd, size, !keep, &e);
+	return r < 0 ? vol_fail(t, v, r, &e) : 0;
+}
+
+static int clone(struct tool *t, const struct volref *from, const struct volref *to)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct err e = { 0 };
+	int r = adm_text(&rep, from->qube, "admin.vm.volume.CloneFrom", from->vol, NULL, &e);
+
+	return r < 0 ? vol_fail(t, from, r, &e) : simple(t, to, "admin.vm.volume.CloneTo", rep.data);
+}
+
+static int usage_of(struct tool *t, const char *cmd)
+{
+	for (size_t i = 0; subs[i].name; i++)
+		if (streq(subs[i].name, cmd))
+			return tool_usage(t, "usage: qvm-volume %s %s", cmd, subs[i].args);
+	return tool_usage(t, "no such command: '%s'; there are list, info, config, resize, revert, import, clone, clear", cmd);
+}
+
+static int run(struct tool *t, int argc, char **argv)
+{
+	const char *cmd = argc ? argv[0] : "list";
+	struct volref v, w;
+	int r;
+
+	if (streq(cmd, "list") || streq(cmd, "ls") || streq(cmd, "l"))
+		return volume_list(t, argc - 1, argv + 1);
+	if (argc < 2)
+		return usage_of(t, cmd);
+	r = parse_ref(t, &v, argv[1]);
+	if (streq(cmd, "info") && argc <= 3)
+		return r ? r : info(t, &v, argc == 3 ? argv[2] : NULL);
+	if ((streq(cmd, "config") || streq(cmd, "set")) && argc == 4)
+		return r ? r : config(t, &v, argv[2], argv[3]);
+	if ((streq(cmd, "resize") || streq(cmd, "extend")) && argc == 3)
+		return r ? r : resize(t, &v, argv[2]);
+	if (streq(cmd, "revert") && argc <= 3)
+		return r ? r : revert(t, &v, argc == 3 ? argv[2] : NULL);
+	if (streq(cmd, "import") && argc == 3)
+		return r ? r : import(t, &v, argv[2]);
+	if (streq(cmd, "clear") && argc == 2)
+		return r ? r : simple(t, &v, "admin.vm.volume.Clear", NULL);
+	if (streq(cmd, "clone") && argc == 3) {
+		r = r ? r : parse_ref(t, &w, argv[2]);
+		return r ? r : clone(t, &v, &w);
+	}
+	return usage_of(t, cmd);
+}
+
+const struct verb verb_qvm_volume = {
+	.name = "qvm-volume",
+	.summary = "manage the volumes of qubes",
+	.args = "COMMAND [ARGUMENT...]",
+	.opts = opts,
+	.subs = subs,
+	.words = { W_SUB, W_VOLUME },
+	.run = run,
+};
