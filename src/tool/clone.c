@@ -3,7 +3,7 @@
 #include "tool/clone.h"
 
 #include "proto/names.h"
-#include "tool/features.h"
+#include "tool/feature_list.h"
 
 static bool field_ok(const char *s)
 {

@@ -2,17 +2,28 @@
 /*
  * bulkhead-tools: all command line tools in one program. The name it was called with selects the tool; called by its own name it
  * takes the tool's name as first argument, or one of --list, --dump-man TOOL PROSE, --complete INDEX WORD….
+ * Compiled a second time with BUILD_TOOLS it is the program of the tools that need more libraries.
  */
 #include "tool/tool.h"
 
-#define VERB(symbol, name) extern const struct verb verb_##symbol;
+#ifdef BUILD_TOOLS
+#define PROGRAM "bulkhead-build-tools"
+#define VERB(symbol, name)
+#define VERB_BUILD(symbol, name) ROW(symbol)
+#else
+#define PROGRAM "bulkhead-tools"
+#define VERB(symbol, name) ROW(symbol)
+#define VERB_BUILD(symbol, name)
+#endif
+
+#define ROW(symbol) extern const struct verb verb_##symbol;
 #include "tool/verbs.def"
-#undef VERB
+#undef ROW
 
 static const struct verb *const verbs[] = {
-#define VERB(symbol, name) &verb_##symbol,
+#define ROW(symbol) &verb_##symbol,
 #include "tool/verbs.def"
-#undef VERB
+#undef ROW
 };
 
 const struct verb *verb_at(size_t i)
@@ -48,14 +59,14 @@ static int dump_man(const char *name, const char *prose)
 	int r;
 
 	if (!v) {
-		(void)fprintf(stderr, "bulkhead-tools: error: no tool is called '%s'\n", name);
+		(void)fprintf(stderr, PROGRAM ": error: no tool is called '%s'\n", name);
 		return EXIT_USAGE;
 	}
 	r = tool_dump_man(v, prose, stdout);
 	if (r == 0 && fflush(stdout) != 0)
 		r = -errno;
 	if (r < 0)
-		(void)fprintf(stderr, "bulkhead-tools: error: '%s': %s\n", prose, strerror(-r));
+		(void)fprintf(stderr, PROGRAM ": error: '%s': %s\n", prose, strerror(-r));
 	return r < 0 ? EXIT_FAIL : 0;
 }
 
@@ -73,7 +84,7 @@ int main(int argc, char **argv)
 		return tool_complete(argc - 2, argv + 2);
 	if (argc >= 2 && (v = verb_find(argv[1])))
 		return tool_run_verb(v, argc - 1, argv + 1);
-	(void)fprintf(stderr, "bulkhead-tools: error: call it by a tool's name, or with one as first argument; "
-			      "'bulkhead-tools --list' shows them\n");
+	(void)fprintf(stderr, PROGRAM ": error: call it by a tool's name, or with one as first argument; '" PROGRAM
+				      " --list' shows them\n");
 	return EXIT_USAGE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-features: features of a qube. */
 #include "proto/names.h"
-#include "tool/features.h"
+#include "tool/feature_list.h"
 
 static const struct tool_opt opts[] = {
 	{ 'D', "unset", NULL, "remove the feature", 0, W_ANY },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-service: services of a qube; a service is a feature named service.NAME. */
 #include "proto/names.h"
-#include "tool/features.h"
+#include "tool/feature_list.h"
 
 static const struct tool_opt opts[] = {
 	{ 'e', "enable", "SERVICE", "switch a service on", 0, W_SERVICE },

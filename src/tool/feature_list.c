@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reading features: the list, then all values at once. */
-#include "tool/features.h"
+#include "tool/feature_list.h"
 
 static int cmp_features(const void *a, const void *b)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Features of a qube, read as a list of names and values. */
-#ifndef TOOL_FEATURES_H
-#define TOOL_FEATURES_H
+#ifndef TOOL_FEATURE_LIST_H
+#define TOOL_FEATURE_LIST_H
 
 #include "tool/util.h"
 
