@@ -463,8 +463,6 @@ static int stop(struct vol *v, const struct st_request *q, struct st_reply *ret,
 	uint64_t size;
 	int r = 0;
 
-	if (q->snap_on_start || !q->save_on_stop)
-		return 0;
 	r = head_chain(v, &l, &c, e);
 	dirty_file(v, dirty);
 	if (r >= 0 && vol_stat(v, dirty, &st)) {

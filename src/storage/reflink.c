@@ -280,8 +280,6 @@ static int stop(struct vol *v, const struct st_request *q, struct st_reply *ret,
 	struct stat st;
 	int r = 0;
 
-	if (q->snap_on_start || !q->save_on_stop)
-		return 0;
 	names_of(v, &n);
 	if (vol_stat(v, n.dirty, &st))
 		r = commit(v, n.dirty, q->revisions_to_keep, e);

@@ -181,7 +181,13 @@ int storage_run(const struct st_request *q, struct st_reply *ret, struct err *e)
 		return err_set(e, EINVAL, "storage request is not valid");
 	if (q->op == ST_PROBE)
 		return probe(q, ret, e);
-	r = vol_open(&v, q->pool_dir, q->vid, q->op == ST_CREATE || q->op == ST_CLONE || q->op == ST_IMPORT_BEGIN, e);
+	/* A volume that only shows its source's state, or nothing that lasts, has no files of its own. */
+	if (q->op == ST_STOP && (q->snap_on_start || !q->save_on_stop))
+		return 0;
+	if (q->op == ST_START && q->snap_on_start)
+		r = q->source[0] ? 0 : err_set(e, EINVAL, "has no source");
+	else
+		r = vol_open(&v, q->pool_dir, q->vid, q->op == ST_CREATE || q->op == ST_CLONE || q->op == ST_IMPORT_BEGIN, e);
 	if (r == -ENOENT && q->op == ST_REMOVE)
 		return 0;
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(drivers); i++)

@@ -42,7 +42,7 @@ static int open_dir(const char *path, struct err *e)
 
 static int open_image(int dir, const char *path, int flags, struct err *e)
 {
-	int fd = fs_open_beneath(dir, path, flags, 0, e);
+	int fd = fs_open_beneath(dir, path, flags | O_NONBLOCK, 0, e); /* never wait for the writer of a FIFO */
 	struct stat st;
 
 	if (fd < 0)
