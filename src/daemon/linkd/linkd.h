@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * linkd: everything of one running qube that reads bytes of QEMU or of the guest's link, and nothing else. main.c wires; vm.c QMP and state;
+ * link.c the mux and who may use which port; ctl.c the core's messages; console.c the console.
+ */
+#ifndef DAEMON_LINKD_H
+#define DAEMON_LINKD_H
+
+#include "base/ev.h"
+#include "chan/meet.h"
+#include "chan/stream.h"
+#include "proto/ipc.h"
+#include "vmm/qemu/qmp.h"
+
+#define GRANTS_MAX 256
+
+enum link_tag { TAG_CLIENT, TAG_QREXEC, TAG_QUBESDB };
+
+struct console;
+
+struct linkd {
+	struct ev_loop *loop;
+	struct ipc_ld_hello id; /* who this is; the changing fields are filled in when it is sent */
+
+	struct qmp *qmp;
+	enum ld_state state;
+	bool end_told;		 /* SHUTDOWN or CRASHED was sent */
+	struct ev_timer *ending; /* QEMU has gone: time to deliver what is on its way */
+	unsigned ending_ticks;
+
+	struct muxio *x;
+	struct meet *meet;
+	struct lcs *lcs;
+	bool link_up;
+	struct {
+		uint32_t port; /* 0 = free */
+		uint64_t deadline_us;
+	} grants[GRANTS_MAX];
+
+	int ctl_listen, ctl; /* ctl: connection to the core, -1 */
+	struct ev_io *ctl_listen_ev, *ctl_ev;
+
+	struct console *console;
+};
+
+/* vm.c */
+int vm_init(struct linkd *d, int fd);
+/* vm_command starts an LD_CMD and answers it later; vm_query the same for LD_QUERY. */
+int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial);
+int vm_query(struct linkd *d, uint32_t serial);
+
+/* link.c */
+int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int qubesdb_fd);
+/* link_role takes the new channel of a role. -EEXIST while the old one is there. */
+int link_role(struct linkd *d, uint8_t role, int fd);
+/* link_port_event: the guest opened or closed the port (QMP). */
+void link_port_event(struct linkd *d, bool open);
+
+/* ctl.c */
+int ctl_init(struct linkd *d, int listen_fd);
+void ctl_event(struct linkd *d, enum ld_event ev, uint32_t detail, const char *text);
+void ctl_answer(struct linkd *d, uint32_t type, uint32_t serial, int code, const char *text);
+void ctl_send(struct linkd *d, uint32_t type, uint32_t serial, uint32_t flags, const struct wr *w);
+
+/* console.c */
+int console_init(struct linkd *d, int fd, int listen_fd, int log_fd);
+bool console_seen(const struct linkd *d);
+
+#endif

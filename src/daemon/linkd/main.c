@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Start of linkd: arguments, inherited descriptors, sandbox, loop. */
+#include <fcntl.h>
+#include <signal.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/sandbox.h"
+#include "base/str.h"
+#include "daemon/linkd/linkd.h"
+#include "proto/fds.h"
+#include "proto/names.h"
+
+static int number(const char *s, uint64_t max, uint64_t *ret)
+{
+	return str_u64(s, max, ret);
+}
+
+static int accel(const char *s, uint8_t *ret)
+{
+	*ret = streq(s, "kvm") ? ACCEL_KVM : ACCEL_TCG;
+	return streq(s, "kvm") || streq(s, "tcg") ? 0 : -EINVAL;
+}
+
+static int option(struct ipc_ld_hello *id, const char *name, const char *val)
+{
+	uint64_t v = 0;
+	int r;
+
+	if (streq(name, "--name"))
+		return str_copy(id->name, sizeof id->name, val);
+	if (streq(name, "--start-id"))
+		return str_copy(id->start_id, sizeof id->start_id, val);
+	if (streq(name, "--accel"))
+		return accel(val, &id->accel);
+	r = number(val, streq(name, "--qemu-start") ? UINT64_MAX : UINT32_MAX, &v);
+	if (streq(name, "--qid"))
+		id->qid = (uint32_t)v;
+	else if (streq(name, "--qemu-pid"))
+		id->qemu_pid = (uint32_t)v;
+	else if (streq(name, "--qemu-start"))
+		id->qemu_start = v;
+	else
+		return -EINVAL;
+	return r;
+}
+
+static int options(int argc, char **argv, struct ipc_ld_hello *id)
+{
+	*id = (struct ipc_ld_hello){ .version = IPC_VERSION, .accel = ACCEL_TCG };
+	for (int i = 1; i + 1 < argc; i += 2)
+		if (option(id, argv[i], argv[i + 1]) < 0)
+			return -EINVAL;
+	return argc % 2 == 1 && id->qid && id->name[0] ? 0 : -EINVAL;
+}
+
+static int check_fds(void)
+{
+	for (int fd = LINKD_FD_QMP; fd < LINKD_FD_N; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			return -EBADF;
+		fd_cloexec(fd, true);
+	}
+	return 0;
+}
+
+static int wire(struct linkd *d)
+{
+	int r = vm_init(d, LINKD_FD_QMP);
+
+	if (r == 0)
+		r = link_init(d, LINKD_FD_LINK, LINKD_FD_CHAN, LINKD_FD_QREXEC, LINKD_FD_QUBESDB);
+	if (r == 0)
+		r = console_init(d, LINKD_FD_CONSOLE, LINKD_FD_CONSOLE_LISTEN, LINKD_FD_LOG);
+	if (r == 0)
+		r = ctl_init(d, LINKD_FD_CTL);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct linkd d = { .ctl = -1 };
+	struct err e = { 0 };
+	int r;
+
+	if (options(argc, argv, &d.id) < 0) {
+		fprintf(stderr, "usage: linkd --qid N --name NAME --start-id ID --accel kvm|tcg --qemu-pid N --qemu-start N\n"
+				"(started by the spawner, with descriptors 3 to 12)\n");
+		return 2;
+	}
+	log_init("linkd", d.id.name, -1);
+	signal(SIGPIPE, SIG_IGN);
+	if (check_fds() < 0) {
+		log_error("descriptors 3 to %d are needed", LINKD_FD_N - 1);
+		return 2;
+	}
+	d.id.pid = (uint32_t)getpid();
+	r = proc_start_time(getpid(), &d.id.start);
+	if (r < 0) {
+		log_error("own start time: %s", strerror(-r));
+		return 1;
+	}
+	d.loop = ev_new();
+	if (!d.loop || sandbox_enter(SB_LINKD, NULL, 0, &e) < 0) {
+		log_error("%s", d.loop ? e.msg : "no event loop");
+		return 1;
+	}
+	r = wire(&d);
+	if (r < 0) {
+		log_error("start: %s", strerror(-r));
+		return 1;
+	}
+	return ev_run(d.loop);
+}
