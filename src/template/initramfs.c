@@ -18,8 +18,7 @@ static const struct {
 	const char *group, *module;
 } wanted[] = {
 	{ "boot", "virtio_pci" },     { "boot", "virtio_blk" }, { "boot", "virtio_console" }, { "boot", "ext4" },
-	{ "snapshot", "dm_snapshot" }, { "overlay", "overlay" }, { "erofs", "erofs" },	      { "squashfs", "squashfs" },
-	{ "xfs", "xfs" },	      { "btrfs", "btrfs" },
+	{ "snapshot", "dm_snapshot" }, { "overlay", "overlay" }, { "erofs", "erofs" },
 };
 
 static const char *base_name(const char *path)

@@ -37,6 +37,9 @@ void build_step(struct build *b, const char *text, unsigned permille_end)
 /* find_program looks in the system's directories only. */
 static int find_program(const char *name, char ret[PATH_MAX], struct err *e)
 {
+	if (name[0] == '/')
+		return str_copy(ret, PATH_MAX, name) < 0 || access(ret, X_OK) < 0 ? err_errno(e, errno, "%s", name) : 0;
+
 	static const char *const dirs[] = { "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)

@@ -228,7 +228,7 @@ int early_bind_dirs(struct early *q, struct err *e)
 	struct binds b = { .n = 0 };
 	int first = 0;
 
-	if (!q->rw_mounted || q->persistence == PERSIST_FULL)
+	if (!q->rw_fresh || q->persistence == PERSIST_FULL)
 		return 0;
 	if (q->custom_persist) {
 		int r = qdb_each(&q->db, "/persist/", persist_entry, &b, e);

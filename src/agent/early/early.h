@@ -24,12 +24,14 @@ struct early {
 	enum persistence persistence;
 	bool disposable;	/* /type is DispVM */
 	bool custom_persist;	/* service custom-persist: only /persist/ entries are kept */
-	bool rw_mounted;
+	bool rw_mounted, rw_fresh; /* fresh: mounted by this run, so nothing is bound from it yet */
 };
 
 /* sysinit.c: identity and flag files from QubesDB. -EINVAL for a type or persistence that is not known: the caller must stop then, because
    guessing could keep what should be thrown away. */
 int early_sysinit(struct early *q, struct err *e);
+/* early_forget removes the flag files of an earlier identity. */
+int early_forget(struct err *e);
 /* early_service is true when /run/qubes-service/NAME exists. */
 bool early_service(const char *name);
 /* service_name_ok accepts a letter, digit or _ followed by those and . - */
@@ -59,6 +61,10 @@ int bind_mount(const char *path, struct err *e);
 
 /* super.c: starts and keeps the daemons; returns the exit code. go_fd gets one byte when pid 1 may go on. */
 int supervise(int go_fd);
+
+/* early_configure does everything that depends on QubesDB. again: this machine had another identity before (it was cloned from a saved
+   state); the old flags are removed first and what is mounted stays. Gives the exit code. */
+int early_configure(bool again);
 
 /* post.c: what is left for the time when systemd runs. */
 int early_post(void);

@@ -4,6 +4,7 @@
  *   as pid 1       start the supervisor, wait for its word, become systemd
  *   boot supervise the supervisor (descriptor 3: where to say that pid 1 may go on)
  *   boot post      rc.local and friends
+ *   boot identity  configure again after this machine was cloned from a saved state
  *   boot ready     say that the system has finished starting
  */
 #include <fcntl.h>
@@ -89,8 +90,10 @@ int main(int argc, char **argv)
 		return supervise(3);
 	if (argc == 2 && streq(argv[1], "post"))
 		return early_post();
+	if (argc == 2 && streq(argv[1], "identity"))
+		return early_configure(true);
 	if (argc == 2 && streq(argv[1], "ready"))
 		return say_ready();
-	fprintf(stderr, "usage: boot supervise|post|ready\n");
+	fprintf(stderr, "usage: boot supervise|post|identity|ready\n");
 	return 64;
 }

@@ -3,6 +3,7 @@
  * The private volume. dom0 gives an empty one and never looks into it, so formatting it, checking it and filling it for the first
  * time is done here. A volume that holds something unknown is left alone: it is the user's data.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -210,6 +211,32 @@ static int fill(const struct early *q, struct err *e)
 	return r;
 }
 
+/* find_private makes the /dev/xvdb name for a disk that came after the initramfs had looked. */
+static void find_private(void)
+{
+	DIR *dir = opendir("/sys/block");
+	struct dirent *ent;
+
+	while (dir && (ent = readdir(dir))) {
+		_cleanup_free_ char *serial = NULL;
+		char path[300];
+
+		if (str_starts(ent->d_name, "vd") && str_printf(path, sizeof path, "%s/serial", ent->d_name) == 0 &&
+		    fs_read(dirfd(dir), path, 64, &serial, NULL, NULL) == 0 && str_starts(serial, "private") &&
+		    symlink(ent->d_name, PRIVATE_DEV) < 0)
+			log_warn("making " PRIVATE_DEV ": %s", strerror(errno));
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static bool is_mounted(const char *path)
+{
+	struct stat here, up;
+
+	return stat(path, &here) == 0 && stat("/", &up) == 0 && here.st_dev != up.st_dev;
+}
+
 int early_private(struct early *q, struct err *e)
 {
 	static const char *const grow_argv[] = { "/sbin/resize2fs", PRIVATE_DEV, NULL };
@@ -217,6 +244,12 @@ int early_private(struct early *q, struct err *e)
 	bool grow = false;
 	int r;
 
+	if (is_mounted(RW)) {
+		q->rw_mounted = true;
+		return 0;
+	}
+	if (access(PRIVATE_DEV, F_OK) < 0)
+		find_private();
 	if (access(PRIVATE_DEV, F_OK) < 0)
 		return 0;	/* a qube without a private volume: attached later or never */
 	r = examine(q, &fs, &grow, e);
@@ -226,7 +259,7 @@ int early_private(struct early *q, struct err *e)
 		r = mount_private(fs, e);
 	if (r < 0)
 		return r;
-	q->rw_mounted = true;
+	q->rw_mounted = q->rw_fresh = true;
 	if (grow && run_program(grow_argv, e) < 0)
 		log_warn("the private volume keeps its old size: %s", err_text(e, -EIO));
 	return fill(q, e);

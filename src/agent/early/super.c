@@ -12,7 +12,9 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "agent/early/early.h"
 #include "base/fsx.h"
@@ -24,6 +26,9 @@
 #define LIB_DIR "/usr/lib/bulkhead/"
 #define READY_TIMEOUT_MS 60000
 #define RESTART_DELAY_US 1000000
+#define NOTIFY_PATH "/run/bulkhead/notify"
+/* How long pid 1 waits for the host to take up the control channel: systemd's start would only slow the first call down. */
+#define CONTROL_TIMEOUT_MS 2000
 
 struct daemon {
 	const char *name, *socket_dir, *socket_name;
@@ -43,7 +48,9 @@ static int daemon_start(struct daemon *d, struct err *e)
 {
 	char path[96];
 	const char *const argv[] = { d->name, NULL };
-	const struct proc_spec s = { .path = path, .argv = argv, .keep_stderr = true, .new_session = true };
+	static const char *const envp[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
+					    "NOTIFY_SOCKET=" NOTIFY_PATH, NULL };
+	const struct proc_spec s = { .path = path, .argv = argv, .envp = envp, .keep_stderr = true, .new_session = true };
 
 	if (str_printf(path, sizeof path, LIB_DIR "%s", d->name) < 0)
 		return err_set(e, ENAMETOOLONG, "%s", d->name);
@@ -80,15 +87,43 @@ static int daemon_wait_ready(struct daemon *d, struct err *e)
 static int daemon_bring_up(struct daemon *d)
 {
 	struct err e = { 0 };
-	int r;
+	int r = daemon_start(d, &e);
 
-	/* A socket left by an earlier life would look like readiness. */
-	r = daemon_start(d, &e);
 	if (r >= 0)
 		r = daemon_wait_ready(d, &e);
 	if (r < 0)
 		log_error("%s: %s", d->name, err_text(&e, r));
 	return r;
+}
+
+/* notify_open makes the socket on which a daemon may say that it is connected. */
+static int notify_open(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = NOTIFY_PATH };
+	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof a) < 0 || chmod(NOTIFY_PATH, 0600) < 0) {
+		log_error("binding " NOTIFY_PATH ": %s", strerror(errno));
+		return -1;
+	}
+	return STEAL_FD(fd);
+}
+
+/* notify_wait sleeps until a word of the last daemon started comes, or a while. What the word is does not matter. */
+static void notify_wait(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (fd >= 0 && poll(&p, 1, CONTROL_TIMEOUT_MS) == 0)
+		log_warn("the host has not taken up the control channel yet");
+}
+
+static void notify_drain(int fd)
+{
+	char scrap[64];
+
+	while (fd >= 0 && recv(fd, scrap, sizeof scrap, MSG_DONTWAIT) >= 0)
+		;
 }
 
 static int loopback_up(struct err *e)
@@ -136,7 +171,7 @@ static int basics(struct err *e)
 }
 
 /* configure runs every part even when one before it failed, except that nothing is mounted when the class of the qube is unknown. */
-static void configure(void)
+int early_configure(bool again)
 {
 	static const struct {
 		const char *name;
@@ -147,22 +182,26 @@ static void configure(void)
 	};
 	struct early q = { .db = { .fd = -1 } };
 	struct err e = { 0 };
-	int r = qdb_open(&q.db, QDB_SOCKET, &e);
+	int r = qdb_open(&q.db, QDB_SOCKET, &e), failed = 0;
 
+	if (r >= 0 && again)
+		r = early_forget(&e);
 	if (r >= 0)
 		r = early_sysinit(&q, &e);
 	if (r < 0) {
 		log_error("early configuration: %s", err_text(&e, r));
 		qdb_close(&q.db);
-		return;
+		return 1;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		err_clear(&e);
 		r = parts[i].fn(&q, &e);
 		if (r < 0)
 			log_error("%s: %s", parts[i].name, err_text(&e, r));
+		failed |= r < 0;
 	}
 	qdb_close(&q.db);
+	return failed;
 }
 
 /* ended notes a daemon's end and plans its restart. */
@@ -209,15 +248,17 @@ static void restart_due(void)
 }
 
 /* watch keeps the daemons until SIGTERM, which systemd sends to everyone at the very end. */
-static int watch(int sigfd)
+static int watch(int sigfd, int notify)
 {
 	for (;;) {
-		struct pollfd p[D_N + 1] = { { .fd = sigfd, .events = POLLIN } };
+		struct pollfd p[D_N + 2] = { { .fd = sigfd, .events = POLLIN } };
 
 		for (size_t i = 0; i < D_N; i++)
 			p[i + 1] = (struct pollfd){ .fd = daemons[i].proc.pidfd, .events = POLLIN };
-		if (poll(p, D_N + 1, next_timeout()) < 0 && errno != EINTR)
+		p[D_N + 1] = (struct pollfd){ .fd = notify, .events = POLLIN };
+		if (poll(p, D_N + 2, next_timeout()) < 0 && errno != EINTR)
 			return 1;
+		notify_drain(notify);
 		if (p[0].revents)
 			break;
 		for (size_t i = 0; i < D_N; i++)
@@ -233,7 +274,7 @@ static int watch(int sigfd)
 int supervise(int go_fd)
 {
 	sigset_t set;
-	int sigfd, r;
+	int sigfd, notify, r;
 	struct err e = { 0 };
 
 	sigemptyset(&set);
@@ -243,15 +284,18 @@ int supervise(int go_fd)
 	r = basics(&e);
 	if (r < 0)
 		log_error("%s", err_text(&e, r));
+	notify = notify_open();
 	r = daemon_bring_up(&daemons[D_AGENTD]);
 	if (r >= 0)
 		r = daemon_bring_up(&daemons[D_QUBESDB]);
 	if (r >= 0)
-		configure();
-	daemon_bring_up(&daemons[D_QREXEC]);
+		early_configure(false);
+	notify_drain(notify);
+	if (daemon_bring_up(&daemons[D_QREXEC]) >= 0)
+		notify_wait(notify);
 	/* Whatever happened, pid 1 goes on: a qube without calls can still be looked at from its console. */
 	if (write_full(go_fd, "g", 1) < 0)
 		log_error("pid 1 does not listen");
 	close(go_fd);
-	return watch(sigfd);
+	return watch(sigfd, notify);
 }

@@ -128,6 +128,21 @@ static int write_flags(struct early *q, struct err *e)
 	return text_write("/run/qubes-service-environment", streq(debug, "1") ? "GUI_OPTS=-vv\n" : "\n", 0644, e);
 }
 
+int early_forget(struct err *e)
+{
+	char path[64];
+	int r = fs_rm_rf(AT_FDCWD, FLAG_DIR, e);
+
+	for (size_t i = 0; r >= 0 && i < TYPE_N; i++)
+		if (str_printf(path, sizeof path, "/run/qubes/this-is-%s", type_flags[i]) == 0 && unlink(path) < 0 && errno != ENOENT)
+			r = err_errno(e, errno, "removing %s", path);
+	for (size_t i = 0; r >= 0 && i < PERSIST_N; i++)
+		if (str_printf(path, sizeof path, "/run/qubes/persistent-%s", persistence_names[i]) == 0 && unlink(path) < 0 &&
+		    errno != ENOENT)
+			r = err_errno(e, errno, "removing %s", path);
+	return r;
+}
+
 int early_sysinit(struct early *q, struct err *e)
 {
 	char value[128];
