@@ -56,6 +56,10 @@ const char *pol_outcome_name(enum pol_outcome o);
 /* pol_request_init: POL_O_ALLOW when the request stands, else the outcome with its reason in e. */
 enum pol_outcome pol_request_init(struct pol_request *ret, const struct pol_sysinfo *si, const struct pol_query *q, struct err *e);
 
+/* pol_request_raw makes a request of which only source (may be NULL) and target are known, the target not checked against the table; for
+   pol_match_target alone. False when the target is not a token of a request. */
+bool pol_request_raw(struct pol_request *ret, const struct pol_sysinfo *si, const char *source, const char *target);
+
 /* pol_match_* tell whether a token of a rule covers the request's source or target. */
 bool pol_match_source(const struct pol_token *t, const struct pol_request *r);
 bool pol_match_target(const struct pol_token *t, const struct pol_request *r);

@@ -44,6 +44,24 @@ static enum pol_outcome init_source(struct pol_request *r, const struct pol_sysi
 	return POL_O_ALLOW;
 }
 
+bool pol_request_raw(struct pol_request *ret, const struct pol_sysinfo *si, const char *source, const char *target)
+{
+	const struct pol_query q = { .source = source ? source : "" };
+	struct pol_token t = { 0 };
+
+	memset(ret, 0, sizeof *ret);
+	if (init_source(ret, si, &q, NULL) != POL_O_ALLOW || pol_token_parse(&t, POL_CTX_INTENDED, target, NULL) < 0)
+		return false;
+	ret->kind = t.kind;
+	if (t.kind == POL_NAME || t.kind == POL_DISPVM_TEMPLATE)
+		ret->target_qube = pol_sysinfo_find_h(si, t.value, t.hash);
+	if (t.kind == POL_NAME && ret->target_qube && ret->target_qube->dom0)
+		ret->kind = POL_ADMIN;
+	(void)!str_copy(ret->target, sizeof ret->target, t.text);
+	pol_token_fini(&t);
+	return true;
+}
+
 static enum pol_outcome init_target(struct pol_request *r, const struct pol_sysinfo *si, const char *text, struct err *e)
 {
 	struct pol_token t = { 0 };
@@ -126,7 +144,7 @@ bool pol_match_target(const struct pol_token *t, const struct pol_request *r)
 	dvm = r->kind == POL_DISPVM_TEMPLATE ? q : r->kind == POL_DISPVM ? r->default_dvm : NULL;
 	switch (t->kind) {
 	case POL_NAME:
-		return r->kind == POL_NAME && same(t->value, t->hash, q);
+		return r->kind == POL_NAME && (same(t->value, t->hash, q) || streq(t->text, r->target));
 	case POL_ADMIN:
 	case POL_DEFAULT:
 	case POL_DISPVM:
@@ -136,11 +154,11 @@ bool pol_match_target(const struct pol_token *t, const struct pol_request *r)
 	case POL_WILDCARD:
 		return true;
 	case POL_TAG:
-		return r->kind == POL_NAME && pol_qube_has_tag(q, t->value);
+		return r->kind == POL_NAME && q && pol_qube_has_tag(q, t->value);
 	case POL_TYPE:
-		return r->kind == POL_NAME && q->klass && streq(q->klass, t->value);
+		return r->kind == POL_NAME && q && q->klass && streq(q->klass, t->value);
 	case POL_DISPVM_TEMPLATE:
-		return same(t->value, t->hash, dvm);
+		return same(t->value, t->hash, dvm) || (r->kind == POL_DISPVM_TEMPLATE && streq(t->text, r->target));
 	case POL_DISPVM_TAG:
 		return dvm && dvm->template_for_dispvms && pol_qube_has_tag(dvm, t->value);
 	case POL_KIND_N:

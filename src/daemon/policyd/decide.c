@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Decisions and the decision log: one JSON object a line. */
+#include <limits.h>
+#include <time.h>
+
+#include "base/io.h"
+#include "base/str.h"
+#include "daemon/policyd/pd.h"
+
+void pd_decide(struct pd *pd, struct pol_decision *ret, const struct pol_sysinfo *si, const struct pol_query *q)
+{
+	const struct policy *p = pd_files_current(&pd->files);
+
+	if (!p || !si) {
+		*ret = (struct pol_decision){ 0 };
+		pol_decision_deny(ret, si ? "the policy has an error" : "no table of qubes yet");
+		return;
+	}
+	pol_evaluate(ret, p, si, q);
+}
+
+void pd_assume_yes(struct pd *pd, struct pol_decision *d, const struct pol_sysinfo *si, const struct pol_query *q)
+{
+	char answer[POL_TEXT_MAX] = "";
+	const struct pol_qube *source;
+
+	if (d->outcome != POL_O_ASK)
+		return;
+	source = pol_sysinfo_find(si, d->policy_source ? d->policy_source : q->source);
+	if (d->rule->redirect.text)
+		(void)!str_copy(answer, sizeof answer, d->choices[0]);
+	else if (streq(d->requested_target, "@adminvm"))
+		(void)!str_copy(answer, sizeof answer, "dom0");
+	else if (streq(d->requested_target, "@default"))
+		(void)!str_copy(answer, sizeof answer, d->default_target);
+	else if (streq(d->requested_target, "@dispvm") && source && source->default_dispvm)
+		(void)!str_printf(answer, sizeof answer, "@dispvm:%s", source->default_dispvm);
+	else
+		(void)!str_copy(answer, sizeof answer, d->requested_target);
+	pol_decision_fini(d);
+	pol_evaluate_answer(d, pd->files.policy, si, q, answer);
+}
+
+void pd_rule_text(char *out, size_t cap, const struct pol_decision *d)
+{
+	out[0] = '\0';
+	if (!d->rule || !d->rule->file)
+		return;
+	if (str_printf(out, cap, "%s:%u", d->rule->file, d->rule->line) < 0) {
+		const char *base = strrchr(d->rule->file, '/');
+
+		(void)!str_printf(out, cap, "%s:%u", base ? base + 1 : "?", d->rule->line);
+	}
+}
+
+static void put(struct wr *w, const char *key, const char *value)
+{
+	if (w->len > 1)
+		wr_str(w, ",");
+	wr_printf(w, "\"%s\":\"", key);
+	for (; *value; value++) {
+		unsigned char c = (unsigned char)*value;
+
+		if (c == '"' || c == '\\')
+			wr_u8(w, '\\');
+		if (c >= 0x20 && c < 0x7f)
+			wr_u8(w, c);
+		else
+			wr_printf(w, "\\u%04x", c);
+	}
+	wr_str(w, "\"");
+}
+
+void pd_log(struct pd *pd, const struct pol_query *q, const struct pol_decision *d, unsigned suppressed)
+{
+	_cleanup_wr_ struct wr w = wr_grow(1u << 17);
+	char stamp[40], rule[PATH_MAX];
+	struct timespec ts;
+	struct tm tm;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
+	(void)!str_printf(stamp + n, sizeof stamp - n, ".%06ldZ", ts.tv_nsec / 1000);
+	pd_rule_text(rule, sizeof rule, d);
+	wr_str(&w, "{");
+	put(&w, "time", stamp);
+	put(&w, "source", q->source);
+	if (d->policy_source)
+		put(&w, "requested_source", d->policy_source);
+	put(&w, "target", q->target);
+	put(&w, "service", q->service);
+	put(&w, "argument", q->argument);
+	put(&w, "decision", d->outcome == POL_O_ALLOW ? "allow" : "deny");
+	put(&w, "rule", rule);
+	put(&w, "effective_target", d->outcome == POL_O_ALLOW ? d->target : "");
+	put(&w, "user", d->outcome != POL_O_ALLOW ? "" : d->user && d->user[0] ? d->user : "DEFAULT");
+	if (d->outcome != POL_O_ALLOW)
+		put(&w, "reason", streq(d->reason, "the policy has an error") ? pd->files.error : d->reason);
+	if (suppressed)
+		wr_printf(&w, ",\"not_logged\":%u", suppressed);
+	wr_str(&w, "}\n");
+	if (wr_ok(&w) && pd->log_fd >= 0 && write_full(pd->log_fd, w.buf, w.len) < 0)
+		log_error("cannot write the decision log");
+}

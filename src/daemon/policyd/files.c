@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Policy directories: reading, watching, reloading. A version is loaded whole; if something changed while it was read it is read again, so that
+ * a decision never sees half of a change.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#include "base/fsx.h"
+#include "base/io.h"
+#include "base/str.h"
+#include "daemon/policyd/pd.h"
+
+#define WATCH_MASK (IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define WATCH_DEPTH 4
+#define RELOAD_TRIES 5
+
+static const char *dir_name(void *arg, int dir)
+{
+	struct pd_files *f = arg;
+
+	return dir == POL_DIR_LEGACY ? f->legacy : f->dirs[dir];
+}
+
+static char *full_path(struct pd_files *f, int dir, const char *path)
+{
+	if (path[0] == '/')
+		return xstrdup(path);
+	if (streq(path, "."))
+		return xstrdup(dir_name(f, dir));
+	return xasprintf("%s/%s", dir_name(f, dir), path);
+}
+
+static int read_text(void *arg, int dir, const char *path, char **ret, size_t *ret_len, struct err *e)
+{
+	_cleanup_free_ char *full = full_path(arg, dir, path);
+
+	return fs_read(AT_FDCWD, full, POL_FILE_MAX, ret, ret_len, e);
+}
+
+static void names_free(char **v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(v[i]);
+	free(v);
+}
+
+static int list_dir(void *arg, int dir, const char *path, char ***ret, size_t *ret_n, struct err *e)
+{
+	_cleanup_free_ char *full = full_path(arg, dir, path);
+	DIR *d = opendir(full);
+	struct dirent *ent;
+	char **v = NULL;
+	size_t n = 0;
+
+	if (!d)
+		return err_errno(e, errno, "policy directory '%s'", full);
+	while ((errno = 0, ent = readdir(d))) {
+		struct stat st;
+
+		if (fstatat(dirfd(d), ent->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		v = xreallocarray(v, n + 1, sizeof(*v));
+		v[n++] = xstrdup(ent->d_name);
+	}
+	if (errno) {
+		int k = err_errno(e, errno, "reading policy directory '%s'", full);
+
+		names_free(v, n);
+		closedir(d);
+		return k;
+	}
+	closedir(d);
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
+/* Watches a directory and what is below it; watches that exist already are kept by the kernel. */
+static void watch(struct pd_files *f, const char *path, unsigned depth)
+{
+	struct dirent *ent;
+	DIR *d;
+
+	if (inotify_add_watch(f->inotify_fd, path, WATCH_MASK) < 0 || depth == 0)
+		return;
+	d = opendir(path);
+	if (!d)
+		return;
+	while ((ent = readdir(d))) {
+		_cleanup_free_ char *sub = NULL;
+
+		if (ent->d_type != DT_DIR || streq(ent->d_name, ".") || streq(ent->d_name, ".."))
+			continue;
+		sub = xasprintf("%s/%s", path, ent->d_name);
+		watch(f, sub, depth - 1);
+	}
+	closedir(d);
+}
+
+/* True when events were pending; they are all taken. */
+static bool drain(struct pd_files *f)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	bool any = false;
+
+	while (read(f->inotify_fd, buf, sizeof buf) > 0)
+		any = true;
+	return any;
+}
+
+static void reload(struct pd_files *f)
+{
+	const struct pol_loader loader = { .arg = f, .text = read_text, .list = list_dir, .dir_name = dir_name };
+	struct policy *p = NULL;
+	struct err e = { 0 };
+	int r = 0;
+
+	for (int i = 0; i < RELOAD_TRIES; i++) {
+		for (int k = 0; k < f->n_dirs; k++)
+			watch(f, f->dirs[k], WATCH_DEPTH);
+		watch(f, f->legacy, 0);
+		(void)drain(f);
+		if (p)
+			policy_free(STEAL_PTR(p));
+		err_clear(&e);
+		r = policy_load(&p, &loader, f->n_dirs, &e);
+		f->stale = drain(f);
+		if (!f->stale)
+			break;
+	}
+	if (f->policy)
+		policy_free(f->policy);
+	f->policy = p;
+	f->version++;
+	f->error[0] = '\0';
+	if (r < 0) {
+		(void)!str_copy(f->error, sizeof f->error, err_text(&e, r));
+		log_error("policy: every call is denied: %s", log_escs(f->error));
+	} else {
+		log_info("policy: version %llu with %zu rules from %zu files", (unsigned long long)f->version, p->n_rules, p->n_files);
+	}
+}
+
+int pd_files_init(struct pd_files *f, struct err *e)
+{
+	f->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (f->inotify_fd < 0)
+		return err_errno(e, errno, "inotify");
+	reload(f);
+	return 0;
+}
+
+const struct policy *pd_files_current(struct pd_files *f)
+{
+	if (drain(f))
+		f->stale = true;
+	/* A directory that is missing cannot be watched: look again each time. */
+	if (f->stale || !f->policy)
+		reload(f);
+	return f->policy;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* policy.sock and the EvalSimple and EvalGUI sockets of the reference: one request a connection, answered and closed. */
+#include <sys/socket.h>
+
+#include "base/io.h"
+#include "base/str.h"
+#include "daemon/policyd/pd.h"
+#include "daemon/policyd/request.h"
+#include "daemon/policyd/sysjson.h"
+
+struct listener {
+	struct pd *pd;
+	enum pd_local kind;
+};
+
+struct client {
+	struct pd *pd;
+	enum pd_local kind;
+	int fd;
+	struct ev_io *io;
+	struct wr in, out;
+	bool answering;
+};
+
+static void client_free(struct client *c)
+{
+	c->pd->n_clients--;
+	ev_io_free(c->io);
+	close(c->fd);
+	wr_free(&c->in);
+	wr_free(&c->out);
+	free(c);
+}
+
+/* The table in force; stand-alone a fresh one, put into own. */
+static const struct pol_sysinfo *table(struct pd *pd, struct pol_sysinfo *own)
+{
+	struct err e = { 0 };
+
+	if (pd->core_fd >= 0)
+		return pd->si;
+	if (sysjson_fetch(own, pd->qubesd_socket, &e) < 0) {
+		log_error("%s", e.msg);
+		return NULL;
+	}
+	return own;
+}
+
+static void decide_policy(struct client *c, const struct pd_request *rq)
+{
+	const struct pol_query q = { .service = rq->service, .argument = rq->argument, .source = rq->source,
+				     .target = rq->target, .requested_source = rq->requested_source };
+	struct pol_sysinfo own = { 0 };
+	const struct pol_sysinfo *si = table(c->pd, &own);
+	struct pol_decision d;
+	struct pol_reply reply;
+
+	pd_decide(c->pd, &d, si, &q);
+	if (rq->assume_yes)
+		pd_assume_yes(c->pd, &d, si, &q);
+	if (d.outcome == POL_O_ASK)
+		pol_decision_deny(&d, "ask, no prompt available");
+	if (!rq->just_evaluate)
+		pd_log(c->pd, &q, &d, 0);
+	pol_reply_make(&reply, &d);
+	pol_reply_text(&c->out, &reply);
+	pol_reply_fini(&reply);
+	pol_decision_fini(&d);
+	pol_sysinfo_clear(&own);
+}
+
+/* Both ends must belong to the GUI domain that asks. */
+static bool gui_may(const struct pol_sysinfo *si, const char *caller, const char *name)
+{
+	const struct pol_qube *q = si ? pol_sysinfo_find(si, name) : NULL;
+	char tag[64];
+
+	return q && str_printf(tag, sizeof tag, "guivm-%s", caller) == 0 && pol_qube_has_tag(q, tag);
+}
+
+static void decide_eval(struct client *c, const struct pd_request *rq, const char *caller)
+{
+	const struct pol_query q = { .service = rq->service, .argument = rq->argument, .source = rq->source, .target = rq->target };
+	struct pol_sysinfo own = { 0 };
+	const struct pol_sysinfo *si = table(c->pd, &own);
+	struct pol_decision d;
+
+	pd_decide(c->pd, &d, si, &q);
+	pd_assume_yes(c->pd, &d, si, &q);
+	if (c->kind == PD_EVAL_GUI && !(gui_may(si, caller, rq->source) && gui_may(si, caller, rq->target)))
+		pol_decision_deny(&d, "not a GUI domain of both qubes");
+	wr_printf(&c->out, "result=%s\n", d.outcome == POL_O_ALLOW ? "allow" : "deny");
+	pol_decision_fini(&d);
+	pol_sysinfo_clear(&own);
+}
+
+static void flush(struct client *c)
+{
+	while (c->out.len) {
+		ssize_t n = send(c->fd, c->out.buf, c->out.len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			ev_io_set(c->io, EV_WRITE);
+			return;
+		}
+		if (n < 0)
+			break;
+		wr_consume(&c->out, (size_t)n);
+	}
+	client_free(c);
+}
+
+/* 1 = answered (out filled), 0 = more bytes are needed, <0 = to be closed without a reply. */
+static int try_answer(struct client *c, bool eof)
+{
+	struct rd r = rd_mem(c->in.buf, c->in.len);
+	struct pd_request rq;
+	char caller[64] = "";
+	int k;
+
+	if (c->kind == PD_POLICY_SOCK) {
+		k = pd_request_parse(&rq, r);
+		if (k == 0)
+			return eof ? -EBADMSG : 0;
+		if (k < 0)
+			return k;
+		decide_policy(c, &rq);
+	} else {
+		if (!eof)
+			return 0;
+		k = pd_eval_parse(&rq, caller, sizeof caller, r);
+		if (k < 0)
+			return k;
+		decide_eval(c, &rq, caller);
+	}
+	pd_request_fini(&rq);
+	return 1;
+}
+
+static void on_client(struct ev_io *io, int fd, int events, void *arg)
+{
+	struct client *c = arg;
+	uint8_t buf[4096];
+	ssize_t n;
+	int r;
+
+	if (c->answering) {
+		flush(c);
+		return;
+	}
+	n = recv(fd, buf, sizeof buf, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		wr_bytes(&c->in, buf, (size_t)n);
+	r = n < 0 || !wr_ok(&c->in) ? -EBADMSG : try_answer(c, n == 0);
+	if (r == 0)
+		return;
+	if (r < 0) {
+		client_free(c);
+		return;
+	}
+	c->answering = true;
+	flush(c);
+}
+
+static void on_listen(struct ev_io *io, int fd, int events, void *arg)
+{
+	struct listener *l = arg;
+	struct client *c;
+	int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (s < 0)
+		return;
+	if (l->pd->n_clients == PD_CLIENTS_MAX) {
+		close(s);
+		return;
+	}
+	c = xcalloc(1, sizeof *c);
+	*c = (struct client){ .pd = l->pd, .kind = l->kind, .fd = s, .in = wr_grow(PD_REQUEST_MAX), .out = wr_grow(1u << 18) };
+	c->io = ev_io_new(l->pd->loop, s, EV_READ, on_client, c);
+	l->pd->n_clients++;
+	if (!c->io)
+		client_free(c);
+	else
+		on_client(c->io, s, EV_READ, c); /* the request is usually there already */
+}
+
+int pd_listen(struct pd *pd, const char *path, enum pd_local kind, struct err *e)
+{
+	struct listener *l = xcalloc(1, sizeof *l); /* lives as long as the process */
+	int fd = unix_listen(path, SOCK_STREAM, 0660, e);
+
+	*l = (struct listener){ pd, kind };
+	if (fd >= 0 && ev_io_new(pd->loop, fd, EV_READ, on_listen, l))
+		return 0;
+	free(l);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : err_set(e, EINVAL, "socket '%s' cannot be polled", path);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * policyd: options, descriptors, sandbox. With a SEQPACKET socket as descriptor 3 it serves the core and the qrexec-daemons;
+ * else it stands alone and speaks the reference's protocol only.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/paths.h"
+#include "base/sandbox.h"
+#include "base/str.h"
+#include "daemon/policyd/fds.h"
+#include "daemon/policyd/pd.h"
+
+static struct {
+	const char *root, *policy_sock, *eval_sock, *gui_sock;
+} opt;
+
+static int usage(FILE *f, int code)
+{
+	fputs("usage: policyd [--root DIR] [--policy-path DIR]… [--socket-path P] [--eval-socket-path P] [--gui-socket-path P] [--qubesd-socket P]\n"
+	      "  --policy-path      directory of policy files; may be repeated, the first has precedence\n"
+	      "  --socket-path      policy.sock\n"
+	      "  --eval-socket-path, --gui-socket-path   sockets of policy.EvalSimple and policy.EvalGUI\n"
+	      "  --qubesd-socket    internal socket of qubesd, source of the table of qubes when standing alone\n",
+	      f);
+	return code;
+}
+
+static int parse(struct pd *pd, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "policy-path", required_argument, NULL, 'p' },     { "socket-path", required_argument, NULL, 's' },
+		{ "eval-socket-path", required_argument, NULL, 'e' }, { "gui-socket-path", required_argument, NULL, 'g' },
+		{ "qubesd-socket", required_argument, NULL, 'q' },    { "root", required_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },		      { 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'p':
+			if (pd->files.n_dirs == PD_DIRS_MAX)
+				return usage(stderr, 2);
+			pd->files.dirs[pd->files.n_dirs++] = optarg;
+			break;
+		case 's':
+			opt.policy_sock = optarg;
+			break;
+		case 'e':
+			opt.eval_sock = optarg;
+			break;
+		case 'g':
+			opt.gui_sock = optarg;
+			break;
+		case 'q':
+			pd->qubesd_socket = optarg;
+			break;
+		case 'r':
+			opt.root = optarg;
+			break;
+		case 'h':
+			return usage(stdout, 0);
+		default:
+			return usage(stderr, 2);
+		}
+	}
+	return optind < argc ? usage(stderr, 2) : -1;
+}
+
+static bool is_seqpacket(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof type;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+static int open_sockets(struct pd *pd, struct err *e)
+{
+	int r = 0;
+
+	if (!opt.policy_sock)
+		opt.policy_sock = path_get(PATH_POLICY_SOCK);
+	r = pd_listen(pd, opt.policy_sock, PD_POLICY_SOCK, e);
+	if (r == 0 && opt.eval_sock)
+		r = pd_listen(pd, opt.eval_sock, PD_EVAL_SIMPLE, e);
+	if (r == 0 && opt.gui_sock)
+		r = pd_listen(pd, opt.gui_sock, PD_EVAL_GUI, e);
+	return r;
+}
+
+/* A directory that is missing now stays missing for a confined policyd: everything is denied until it is started again. */
+static int confine(struct pd *pd, struct err *e)
+{
+	struct sandbox_path paths[PD_DIRS_MAX + 1];
+	size_t n = 0;
+
+	for (int i = 0; i < pd->files.n_dirs; i++)
+		if (access(pd->files.dirs[i], F_OK) == 0)
+			paths[n++] = (struct sandbox_path){ pd->files.dirs[i], false };
+	if (access(pd->files.legacy, F_OK) == 0)
+		paths[n++] = (struct sandbox_path){ pd->files.legacy, false };
+	return sandbox_enter(SB_POLICYD, paths, n, e);
+}
+
+static void on_term(struct ev_signal *s, int signum, void *arg)
+{
+	ev_stop(arg, 0);
+}
+
+static int start(struct pd *pd, struct err *e)
+{
+	int r;
+
+	if (pd->files.n_dirs == 0) {
+		pd->files.dirs[0] = path_get(PATH_POLICY_RUN);
+		pd->files.dirs[1] = path_get(PATH_POLICY_ETC);
+		pd->files.n_dirs = 2;
+	}
+	pd->files.legacy = path_get(PATH_POLICY_LEGACY);
+	if (!pd->qubesd_socket)
+		pd->qubesd_socket = path_get(PATH_QUBESD_INTERNAL_SOCK);
+	pd->loop = ev_new();
+	(void)ev_signal_new(pd->loop, SIGTERM, on_term, pd->loop);
+	(void)ev_signal_new(pd->loop, SIGINT, on_term, pd->loop);
+	signal(SIGPIPE, SIG_IGN);
+	r = open_sockets(pd, e);
+	if (r == 0 && pd->core_fd >= 0)
+		r = confine(pd, e);
+	if (r == 0)
+		r = pd_files_init(&pd->files, e);
+	if (r == 0 && pd->core_fd >= 0)
+		r = pd_core_start(pd, e);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	static struct pd pd = { .core_fd = -1, .log_fd = -1 };
+	struct err e = { 0 };
+	int r = parse(&pd, argc, argv);
+
+	if (r >= 0)
+		return r;
+	log_init("policyd", NULL, -1);
+	if (is_seqpacket(POLICYD_FD_CORE) && fcntl(POLICYD_FD_LOG, F_GETFD) >= 0) {
+		pd.core_fd = POLICYD_FD_CORE;
+		pd.log_fd = POLICYD_FD_LOG;
+	}
+	if (paths_init(opt.root, &e) < 0 || start(&pd, &e) < 0) {
+		log_error("%s", e.msg);
+		return 1;
+	}
+	r = ev_run(pd.loop);
+	ev_free(pd.loop);
+	return r;
+}
