@@ -155,7 +155,7 @@ int caller_run(int chan, const struct caller *c, struct err *e)
 		p.flags |= PUMP_OURS;
 		p.to = STEAL_FD(l.to);
 		p.from = STEAL_FD(l.from);
-	} else {
+	} else if (!c->no_streams) {
 		r = own_fds(&p, c);
 		if (r < 0)
 			return err_errno(e, -r, "descriptors");

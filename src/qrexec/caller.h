@@ -8,6 +8,7 @@
 struct caller {
 	const char *const *argv; /* local program, argv[0] is searched in $PATH; NULL = our own stdin and stdout */
 	bool saved_fds;		 /* the program gets $SAVED_FD_0 and $SAVED_FD_1 (and _2 with $PASS_LOCAL_STDERR) */
+	bool no_streams;	 /* neither input nor output: only the exit code */
 	bool stdin_socket;	 /* our stdin is a socket used both ways */
 	bool filter_out, filter_err;
 	const char *prefix;	 /* sent before the input; may be NULL */

@@ -29,17 +29,17 @@ static bool reopen(int fd, bool write)
 
 void lio_open(struct lio *l, int fd, bool write, bool ours)
 {
+	int flags, type;
+	socklen_t n = sizeof type;
 	struct stat st;
-	int flags;
 
 	*l = LIO_CLOSED;
 	l->fd = fd;
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return;
-	l->socket = S_ISSOCK(st.st_mode);
-	if (S_ISREG(st.st_mode))
-		return;
-	if (!ours && (l->socket || reopen(fd, write)))
+	/* not by fstat, which a confined process cannot call */
+	l->socket = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0;
+	if (!ours && (l->socket || fstat(fd, &st) < 0 || S_ISREG(st.st_mode) || reopen(fd, write)))
 		return;
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || flags & O_NONBLOCK)

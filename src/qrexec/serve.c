@@ -77,16 +77,18 @@ int serve_call(int chan, const struct serve *v, struct err *e)
 	_cleanup_(started_fini) struct started st = STARTED_INIT;
 	_cleanup_(qx_command_fini) struct qx_command cmd = { 0 };
 	struct call c = { 0 };
+	struct err hello_err = { 0 };
 	uint32_t version;
-	int r = pump_hello(chan, false, v->hello_timeout_ms, &version, e);
+	int r = qx_command_parse(&cmd, v->command, v->command_len, e), h;
 
-	if (r < 0)
-		return r;
-	r = qx_command_parse(&cmd, v->command, v->command_len, e);
+	/* who it runs as is settled before the first byte of the peer is read */
 	if (r == 0) {
 		c.cmd = cmd;
 		r = resolve(&c, v, e);
 	}
+	h = pump_hello(chan, false, v->hello_timeout_ms, &version, &hello_err);
+	if (h < 0)
+		return err_set(e, -h, "%s", hello_err.msg);
 	if (r == 0 && c.cfg.wait_for_session && !cmd.nogui && !v->dom0)
 		start_wait_session(v->service_path, &c.start);
 	if (r == 0)
@@ -101,5 +103,8 @@ int serve_call(int chan, const struct serve *v, struct err *e)
 		let_go(&st.child);
 		return pump_send_exit(chan, false, 0);
 	}
+	r = v->confine ? v->confine(v->arg, e) : 0;
+	if (r < 0)
+		return r;
 	return data_phase(chan, version, &c, &st, v, e);
 }

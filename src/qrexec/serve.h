@@ -18,6 +18,8 @@ struct serve {
 	/* identity finds the account for a user name, says whether to become it, and gives the base environment and shell for
 	   command lines in *s (memory of arg). Called once, after the configuration is known. Negative: the call fails with 125. */
 	int (*identity)(void *arg, const char *user, struct user *ret, struct start *s, struct err *e);
+	/* confine is called once the service runs, before the data phase; may be NULL */
+	int (*confine)(void *arg, struct err *e);
 	/* err_copy sees what the service writes to stderr; may be NULL */
 	void (*err_copy)(void *arg, const uint8_t *p, size_t n);
 	void *arg;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * How svc-runner is started: `svc-runner --user USER --source QUBE --target-type TYPE --target TARGET SERVICE+ARGUMENT`, where TYPE is name or
+ * How svc-runner is started: `svc-runner --user USER --source QUBE --target-type TYPE --target TARGET -- SERVICE+ARGUMENT`, where TYPE is name or
  * keyword and TARGET is without '@'. It resolves the service, becomes the user (in system mode, started by root), and only then reads
  * the data stream. stderr is a log. QUBES_ROOT chooses the session as for every program.
  */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside of the direct wiring: one request from the question to the policy until its data channel is known. */
+#ifndef QREXEC_DAEMON_ROUTE_H
+#define QREXEC_DAEMON_ROUTE_H
+
+#include "base/proc.h"
+#include "chan/chan.h"
+#include "daemon.h"
+#include "proto/policy_reply.h"
+
+struct route {
+	struct qd *qd;
+	const struct direct_options *o;
+	uint32_t request;
+	char source[QX_NAME_LEN], target[QX_NAME_LEN], requested_source[QX_NAME_LEN];
+	char *service;
+	/* asking */
+	struct chan_stream *stream; /* policy daemon, program, or the target's daemon */
+	struct proc proc;	    /* policy program, or the runner of a dom0 service */
+	struct ev_io *proc_io;
+	bool eof, exited;
+	int status;
+	struct wr text;
+	struct policy_reply reply;
+	/* dom0 service */
+	struct chan_req *req;
+	struct ev_io *req_io;
+	struct ev_timer *timer;
+	uint32_t port;
+	bool hello;
+};
+
+/* route_allowed carries the call through; r->reply is complete. */
+void route_allowed(struct route *r);
+/* route_end refuses the request if it is still pending and frees the route. */
+void route_end(struct route *r);
+/* route_watch watches r->proc; fn is called when it has ended. */
+int route_watch(struct route *r, ev_io_fn fn);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * svc-runner: runs one service of dom0 for one call of a qube. Started by the spawner for a ticket, so the call is already decided; the
+ * words of the ticket are data here (arguments and environment of the service), never commands.
+ */
+#include "fds.h"
+
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+
+#include "base/log.h"
+#include "base/paths.h"
+#include "base/sandbox.h"
+#include "base/str.h"
+#include "chan/chan.h"
+#include "qrexec/serve.h"
+
+#define HELLO_TIMEOUT_MS 60000
+
+extern char **environ;
+
+struct options {
+	const char *user, *source, *target_type, *target, *service;
+};
+
+static int parse(struct options *o, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "user", required_argument, NULL, 'u' },	 { "source", required_argument, NULL, 's' },
+		{ "target-type", required_argument, NULL, 'k' }, { "target", required_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'u')
+			o->user = optarg;
+		else if (c == 's')
+			o->source = optarg;
+		else if (c == 'k')
+			o->target_type = optarg;
+		else if (c == 't')
+			o->target = optarg;
+		else
+			return -1;
+	}
+	if (argc - optind != 1 || !o->user || !o->source || !o->target || !o->target_type)
+		return -1;
+	o->service = argv[optind];
+	return streq(o->target_type, "name") || streq(o->target_type, "keyword") ? 0 : -1;
+}
+
+/* The account becomes ours for good, before any byte of the qube is read: a root that parses must not exist. */
+static int become(const struct user *u, struct err *e)
+{
+	if (initgroups(u->name, u->gid) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 || setresuid(u->uid, u->uid, u->uid) < 0)
+		return err_errno(e, errno, "becoming '%s'", u->name);
+	if (u->uid != 0 && setuid(0) == 0)
+		return err_set(e, EPERM, "the change to '%s' can be undone", u->name);
+	return chdir(u->home) < 0 && chdir("/") < 0 ? -errno : 0;
+}
+
+static int account(struct user *ret, const struct passwd *p, struct err *e)
+{
+	*ret = (struct user){ .uid = p->pw_uid, .gid = p->pw_gid };
+	if (str_copy(ret->name, sizeof ret->name, p->pw_name) < 0 || str_copy(ret->home, sizeof ret->home, p->pw_dir) < 0 ||
+	    str_copy(ret->shell, sizeof ret->shell, p->pw_shell) < 0)
+		return err_set(e, ENAMETOOLONG, "the account is too long");
+	return 0;
+}
+
+/* In session mode there is one account: ours. "DEFAULT" and "root" are what policy writes for it. */
+static int identity(void *arg, const char *name, struct user *ret, struct start *s, struct err *e)
+{
+	bool change = paths_system_mode() && geteuid() == 0 && !chan_is_unix();
+	const struct passwd *p = change ? getpwnam(name) : getpwuid(geteuid());
+	int r;
+
+	if (!p)
+		return err_set(e, EINVAL, "there is no account for the call");
+	r = account(ret, p, e);
+	if (r == 0 && change)
+		r = become(ret, e);
+	s->env = (const char *const *)environ;
+	s->shell = "/bin/sh";
+	s->set_ids = false;
+	return r;
+}
+
+static int confine(void *arg, struct err *e)
+{
+	return sandbox_enter(SB_SVC_RUNNER, NULL, 0, e);
+}
+
+static int search_paths(char services[3 * PATH_MAX], char configs[PATH_MAX], struct err *e)
+{
+	const char *own = secure_getenv("QREXEC_SERVICE_PATH"), *own_configs = secure_getenv("QUBES_RPC_CONFIG_PATH");
+	char data[PATH_MAX];
+	int r;
+
+	if (paths_system_mode())
+		r = str_printf(services, 3 * PATH_MAX, "%s:/usr/local%s:%s", path_get(PATH_RPC_RUN), path_get(PATH_RPC_ETC), path_get(PATH_RPC_ETC));
+	else
+		r = str_printf(services, 3 * PATH_MAX, "%s:%s:%s", path_get(PATH_RPC_RUN), path_get(PATH_RPC_ETC), path_data(data, "qubes-rpc"));
+	if (own && *own)
+		r = str_copy(services, 3 * PATH_MAX, own);
+	if (r == 0)
+		r = str_copy(configs, PATH_MAX, own_configs && *own_configs ? own_configs : path_get(PATH_RPC_CONFIG_ETC));
+	return r < 0 ? err_set(e, ENAMETOOLONG, "search path too long") : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static char services[3 * PATH_MAX], configs[PATH_MAX];
+	_cleanup_wr_ struct wr w = wr_grow(QX_COMMAND_MAX);
+	struct serve v = {
+		.dom0 = true,
+		.service_path = services,
+		.config_path = configs,
+		.hello_timeout_ms = HELLO_TIMEOUT_MS,
+		.identity = identity,
+		.confine = confine,
+	};
+	_cleanup_free_ char *target = NULL;
+	struct options o = { 0 };
+	struct err e = { 0 };
+	int r;
+
+	if (parse(&o, argc, argv) < 0) {
+		fprintf(stderr, "usage: svc-runner --user USER --source QUBE --target-type name|keyword --target TARGET SERVICE+ARGUMENT\n");
+		return 2;
+	}
+	log_init("svc-runner", o.source, -1);
+	signal(SIGPIPE, SIG_IGN);
+	r = paths_init(NULL, &e);
+	if (r == 0)
+		r = search_paths(services, configs, &e);
+	if (r < 0) {
+		log_error("%s", err_text(&e, r));
+		return 1;
+	}
+	target = xasprintf("%s%s", streq(o.target_type, "keyword") ? "@" : "", o.target);
+	qx_put_command_dom0(&w, o.user, o.service, o.source, target);
+	if (!wr_ok(&w))
+		return 1;
+	v.command = (const char *)w.buf;
+	v.command_len = w.len - 1;
+	r = serve_call(SVC_RUNNER_FD_DATA, &v, &e);
+	if (r < 0)
+		log_warn("service %s: %s", log_escs(o.service), log_escs(err_text(&e, r)));
+	return r < 0 ? 1 : 0;
+}
