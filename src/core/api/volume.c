@@ -302,6 +302,9 @@ int api_volume_clone_from(struct call *c)
 
 struct clone {
 	uint64_t size;
+	char source[120];
+	int failed;
+	struct err err;
 };
 
 static void clone_done(struct call *c, int r, const struct st_reply *reply)
@@ -313,6 +316,47 @@ static void clone_done(struct call *c, int r, const struct st_reply *reply)
 		event(c->core, c->dest, "domain-volume-import-end", "volume", c->vol->name, "success", "True", NULL);
 	}
 	call_finish(c, r);
+}
+
+/* The empty volume is back in its place; what the caller hears is why the clone failed. */
+static void clone_undone(struct call *c, int r, const struct st_reply *reply)
+{
+	const struct clone *cl = c->state;
+
+	c->err = cl->err;
+	call_finish(c, cl->failed);
+}
+
+static void clone_tried(struct call *c, int r, const struct st_reply *reply)
+{
+	struct clone *cl = c->state;
+	struct st_request rq;
+
+	if (r >= 0) {
+		clone_done(c, r, reply);
+		return;
+	}
+	cl->failed = r;
+	cl->err = c->err;
+	if (volume_request(c->core, c->dest, c->vol, ST_CREATE, &rq, &c->err) < 0 || call_storage(c, &rq, clone_undone) < 0)
+		clone_undone(c, r, NULL);
+}
+
+/* The old content is gone: the driver makes clones in an empty place only. */
+static void clone_cleared(struct call *c, int r, const struct st_reply *reply)
+{
+	struct clone *cl = c->state;
+	struct st_request rq;
+
+	if (r >= 0)
+		r = volume_request(c->core, c->dest, c->vol, ST_CLONE, &rq, &c->err);
+	if (r >= 0) {
+		memcpy(rq.source, cl->source, sizeof rq.source);
+		rq.size = cl->size;
+		r = call_storage(c, &rq, clone_tried);
+	}
+	if (r < 0)
+		call_finish(c, r);
 }
 
 /* Takes the token out: it is good for one use, whatever comes of it. */
@@ -350,15 +394,15 @@ int api_volume_clone_to(struct call *c)
 	if (r == 0 && volume_keep(c->core, sv) == -1 && !qube_halted(sq))
 		r = err_set(&c->err, AE_COPY_IN_USE, "'%s' runs without snapshots", sq->name.s);
 	if (r == 0)
-		r = volume_request(c->core, c->dest, c->vol, ST_CLONE, &rq, &c->err);
-	if (r == 0 && str_copy(rq.source, sizeof rq.source, sv->vid) < 0)
-		r = -AE_STORAGE;
+		r = volume_request(c->core, c->dest, c->vol, ST_REMOVE, &rq, &c->err);
+	if (r == 0 && sv == c->vol)
+		r = err_set(&c->err, AE_STORAGE, "a volume cannot be cloned to itself");
 	if (r < 0)
 		return r;
 	cl->size = sv->size;
-	rq.size = sv->size;
+	memcpy(cl->source, sv->vid, sizeof cl->source);
 	event(c->core, c->dest, "domain-volume-import-begin", "volume", c->vol->name, "size", "None", NULL);
-	return call_storage(c, &rq, clone_done);
+	return call_storage(c, &rq, clone_cleared);
 }
 
 static void clear_end(struct call *c, int r, const struct st_reply *reply)

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * qubesd --core: the wiring of object model, database, Admin API sockets, and the other processes. It parses Admin API requests and typed
+ * messages only, starts no process and opens no image.
+ */
+#ifndef QUBESD_QUBESD_H
+#define QUBESD_QUBESD_H
+
+#include "base/ev.h"
+#include "core/api/api.h"
+#include "daemon/qubesd/peer.h"
+#include "store/store.h"
+
+#define QUBESD_FD_SPAWNER 3 /* in core and spawner */
+#define QUBESD_FD_READY 4   /* of the first core */
+#define QUBESD_EXIT_CONFIG 3 /* starting again would not help */
+
+struct server;
+struct runs;
+
+struct qd {
+	struct ev_loop *loop;
+	struct store *store;
+	struct core *core;
+	struct peer *spawner;
+	struct server *server;
+	struct runs *runs; /* running qubes and policyd; NULL with --no-vms */
+	bool no_vms;
+	int ready_fd; /* -1 = nobody waits */
+};
+
+/* core_main runs the core process: gives its exit status. */
+int core_main(const char *root, bool no_vms, int ready_fd);
+/* supervisor_main starts and watches core and spawner. ready_fd -1 = nobody waits. */
+int supervisor_main(const char *root, bool no_vms, int ready_fd);
+
+/* server.c: the three Admin API sockets. server_open binds them, server_serve begins to accept. */
+struct server *server_open(struct qd *d, struct err *e);
+int server_serve(struct server *s, struct err *e);
+void server_free(struct server *s);
+
+/* storage.c */
+int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *arg, struct err *e);
+
+/* run.c: the daemon's part of the core's operations */
+extern const struct core_ops run_ops;
+
+#endif

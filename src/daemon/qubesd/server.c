@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Connections of the Admin API: one request each, read to its end, answered, closed; event streams stay. */
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "daemon/qubesd/qubesd.h"
+
+#define CONNS_MAX 1024
+#define STREAM_MAX (4u << 20) /* bytes that a listener of events may lag behind */
+
+struct listener {
+	struct server *s;
+	int fd;
+	struct ev_io *io;
+	unsigned socket;
+};
+
+struct server {
+	struct qd *d;
+	struct listener l[3];
+	struct conn *conns;
+	unsigned n_conns;
+};
+
+struct conn {
+	struct conn *next, **prev;
+	struct server *s;
+	int fd;
+	struct ev_io *io;
+	unsigned socket;
+	struct wr in, out;
+	size_t sent;
+	bool stream, calling;
+	struct subscriber sub;
+};
+
+static void unsubscribe(struct conn *c)
+{
+	struct subscriber **p = &c->s->d->core->subs;
+
+	while (*p && *p != &c->sub)
+		p = &(*p)->next;
+	if (*p)
+		*p = c->sub.next;
+}
+
+static void conn_free(struct conn *c)
+{
+	unsubscribe(c);
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	c->s->n_conns--;
+	ev_io_free(c->io);
+	close(c->fd);
+	wr_free(&c->in);
+	wr_free(&c->out);
+	free(c);
+}
+
+/* Writes what it can; frees the connection when it is done or dead. False = freed. */
+static bool conn_flush(struct conn *c)
+{
+	while (c->sent < c->out.len) {
+		ssize_t n = send(c->fd, c->out.buf + c->sent, c->out.len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			ev_io_set(c->io, EV_WRITE | EV_GONE);
+			return true;
+		}
+		if (n < 0) {
+			conn_free(c);
+			return false;
+		}
+		c->sent += (size_t)n;
+	}
+	if (!c->stream) {
+		conn_free(c);
+		return false;
+	}
+	wr_reset(&c->out);
+	c->sent = 0;
+	ev_io_set(c->io, EV_GONE);
+	return true;
+}
+
+static void on_event(struct subscriber *s, const void *frame, size_t n)
+{
+	struct conn *c = container_of(s, struct conn, sub);
+	bool idle = c->sent == c->out.len;
+
+	wr_bytes(&c->out, frame, n);
+	if (!wr_ok(&c->out) || c->out.len - c->sent > STREAM_MAX) {
+		log_warn("a listener of events does not read: closed");
+		conn_free(c);
+		return;
+	}
+	/* While the answer of the call itself is not out yet, events line up behind it. */
+	if (idle && !c->calling)
+		(void)conn_flush(c);
+}
+
+static void on_done(struct call *call)
+{
+	struct conn *c = call->conn;
+
+	c->calling = false;
+	c->stream = call->keep_open && call->result == 0;
+	if (!c->stream)
+		unsubscribe(c);
+	call_answer(call, &c->out);
+	call_free(call);
+	(void)conn_flush(c);
+}
+
+/* The request is complete: run it. */
+static void conn_run(struct conn *c)
+{
+	size_t n = c->in.len;
+	uint8_t *bytes = (uint8_t *)wr_take(&c->in, NULL);
+	struct call *call;
+
+	if (!bytes) {
+		conn_free(c);
+		return;
+	}
+	c->calling = true;
+	/* A client that goes away does not end its call; the answer then has nobody to go to. */
+	ev_io_set(c->io, 0);
+	call = call_new(c->s->d->core, bytes, n, c->socket);
+	call->done = on_done;
+	call->conn = c;
+	c->sub.send = on_event;
+	call->sub = &c->sub;
+	if (call_start(call) < 0) {
+		call_free(call);
+		conn_free(c);
+	}
+}
+
+static void conn_read(struct conn *c)
+{
+	static uint8_t buf[ADMIN_REQUEST_MAX + 1];
+
+	for (;;) {
+		ssize_t n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n == 0) {
+			conn_run(c);
+			return;
+		}
+		if (n > 0)
+			wr_bytes(&c->in, buf, (size_t)n);
+		if (n < 0 || !wr_ok(&c->in)) {
+			conn_free(c); /* too long, or gone: no answer */
+			return;
+		}
+	}
+}
+
+static void on_conn(struct ev_io *io, int fd, int events, void *arg)
+{
+	struct conn *c = arg;
+
+	if (c->calling)
+		return;
+	if (c->out.len == 0 && !c->stream) {
+		conn_read(c);
+		return;
+	}
+	if (events & EV_WRITE && !conn_flush(c))
+		return;
+	if (events & EV_HUP)
+		conn_free(c);
+}
+
+static void on_listen(struct ev_io *io, int fd, int events, void *arg)
+{
+	struct listener *l = arg;
+
+	for (int i = 0; i < 32; i++) {
+		int f = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct conn *c;
+
+		if (f < 0)
+			return;
+		if (l->s->n_conns >= CONNS_MAX) {
+			log_warn("too many connections: one refused");
+			close(f);
+			continue;
+		}
+		c = xcalloc(1, sizeof *c);
+		c->s = l->s;
+		c->fd = f;
+		c->socket = l->socket;
+		c->in = wr_grow(ADMIN_REQUEST_MAX);
+		c->out = wr_grow((64u << 20) + STREAM_MAX);
+		c->io = ev_io_new(l->s->d->loop, f, EV_READ, on_conn, c);
+		if (!c->io) {
+			close(f);
+			free(c);
+			continue;
+		}
+		c->next = l->s->conns;
+		c->prev = &l->s->conns;
+		if (c->next)
+			c->next->prev = &c->next;
+		l->s->conns = c;
+		l->s->n_conns++;
+		conn_read(c); /* most clients have sent everything by now */
+	}
+}
+
+struct server *server_open(struct qd *d, struct err *e)
+{
+	static const struct {
+		enum path_id path;
+		unsigned socket;
+	} socks[] = {
+		{ PATH_QUBESD_SOCK, SOCK_ADMIN },
+		{ PATH_QUBESD_INTERNAL_SOCK, SOCK_INTERNAL },
+		{ PATH_QUBESD_MISC_SOCK, SOCK_MISC },
+	};
+	struct server *s = xcalloc(1, sizeof *s);
+
+	s->d = d;
+	for (size_t i = 0; i < ARRAY_SIZE(socks); i++)
+		s->l[i].fd = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(socks); i++) {
+		int fd = unix_listen(path_get(socks[i].path), SOCK_STREAM, 0660, e);
+
+		if (fd < 0) {
+			server_free(s);
+			return NULL;
+		}
+		s->l[i].s = s;
+		s->l[i].fd = fd;
+		s->l[i].socket = socks[i].socket;
+	}
+	return s;
+}
+
+int server_serve(struct server *s, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(s->l); i++) {
+		s->l[i].io = ev_io_new(s->d->loop, s->l[i].fd, EV_READ, on_listen, &s->l[i]);
+		if (!s->l[i].io)
+			return err_set(e, EBADF, "cannot watch the Admin API socket");
+	}
+	return 0;
+}
+
+void server_free(struct server *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(s->l); i++) {
+		ev_io_free(s->l[i].io);
+		fd_closep(&s->l[i].fd);
+	}
+	free(s);
+}

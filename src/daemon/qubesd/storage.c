@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Storage operations of the core: one message to the spawner each. */
+#include "storage/storage.h"
+
+#include "daemon/qubesd/qubesd.h"
+
+struct pending {
+	storage_fn fn;
+	void *arg;
+};
+
+static void on_reply(void *arg, int r, struct msg *m, struct err *e)
+{
+	struct pending p = *(struct pending *)arg;
+	struct st_reply reply = { 0 };
+
+	free(arg);
+	if (r == 0) {
+		struct rd rd = msg_rd(m);
+
+		if (st_reply_get(&rd, &reply) < 0)
+			r = err_set(e, EBADMSG, "malformed answer of the storage worker");
+	}
+	p.fn(p.arg, r, r < 0 ? NULL : &reply, e);
+}
+
+int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *arg, struct err *e)
+{
+	struct qd *d = ctx;
+	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
+	struct ipc_sp_storage head = { .op = q->op };
+	struct pending *p;
+	int r;
+
+	ipc_put_sp_storage(&w, &head);
+	st_request_put(&w, q);
+	p = xcalloc(1, sizeof *p);
+	*p = (struct pending){ fn, arg };
+	r = peer_request(d->spawner, IPC_SP_STORAGE, &w, NULL, 0, on_reply, p, e);
+	if (r < 0)
+		free(p);
+	return r;
+}
