@@ -51,7 +51,7 @@ struct qemu_plan {
 
 void qemu_plan_init(struct qemu_plan *p);
 
-#define QEMU_ARGS_MAX 320
+#define QEMU_ARGS_MAX 700 /* the largest machine description fits */
 
 struct qemu_argv {
 	char *v[QEMU_ARGS_MAX + 1]; /* NULL-terminated, own memory */
