@@ -272,10 +272,23 @@ static bool is_option(const char *s)
 	return s[0] == '-' && s[1] && !ch_digit(s[1]);
 }
 
+/* Number of positional arguments after which no options are looked for; 0 = never. */
+static unsigned stop_after(const struct tool *t)
+{
+	unsigned n = t->verb->flags & VERB_STOP_MASK;
+	const struct tool_opt *o;
+
+	if (!(t->verb->flags & VERB_STOP_ALL))
+		return n;
+	for (size_t i = 0; (o = opt_row(t->verb, i)); i++)
+		if (o->name && (streq(o->name, "all") || streq(o->name, "dispvm")) && opt_has(t, o->key))
+			return n - 1;
+	return n;
+}
+
 int tool_parse(struct tool *t, int argc, char **argv, char ***ret_argv, int *ret_status)
 {
 	_cleanup_free_ char **pos = xcalloc((size_t)argc + 1, sizeof *pos);
-	unsigned stop = t->verb->flags & VERB_STOP_MASK;
 	size_t room = 0;
 	int n = 0, i = 1;
 
@@ -284,6 +297,7 @@ int tool_parse(struct tool *t, int argc, char **argv, char ***ret_argv, int *ret
 	t->optv = xcalloc(room + 1, sizeof *t->optv);
 	*ret_status = EXIT_USAGE;
 	while (i < argc) {
+		unsigned stop = stop_after(t);
 		int used;
 
 		if ((stop && (unsigned)n >= stop) || streq(argv[i], "--")) {

@@ -75,6 +75,7 @@ struct verb {
 /* verb.flags: options end at the first positional argument number n (qvm-run's command). */
 #define VERB_STOP_AFTER(n) (unsigned)(n)
 #define VERB_STOP_MASK 0xffu
+#define VERB_STOP_ALL 0x100u /* one positional argument earlier when --all or --dispvm stands before */
 
 struct tool_optval {
 	int key;

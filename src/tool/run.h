@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* qvm-run's parts: the terminal, and running in many qubes. */
+#ifndef TOOL_RUN_H
+#define TOOL_RUN_H
+
+#include "tool/util.h"
+
+enum {
+	KEY_AUTO = 460, KEY_LOCALCMD, KEY_SERVICE, KEY_NO_SHELL, KEY_GUI, KEY_NO_GUI, KEY_DISPVM, KEY_COLOUR_OUT, KEY_COLOUR_ERR,
+	KEY_NO_COLOUR_OUT, KEY_NO_COLOUR_ERR, KEY_FILTER, KEY_NO_FILTER,
+};
+
+#define RUN_FAILED 255
+#define RUN_COMMAND_MAX 60000
+#define RUN_WAIT_S 300 /* for the data channel: a loaded emulated qube is slow */
+
+struct run {
+	const char *qube, *user;
+	char *command, *prefix; /* own */
+	bool filter_out, filter_err;
+	unsigned colour_out, colour_err; /* number of the SGR code; 0 = none */
+};
+
+/* run_terminal fills filters and colours from the options. 0 or an exit status (printed). */
+int run_terminal(struct tool *t, struct run *x);
+/* run_colours switches the colours of both outputs on or off; tty_out stands for standard output (-1: not coloured). */
+void run_colours(const struct run *x, int tty_out, bool on);
+/* run_all runs the command in every running qube at once, each by a qvm-run of its own; gives the greatest status. */
+int run_all(struct tool *t, char **cmd);
+
+#endif
