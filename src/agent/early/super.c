@@ -25,35 +25,40 @@
 
 #define LIB_DIR "/usr/lib/bulkhead/"
 #define READY_TIMEOUT_MS 60000
-#define RESTART_DELAY_US 1000000
+#define RESTART_DELAY_US 500000
+#define RESTART_DELAY_MAX_US 30000000
+#define HEALTHY_US 60000000
 #define NOTIFY_PATH "/run/bulkhead/notify"
 /* How long pid 1 waits for the host to take up the control channel: systemd's start would only slow the first call down. */
 #define CONTROL_TIMEOUT_MS 2000
 
 struct daemon {
-	const char *name, *socket_dir, *socket_name;
+	const char *name, *arg, *socket_dir, *socket_name;
 	struct proc proc;
-	uint64_t restart_at_us;	/* 0 = not waiting for a restart */
+	uint64_t started_at_us, restart_at_us;	/* restart 0 = not waiting for one */
+	uint64_t delay_us;			/* of the next restart; doubles while the daemon lives only briefly */
 };
 
 enum { D_AGENTD, D_QUBESDB, D_QREXEC, D_N };
 
 static struct daemon daemons[D_N] = {
-	[D_AGENTD] = { "agentd", "/run/bulkhead", "link.sock", { .pid = 0, .pidfd = -1 }, 0 },
-	[D_QUBESDB] = { "qubesdb-daemon", "/run/qubes", "qubesdb.sock", { .pid = 0, .pidfd = -1 }, 0 },
-	[D_QREXEC] = { "qrexec-agent", "/run/qubes", "qrexec-agent", { .pid = 0, .pidfd = -1 }, 0 },
+	[D_AGENTD] = { .name = "agentd", .socket_dir = "/run/bulkhead", .socket_name = "link.sock", .proc.pidfd = -1 },
+	[D_QUBESDB] = { .name = "qubesdb-daemon", .arg = "0", .socket_dir = "/run/qubes", .socket_name = "qubesdb.sock",
+			.proc.pidfd = -1 },
+	[D_QREXEC] = { .name = "qrexec-agent", .socket_dir = "/run/qubes", .socket_name = "qrexec-agent", .proc.pidfd = -1 },
 };
 
 static int daemon_start(struct daemon *d, struct err *e)
 {
 	char path[96];
-	const char *const argv[] = { d->name, NULL };
+	const char *const argv[] = { d->name, d->arg, NULL };
 	static const char *const envp[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
 					    "NOTIFY_SOCKET=" NOTIFY_PATH, NULL };
 	const struct proc_spec s = { .path = path, .argv = argv, .envp = envp, .keep_stderr = true, .new_session = true };
 
 	if (str_printf(path, sizeof path, LIB_DIR "%s", d->name) < 0)
 		return err_set(e, ENAMETOOLONG, "%s", d->name);
+	d->started_at_us = now_us();
 	return proc_spawn(&d->proc, &s, e);
 }
 
@@ -214,7 +219,10 @@ static void ended(struct daemon *d)
 	log_warn("%s ended with code %d, starting it again", d->name, proc_exit_code(status));
 	proc_fini(&d->proc);
 	d->proc = PROC_INIT;
-	d->restart_at_us = now_us() + RESTART_DELAY_US;
+	if (now_us() - d->started_at_us > HEALTHY_US || !d->delay_us)
+		d->delay_us = RESTART_DELAY_US;
+	d->restart_at_us = now_us() + d->delay_us;
+	d->delay_us = MIN(2 * d->delay_us, (uint64_t)RESTART_DELAY_MAX_US);
 }
 
 static int next_timeout(void)
@@ -242,7 +250,7 @@ static void restart_due(void)
 		r = daemon_start(d, &e);
 		if (r < 0) {
 			log_error("%s: %s", d->name, err_text(&e, r));
-			d->restart_at_us = now_us() + 10 * (uint64_t)RESTART_DELAY_US;
+			d->restart_at_us = now_us() + RESTART_DELAY_MAX_US;
 		}
 	}
 }

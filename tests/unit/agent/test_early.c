@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Early configuration: bind-dirs files, persist entries, ext4 superblock, QubesDB header, hosts, time zone, base64, copies. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+
+#include "agent/early/bindconf.h"
+#include "agent/early/early.h"
+#include "agent/early/ext4.h"
+#include "base/fsx.h"
+#include "base/str.h"
+#include "base/wr.h"
+
+static int binds(const char *s, struct binds *b)
+{
+	struct err e = { 0 };
+
+	return binds_parse(rd_mem(s, strlen(s)), b, &e);
+}
+
+static void test_binds(void **state)
+{
+	struct binds b = { .n = 0 };
+
+	assert_int_equal(binds("# comment\nbinds+=( '/etc/a' \"/etc/b c\" /etc/d/ ) # end\n\nbinds+=('/x')\n", &b), 0);
+	assert_int_equal(b.n, 4);
+	assert_string_equal(b.path[0], "/etc/a");
+	assert_string_equal(b.path[1], "/etc/b c");
+	assert_string_equal(b.path[2], "/etc/d");
+	assert_string_equal(b.path[3], "/x");
+	assert_int_equal(binds("binds=(\n  /only   # why\n)\n", &b), 0);
+	assert_int_equal(b.n, 1);
+	assert_string_equal(b.path[0], "/only");
+	assert_int_equal(binds("", &b), 0);
+	assert_int_equal(b.n, 1);
+	binds_clear(&b);
+}
+
+static void test_binds_shell(void **state)
+{
+	static const char *const shell[] = { "binds+=( $HOME )",    "binds+=( \"`id`\" )", "for i in a; do true; done", "binds+=( /a",
+					     "binds+=( '/a )",	    "binds+=( /a* )",	   "binds+=( /a ); x=1",	"export A=1",
+					     "binds+=( /{a,b} )" };
+	struct binds b = { .n = 0 };
+
+	assert_int_equal(binds("binds+=( /keep )", &b), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(shell); i++) {
+		assert_int_equal(binds(shell[i], &b), -ENOTSUP);
+		assert_int_equal(b.n, 1);
+	}
+	assert_int_equal(binds("binds+=( relative )", &b), -EINVAL);
+	assert_int_equal(binds("binds+=( /a/../b )", &b), -EINVAL);
+	assert_int_equal(binds("binds+=( / )", &b), -EINVAL);
+	assert_int_equal(b.n, 1);
+	binds_clear(&b);
+}
+
+static void test_persist(void **state)
+{
+	struct persist p;
+	struct err e = { 0 };
+
+	assert_int_equal(persist_parse("/var/lib/x", &p, &e), 0);
+	assert_int_equal(p.kind, 0);
+	assert_string_equal(p.path, "/var/lib/x");
+	assert_int_equal(persist_parse("dir:user:nogroup:0750:/home/user/My docs:2", &p, &e), 0);
+	assert_int_equal(p.kind, 'd');
+	assert_string_equal(p.owner, "user");
+	assert_string_equal(p.group, "nogroup");
+	assert_int_equal(p.mode, 0750);
+	assert_string_equal(p.path, "/home/user/My docs:2");
+	assert_int_equal(persist_parse("link:a:b:0755:/x", &p, &e), -EINVAL);
+	assert_int_equal(persist_parse("file:a:b:999:/x", &p, &e), -EINVAL);
+	assert_int_equal(persist_parse("file:a:b:0644", &p, &e), -EINVAL);
+	assert_int_equal(persist_parse("file:a;b:c:0644:/x", &p, &e), -EINVAL);
+	assert_int_equal(persist_parse("", &p, &e), -EINVAL);
+}
+
+static void test_bind_source(void **state)
+{
+	char out[64];
+
+	assert_int_equal(bind_source("/home/user/x", out, sizeof out), 0);
+	assert_string_equal(out, "/rw/home/user/x");
+	assert_int_equal(bind_source("/usr/local", out, sizeof out), 0);
+	assert_string_equal(out, "/rw/usrlocal");
+	assert_int_equal(bind_source("/usr/localx", out, sizeof out), 0);
+	assert_string_equal(out, "/rw/bind-dirs/usr/localx");
+	assert_true(bind_source("/a", out, 8) < 0);
+}
+
+static void put16(uint8_t *p, unsigned v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+}
+
+static void test_ext4(void **state)
+{
+	uint8_t sb[EXT4_SB_SIZE] = { 0 };
+	struct ext4_sb s;
+	struct err e = { 0 };
+
+	assert_int_equal(ext4_sb_parse(rd_mem(sb, sizeof sb), &s, &e), -ENODATA);
+	put16(sb + 0x38, 0xef53);
+	put16(sb + 0x3a, 1);
+	put16(sb + 4, 1000);
+	sb[0x18] = 2;
+	assert_int_equal(ext4_sb_parse(rd_mem(sb, sizeof sb), &s, &e), 0);
+	assert_int_equal(s.bytes, 1000 * 4096);
+	assert_true(s.clean);
+	put16(sb + 0x3a, 0);
+	assert_int_equal(ext4_sb_parse(rd_mem(sb, sizeof sb), &s, &e), 0);
+	assert_false(s.clean);
+	sb[0x5c] = 4;
+	assert_int_equal(ext4_sb_parse(rd_mem(sb, sizeof sb), &s, &e), 0);
+	assert_true(s.clean);
+	put16(sb + 0x3a, 3);
+	assert_int_equal(ext4_sb_parse(rd_mem(sb, sizeof sb), &s, &e), 0);
+	assert_false(s.clean);
+	sb[0x18] = 40;
+	assert_int_equal(ext4_sb_parse(rd_mem(sb, sizeof sb), &s, &e), -EINVAL);
+	assert_int_equal(ext4_sb_parse(rd_mem(sb, 0x150), &s, &e), -ENODATA);
+}
+
+static void test_qdb_head(void **state)
+{
+	uint8_t buf[QDB_HEADER] = { 10 };
+	struct qdb_head h;
+	struct err e = { 0 };
+
+	memcpy(buf + 1, "/name", 6);
+	put16(buf + 68, 5);
+	assert_int_equal(qdb_head_parse(rd_mem(buf, sizeof buf), &h, &e), 0);
+	assert_int_equal(h.type, 10);
+	assert_string_equal(h.path, "/name");
+	assert_int_equal(h.len, 5);
+	put16(buf + 68, QDB_DATA_MAX + 1);
+	assert_int_equal(qdb_head_parse(rd_mem(buf, sizeof buf), &h, &e), -EBADMSG);
+	put16(buf + 68, 0);
+	memset(buf + 1, 'a', QDB_PATH_MAX);
+	assert_int_equal(qdb_head_parse(rd_mem(buf, sizeof buf), &h, &e), -EBADMSG);
+	assert_int_equal(qdb_head_parse(rd_mem(buf, 71), &h, &e), -EBADMSG);
+}
+
+static void check_hosts(const char *old, const char *expected)
+{
+	_cleanup_free_ char *out = hosts_update(old, "work");
+
+	if (expected)
+		assert_string_equal(out, expected);
+	else
+		assert_null(out);
+}
+
+static void test_hosts(void **state)
+{
+	check_hosts("127.0.0.1 localhost\n", "127.0.0.1 localhost\n127.0.1.1\twork\n");
+	check_hosts("127.0.1.1 old\n::1 localhost", "127.0.1.1\twork\n::1 localhost\n");
+	check_hosts("127.0.1.1\told\n127.0.1.1 older\n", "127.0.1.1\twork\n");
+	check_hosts("127.0.0.1 localhost\n127.0.1.1\twork\n", NULL);
+	check_hosts("", "127.0.1.1\twork\n");
+}
+
+static void test_names(void **state)
+{
+	assert_true(timezone_ok("Europe/Paris"));
+	assert_true(timezone_ok("Etc/GMT+3"));
+	assert_false(timezone_ok("../etc/passwd"));
+	assert_false(timezone_ok("/Europe"));
+	assert_false(timezone_ok("a//b"));
+	assert_false(timezone_ok(""));
+	assert_true(service_name_ok("qubes-update.check_2"));
+	assert_true(service_name_ok("_x"));
+	assert_false(service_name_ok("-x"));
+	assert_false(service_name_ok("a/b"));
+	assert_false(service_name_ok(".."));
+	assert_false(service_name_ok(""));
+}
+
+static void test_base64(void **state)
+{
+	uint8_t out[16];
+
+	assert_int_equal(base64_decode("", out, sizeof out), 0);
+	assert_int_equal(base64_decode("AAECAw==", out, sizeof out), 4);
+	assert_memory_equal(out, "\0\1\2\3", 4);
+	assert_int_equal(base64_decode("//79", out, sizeof out), 3);
+	assert_memory_equal(out, "\xff\xfe\xfd", 3);
+	assert_int_equal(base64_decode("AAE", out, sizeof out), -EINVAL);
+	assert_int_equal(base64_decode("A=E=", out, sizeof out), -EINVAL);
+	assert_int_equal(base64_decode("AA==AAAA", out, sizeof out), -EINVAL);
+	assert_int_equal(base64_decode("AA A", out, sizeof out), -EINVAL);
+	assert_int_equal(base64_decode("AAAAAAAA", out, 5), -EINVAL);
+}
+
+static void test_copy(void **state)
+{
+	char dir[] = "/tmp/bulkhead-early-XXXXXX", from[64], to[64], path[96];
+	_cleanup_free_ char *text = NULL;
+	struct err e = { 0 };
+	struct stat st;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(str_printf(from, sizeof from, "%s/from", dir), 0);
+	assert_int_equal(str_printf(to, sizeof to, "%s/to", dir), 0);
+	assert_int_equal(str_printf(path, sizeof path, "%s/sub", from), 0);
+	assert_int_equal(fs_mkdir_p(path, 0750, &e), 0);
+	assert_int_equal(str_printf(path, sizeof path, "%s/sub/file", from), 0);
+	assert_int_equal(text_write(path, "hello", 0640, &e), 0);
+	assert_int_equal(str_printf(path, sizeof path, "%s/link", from), 0);
+	assert_int_equal(symlink("sub/file", path), 0);
+	assert_int_equal(copy_any(from, to, &e), 0);
+	assert_int_equal(str_printf(path, sizeof path, "%s/link", to), 0);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(fs_read(AT_FDCWD, path, 100, &text, NULL, &e), 0);
+	assert_string_equal(text, "hello");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	/* A second copy changes nothing that is there. */
+	assert_int_equal(str_printf(path, sizeof path, "%s/sub/file", to), 0);
+	assert_int_equal(text_write(path, "mine", 0640, &e), 0);
+	assert_int_equal(copy_any(from, to, &e), 0);
+	free(STEAL_PTR(text));
+	assert_int_equal(fs_read(AT_FDCWD, path, 100, &text, NULL, &e), 0);
+	assert_string_equal(text, "mine");
+	assert_int_equal(fs_rm_rf(AT_FDCWD, dir, &e), 0);
+}
+
+static void test_id(void **state)
+{
+	char path[] = "/tmp/bulkhead-id-XXXXXX";
+	struct err e = { 0 };
+	unsigned uid = 0, gid = 0;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(text_write(path, "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1001:,,,:/home/user:/bin/bash\nqubes:x:98:user,x\nlast:x:7:", 0600, &e), 0);
+	assert_int_equal(id_lookup(path, "user", &uid, &gid), 0);
+	assert_int_equal(uid, 1000);
+	assert_int_equal(gid, 1001);
+	assert_int_equal(id_lookup(path, "qubes", &gid, NULL), 0);
+	assert_int_equal(gid, 98);
+	assert_int_equal(id_lookup(path, "last", &gid, NULL), 0);
+	assert_int_equal(gid, 7);
+	assert_int_equal(id_lookup(path, "use", &uid, NULL), -ENOENT);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_binds),	 cmocka_unit_test(test_binds_shell), cmocka_unit_test(test_persist),
+		cmocka_unit_test(test_bind_source), cmocka_unit_test(test_ext4),	     cmocka_unit_test(test_qdb_head),
+		cmocka_unit_test(test_hosts),	 cmocka_unit_test(test_names),	     cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_copy),	 cmocka_unit_test(test_id),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
