@@ -110,6 +110,9 @@ int main(int argc, char **argv)
 	r = paths_init(root, &e);
 	if (r >= 0)
 		r = paths_make(&e);
+	/* Services of dom0 find their session by it. */
+	if (r >= 0 && !paths_system_mode() && setenv("QUBES_ROOT", paths_root(), 1) < 0)
+		r = err_errno(&e, errno, "environment");
 	if (r >= 0)
 		r = run(&e);
 	if (r < 0)

@@ -8,16 +8,14 @@
 #include "base/io.h"
 #include "base/paths.h"
 #include "base/str.h"
+#include "daemon/policyd/fds.h"
+#include "daemon/qrexec-daemon/fds.h"
 #include "daemon/qubesdb-daemon/fds.h"
 #include "daemon/spawner/spawner.h"
+#include "daemon/svc-runner/fds.h"
 #include "proto/names.h"
 
 extern char **environ;
-
-/* Descriptors of `qrexec-daemon --qid N --name NAME --user USER`. */
-enum { QREXECD_FD_LINK = 3, QREXECD_FD_SOCK = 4, QREXECD_FD_CTL = 5 };
-#define SVC_RUNNER_FD_STREAM 3
-#define POLICYD_FD_CORE 3
 
 static const struct {
 	const char *fmt; /* %s: the qid, or the name */
@@ -137,20 +135,22 @@ static const char *number(char out[16], uint32_t v)
 	return out;
 }
 
-int start_qrexec_daemon(struct proc *ret, uint32_t qid, const char *name, const char *user, const int *fds, int channel, struct err *e)
+int start_qrexec_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *fds, int channel, struct err *e)
 {
 	char id[16];
-	const char *argv[] = { "qrexec-daemon", "--qid", number(id, qid), "--name", name, "--user", user, NULL };
-	struct fd_place places[] = { { channel, QREXECD_FD_LINK }, { fds[RS_QREXEC], QREXECD_FD_SOCK },
+	const char *argv[] = { "qrexec-daemon", "--link", "--qid", number(id, q->qid), "--name", q->name, "--uuid", q->uuid,
+			       "--default-user", q->default_user, NULL };
+	struct fd_place places[] = { { channel, QREXECD_FD_LINK }, { fds[RS_QREXEC], QREXECD_FD_CLIENTS },
 				     { fds[RS_QREXEC_CTL], QREXECD_FD_CTL } };
 
-	return role_spawn(ret, "qrexec-daemon", argv, places, ARRAY_SIZE(places), log_open("qrexec-daemon", name, e), e);
+	return role_spawn(ret, "qrexec-daemon", argv, places, ARRAY_SIZE(places), log_open("qrexec-daemon", q->name, e), e);
 }
 
-int start_qubesdb_daemon(struct proc *ret, uint32_t qid, const char *name, const int *fds, int channel, struct err *e)
+int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *fds, int channel, struct err *e)
 {
+	const char *name = q->name;
 	char id[16];
-	const char *argv[] = { "qubesdb-daemon", "--link", "--qid", number(id, qid), "--name", name, NULL };
+	const char *argv[] = { "qubesdb-daemon", "--link", "--qid", number(id, q->qid), "--name", name, NULL };
 	struct fd_place places[] = { { channel, QUBESDBD_FD_LINK }, { fds[RS_QDB], QUBESDBD_FD_RW }, { fds[RS_QDB_RO], QUBESDBD_FD_RO } };
 
 	return role_spawn(ret, "qubesdb-daemon", argv, places, ARRAY_SIZE(places), log_open("qubesdb-daemon", name, e), e);
@@ -175,13 +175,13 @@ static int restart(struct proc *ret, const struct ipc_sp_start_role *q, int chan
 	fds[b] = sock_bind(b, q->qid, q->name, e);
 	if (fds[b] < 0)
 		return fds[b];
-	return qrexec ? start_qrexec_daemon(ret, q->qid, q->name, q->default_user, fds, channel, e) :
-			start_qubesdb_daemon(ret, q->qid, q->name, fds, channel, e);
+	return qrexec ? start_qrexec_daemon(ret, q, fds, channel, e) : start_qubesdb_daemon(ret, q, fds, channel, e);
 }
 
 static int check_role(const struct ipc_sp_start_role *q, struct err *e)
 {
 	struct qname name;
+	struct uuid uuid;
 	char path[PATH_MAX];
 	int r = qname_parse(&name, q->name, e), fd;
 
@@ -189,6 +189,8 @@ static int check_role(const struct ipc_sp_start_role *q, struct err *e)
 		return r;
 	if (q->role != ROLE_QREXEC_DAEMON && q->role != ROLE_QUBESDB_DAEMON)
 		return err_set(e, EINVAL, "role %u is not started alone", q->role);
+	if (uuid_parse(&uuid, q->uuid) < 0)
+		return err_set(e, EINVAL, "uuid is not valid");
 	if (!q->default_user[0] || q->default_user[0] == '-' || !str_chars(q->default_user, "_-."))
 		return err_set(e, EINVAL, "default user is not valid");
 	fd = unix_connect(sock_path(path, RS_LINKD_CTL, q->qid, q->name), SOCK_SEQPACKET, e);
@@ -233,7 +235,8 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 	_cleanup_fd_ int ours = -1, theirs = -1;
 	struct ipc_sp_start_policyd q;
 	struct rd rd = msg_rd(m);
-	struct fd_place place;
+	_cleanup_fd_ int log = -1;
+	struct fd_place places[2];
 	int pair[2], r;
 
 	if (ipc_get_sp_start_policyd(&rd, &q) < 0 || !rd_done(&rd))
@@ -242,8 +245,12 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 		return err_errno(e, errno, "socketpair");
 	ours = pair[0];
 	theirs = pair[1];
-	place = (struct fd_place){ theirs, POLICYD_FD_CORE };
-	r = role_spawn(&p, "policyd", argv, &place, 1, log_open("policyd", NULL, e), e);
+	log = log_open("policy", NULL, e); /* the decision log, PATH_POLICY_LOG */
+	if (log < 0)
+		return log;
+	places[0] = (struct fd_place){ theirs, POLICYD_FD_CORE };
+	places[1] = (struct fd_place){ log, POLICYD_FD_LOG };
+	r = role_spawn(&p, "policyd", argv, places, 2, log_open("policyd", NULL, e), e);
 	if (r < 0)
 		return r;
 	child_add(s, &p, (uint32_t)p.pid, 0, ROLE_POLICYD);
@@ -273,7 +280,7 @@ int on_dom0_service(struct spawner *s, struct msg *m, struct err *e)
 	_cleanup_fd_ int log = -1;
 	struct ipc_sp_dom0_service q;
 	struct rd rd = msg_rd(m);
-	char path[PATH_MAX], id[16];
+	char path[PATH_MAX];
 	int r;
 
 	if (ipc_get_sp_dom0_service(&rd, &q) < 0 || !rd_done(&rd))
@@ -284,14 +291,14 @@ int on_dom0_service(struct spawner *s, struct msg *m, struct err *e)
 	log = log_open("svc-runner", NULL, e);
 	if (log < 0)
 		return log;
-	const char *argv[] = { "svc-runner", "--source", q.source, "--source-qid", number(id, q.source_qid), "--target-type", q.target_type,
-			       "--target", q.target, "--user", q.user, "--", q.service, NULL };
+	const char *argv[] = { "svc-runner", "--user", q.user, "--source", q.source, "--target-type", q.target_type,
+			       "--target", q.target, "--", q.service, NULL };
 	/* A service of a desktop session is a program of its user: it has that user's environment. */
 	struct proc_spec spec = { .path = path_program(path, "svc-runner"), .argv = argv, .new_session = true,
 				  .envp = paths_system_mode() ? spawner_env() : (const char *const *)environ };
 
 	spec.fds[0].fd = m->fds[0];
-	spec.fds[0].as = SVC_RUNNER_FD_STREAM;
+	spec.fds[0].as = SVC_RUNNER_FD_DATA;
 	spec.fds[1].fd = log;
 	spec.fds[1].as = STDERR_FILENO;
 	spec.n_fds = 2;

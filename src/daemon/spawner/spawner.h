@@ -73,8 +73,9 @@ struct fd_place {
 /* role_spawn starts one of our own programs with these descriptors, and log as its stderr (closed here). */
 int role_spawn(struct proc *ret, const char *program, const char *const *argv, const struct fd_place *fds, size_t n, int log,
 	       struct err *e);
-int start_qrexec_daemon(struct proc *ret, uint32_t qid, const char *name, const char *user, const int *socks, int channel, struct err *e);
-int start_qubesdb_daemon(struct proc *ret, uint32_t qid, const char *name, const int *socks, int channel, struct err *e);
+/* socks: by enum role_sock; channel: to linkd. Both stay the caller's. */
+int start_qrexec_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *socks, int channel, struct err *e);
+int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *socks, int channel, struct err *e);
 int on_start_role(struct spawner *s, struct msg *m, struct err *e);
 int on_start_policyd(struct spawner *s, struct msg *m, struct err *e);
 int on_dom0_service(struct spawner *s, struct msg *m, struct err *e);

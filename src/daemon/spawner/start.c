@@ -137,13 +137,17 @@ static int remember(const struct start *t, uint8_t role, const struct proc *p, s
 
 static int start_roles(struct start *t, struct err *e)
 {
-	const struct vm_spec *s = &t->spec;
-	int r = start_qrexec_daemon(&t->qrexec, s->qid, s->name, s->default_user, t->socks, t->pairs[P_QREXEC].other, e);
+	struct ipc_sp_start_role q = { .qid = t->spec.qid };
+	int r;
 
+	memcpy(q.name, t->spec.name, sizeof q.name);
+	memcpy(q.uuid, t->spec.uuid, sizeof q.uuid);
+	memcpy(q.default_user, t->spec.default_user, sizeof q.default_user);
+	r = start_qrexec_daemon(&t->qrexec, &q, t->socks, t->pairs[P_QREXEC].other, e);
 	if (r >= 0)
 		r = remember(t, ROLE_QREXEC_DAEMON, &t->qrexec, e);
 	if (r >= 0)
-		r = start_qubesdb_daemon(&t->qubesdb, s->qid, s->name, t->socks, t->pairs[P_QUBESDB].other, e);
+		r = start_qubesdb_daemon(&t->qubesdb, &q, t->socks, t->pairs[P_QUBESDB].other, e);
 	return r < 0 ? r : remember(t, ROLE_QUBESDB_DAEMON, &t->qubesdb, e);
 }
 
