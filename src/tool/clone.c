@@ -145,6 +145,9 @@ static bool copy_text(struct clone *c, const char *get, const char *set, const c
 	struct err e = { 0 };
 	int r = adm_text(&rep, c->s->src, get, NULL, NULL, &e);
 
+	/* A daemon without such a text at all has nothing that could be lost. */
+	if (r == -ADM_EXC_PROTOCOL)
+		return false;
 	if (r >= 0 && rep.len)
 		r = adm_void(c->s->dst, set, NULL, rep.data, &e);
 	return step_failed(c, r, &e, what);

@@ -137,23 +137,21 @@ const char *opt_str(const struct tool *t, int key)
 /* Walks the verb's rows and then the common ones. i counts from 0; NULL at the end. A verb's own row hides a common one. */
 const struct tool_opt *opt_row(const struct verb *v, size_t i)
 {
-	size_t n = 0;
+	size_t own = 0, n;
 
-	if (v->opts)
-		while (v->opts[n].key) {
-			if (n == i)
-				return &v->opts[n];
-			n++;
-		}
+	while (v->opts && v->opts[own].key) {
+		if (own == i)
+			return &v->opts[own];
+		own++;
+	}
+	n = own;
 	for (size_t c = 0; common_opts[c].key; c++) {
 		bool hidden = false;
 
-		for (size_t k = 0; k < n; k++)
+		for (size_t k = 0; k < own; k++)
 			hidden = hidden || v->opts[k].key == common_opts[c].key ||
 				 (v->opts[k].name && streq(v->opts[k].name, common_opts[c].name));
-		if (hidden)
-			continue;
-		if (n++ == i)
+		if (!hidden && n++ == i)
 			return &common_opts[c];
 	}
 	return NULL;

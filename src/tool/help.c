@@ -137,18 +137,17 @@ int tool_dump_man(const struct verb *v, const char *prose_path, FILE *f)
 	man_text(f, v->args);
 	(void)fputs("\n", f);
 	for (size_t i = 0; v->subs && v->subs[i].name; i++) {
-		(void)fprintf(f, "%s*%s %s* ", i ? "" : "\n", v->name, v->subs[i].name);
+		(void)fprintf(f, "%s*%s %s*%s", i ? "++\n" : "\n", v->name, v->subs[i].name, v->subs[i].args[0] ? " " : "");
 		man_text(f, v->subs[i].args);
-		(void)fputs("++\n", f);
 	}
-	(void)fputs("\n", f);
+	(void)fputs(v->subs ? "\n\n" : "\n", f);
 	r = copy_prose(prose_path, f);
 	if (r < 0)
 		return r;
 	if (v->subs) {
 		(void)fprintf(f, "\n# COMMANDS\n");
 		for (size_t i = 0; v->subs[i].name; i++) {
-			(void)fprintf(f, "\n*%s* ", v->subs[i].name);
+			(void)fprintf(f, "\n*%s*%s", v->subs[i].name, v->subs[i].args[0] ? " " : "");
 			man_text(f, v->subs[i].args);
 			(void)fputs("\n\t", f);
 			man_text(f, v->subs[i].summary);
