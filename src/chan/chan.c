@@ -78,7 +78,7 @@ static struct chan_req *req_start(bool server, const char *link_sock, uint32_t p
 
 	q->server = server;
 	q->unix_transport = chan_is_unix();
-	q->fd = q->inotify = q->timer = -1;
+	q->fd = -1;
 	r = q->unix_transport ? unix_req_start(q, peer, port, e) : link_start(q, link_sock, peer, port, e);
 	if (r < 0)
 		return NULL;
@@ -110,8 +110,6 @@ void chan_req_free(struct chan_req *q)
 	if (!q)
 		return;
 	fd_closep(&q->fd);
-	fd_closep(&q->inotify);
-	fd_closep(&q->timer);
 	free(q);
 }
 

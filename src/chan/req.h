@@ -7,9 +7,8 @@
 
 struct chan_req {
 	bool unix_transport, server;
-	int fd;	      /* what the caller polls: LC socket, listening socket, or an epoll set */
-	int inotify;  /* unix client: watch of the socket directory */
-	int timer;    /* unix client: the next try */
+	int fd;		/* what the caller polls: LC socket, listening socket, or (unix client) the timer of the next try */
+	unsigned tries; /* unix client */
 	char path[108];
 };
 
