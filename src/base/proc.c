@@ -20,6 +20,9 @@
 #include "base/proc_child.h"
 #include "base/str.h"
 
+/* Not there in the static programs of a qube, which would need the libc's modules at run time: they give groups by number. */
+#pragma weak getgrouplist
+
 #define CHILD_STACK (128 * 1024)
 #define GROUPS_MAX 256
 
@@ -69,6 +72,8 @@ static int supplementary_groups(struct proc_child *c, struct err *e)
 		c->n_groups = s->n_groups;
 		return 0;
 	}
+	if (!getgrouplist)
+		return err_set(e, ENOSYS, "a static program cannot look up the groups of '%s'", s->init_groups);
 	if (getgrouplist(s->init_groups, s->gid, c->groups, &n) < 0)
 		return err_set(e, E2BIG, "user '%s' is in more than %d groups", s->init_groups, GROUPS_MAX);
 	c->n_groups = (size_t)n;
