@@ -4,6 +4,6 @@
 #define POLICYD_FDS_H
 
 #define POLICYD_FD_CORE 3 /* SEQPACKET, PD_ messages with the qubesd core */
-#define POLICYD_FD_LOG 4  /* decision log, append mode */
+#define POLICYD_FD_LOG 4  /* decision log, append mode; optional: without it policyd opens PATH_POLICY_LOG */
 
 #endif

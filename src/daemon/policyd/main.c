@@ -93,6 +93,15 @@ static int open_sockets(struct pd *pd, struct err *e)
 	return r;
 }
 
+static int open_log(struct pd *pd, struct err *e)
+{
+	const char *path = path_get(PATH_POLICY_LOG);
+
+	if (pd->log_fd < 0)
+		pd->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	return pd->log_fd < 0 ? err_errno(e, errno, "decision log '%s'", path) : 0;
+}
+
 /* A directory that is missing now stays missing for a confined policyd: everything is denied until it is started again. */
 static int confine(struct pd *pd, struct err *e)
 {
@@ -130,6 +139,8 @@ static int start(struct pd *pd, struct err *e)
 	signal(SIGPIPE, SIG_IGN);
 	r = open_sockets(pd, e);
 	if (r == 0 && pd->core_fd >= 0)
+		r = open_log(pd, e);
+	if (r == 0 && pd->core_fd >= 0)
 		r = confine(pd, e);
 	if (r == 0)
 		r = pd_files_init(&pd->files, e);
@@ -147,9 +158,9 @@ int main(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	log_init("policyd", NULL, -1);
-	if (is_seqpacket(POLICYD_FD_CORE) && fcntl(POLICYD_FD_LOG, F_GETFD) >= 0) {
+	if (is_seqpacket(POLICYD_FD_CORE)) {
 		pd.core_fd = POLICYD_FD_CORE;
-		pd.log_fd = POLICYD_FD_LOG;
+		pd.log_fd = fcntl(POLICYD_FD_LOG, F_GETFD) >= 0 ? POLICYD_FD_LOG : -1;
 	}
 	if (paths_init(opt.root, &e) < 0 || start(&pd, &e) < 0) {
 		log_error("%s", e.msg);

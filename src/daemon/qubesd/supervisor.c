@@ -223,33 +223,41 @@ static bool dir_empty(const char *path)
 	return empty;
 }
 
-/* A new instance gets the default policy; from then on the files are the owner's. */
-static void copy_policy(void)
+static void copy_policy_dir(const char *from, const char *to, unsigned depth)
 {
-	char from[PATH_MAX];
 	struct dirent *de;
-	DIR *d;
+	DIR *d = opendir(from);
 
-	if (!dir_empty(path_get(PATH_POLICY_ETC)))
-		return;
-	d = opendir(path_data(from, "policy.d"));
 	if (!d) {
 		log_warn("no default policy in %s: all calls are refused until there is one", from);
 		return;
 	}
 	while ((de = readdir(d))) {
-		_cleanup_free_ char *text = NULL;
-		char to[PATH_MAX];
+		_cleanup_free_ char *text = NULL, *in = xasprintf("%s/%s", from, de->d_name), *out = xasprintf("%s/%s", to, de->d_name);
 		struct err e = { 0 };
 		size_t len;
 
 		if (de->d_name[0] == '.')
 			continue;
-		if (fs_read(dirfd(d), de->d_name, 1u << 20, &text, &len, &e) < 0 ||
-		    fs_write_atomic(AT_FDCWD, path_fmt(to, PATH_POLICY_ETC, "/%s", de->d_name), text, len, 0644, &e) < 0)
+		if (de->d_type == DT_DIR && depth) {
+			if (fs_mkdir_p(out, 0755, &e) < 0)
+				log_warn("default policy: %s", e.msg);
+			copy_policy_dir(in, out, depth - 1);
+		} else if (fs_read(AT_FDCWD, in, 1u << 20, &text, &len, &e) < 0 ||
+			   fs_write_atomic(AT_FDCWD, out, text, len, 0644, &e) < 0) {
 			log_warn("default policy file %s: %s", de->d_name, e.msg);
+		}
 	}
 	closedir(d);
+}
+
+/* A new instance gets the default policy with its include folder; from then on the files are the owner's. */
+static void copy_policy(void)
+{
+	char from[PATH_MAX];
+
+	if (dir_empty(path_get(PATH_POLICY_ETC)))
+		copy_policy_dir(path_data(from, "policy.d"), path_get(PATH_POLICY_ETC), 1);
 }
 
 static int prepare(struct supervisor *s, struct err *e)
