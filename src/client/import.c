@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 #define COPY_CHUNK (1u << 20)
+#define SECTOR 512u /* a disk has whole sectors: an odd file is filled up with zeros */
 
 static bool all_zero(const uint8_t *p, size_t n)
 {
@@ -45,7 +46,7 @@ static int copy_exact(int out, int in, uint64_t size, bool holes, struct err *e)
 	return 0;
 }
 
-static int copy_to(const char *path, int in, uint64_t size, struct err *e)
+static int copy_to(const char *path, int in, uint64_t data, uint64_t size, struct err *e)
 {
 	_cleanup_fd_ int out = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	bool holes;
@@ -56,19 +57,22 @@ static int copy_to(const char *path, int in, uint64_t size, struct err *e)
 	holes = ftruncate(out, 0) == 0;
 	if (holes && ftruncate(out, (off_t)size) < 0)
 		return err_errno(e, errno, "setting the size of '%s'", path);
-	return copy_exact(out, in, size, holes, e);
+	return copy_exact(out, in, data, holes, e);
 }
 
 int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool with_size, struct err *e)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 }, end = { 0 };
 	char text[32] = "", fail[ERR_MSG_MAX + 8];
-	uint64_t real = 0;
+	uint64_t real = 0, rounded = 0;
 	struct err second = { 0 };
 	char *path;
 	int r, r2;
 
-	if (with_size && str_printf(text, sizeof text, "%llu", (unsigned long long)size) < 0)
+	if (!add_ok(size, (uint64_t)SECTOR - 1, &rounded))
+		return err_set(e, EFBIG, "no volume can have that size");
+	rounded -= rounded % SECTOR;
+	if (with_size && str_printf(text, sizeof text, "%llu", (unsigned long long)rounded) < 0)
 		return -EINVAL;
 	r = adm_internal(&rep, dest, "internal.vm.volume.ImportBegin", volume, with_size ? text : NULL, e);
 	if (r < 0)
@@ -80,7 +84,7 @@ int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool
 		return err_set(e, ADM_BAD_ANSWER, "the answer of qubesd to ImportBegin is malformed");
 	if (path[strlen(path) - 1] == '\n')
 		path[strlen(path) - 1] = '\0';
-	r = copy_to(path, fd, real, e);
+	r = copy_to(path, fd, with_size && real == rounded ? size : real, real, e);
 	if (r < 0 && str_printf(fail, sizeof fail, "fail\n%s", err_text(e, r)) < 0)
 		fail[0] = '\0';
 	r2 = adm_internal(&end, dest, "internal.vm.volume.ImportEnd", volume, r < 0 ? fail : "ok", r < 0 ? &second : e);

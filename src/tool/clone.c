@@ -42,6 +42,8 @@ int create_qube(struct tool *t, const char *cls, const char *tmpl, const char *n
 	if (!field_ok(cls) || str_printf(method, sizeof method, "admin.vm.Create%s.%s", in_pool ? "InPool" : "", cls) < 0 || !wr_ok(&w))
 		return tool_usage(t, "'%s' is no class of qubes; 'qvm-create --help-classes' lists them", cls);
 	r = adm_void("dom0", method, tmpl, (const char *)w.buf, &e);
+	if (r == -ADM_EXC_NO_LABEL)
+		return tool_fail(t, "no such label: '%s'; there are red, orange, yellow, green, gray, blue, purple, black and your own", label);
 	return r < 0 ? tool_api(t, r, &e) : 0;
 }
 

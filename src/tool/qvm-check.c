@@ -46,28 +46,31 @@ static int matches(const struct tool *t, const struct adm_qube *q, struct err *e
 	return opt_has(t, KEY_NETWORKED) ? networked(q->name, e) : 1;
 }
 
-static const char *condition(const struct tool *t)
+/* What was asked for, for one qube and for several. */
+static const char *condition(const struct tool *t, bool one)
 {
 	if (opt_has(t, KEY_PAUSED))
-		return "paused";
+		return one ? "is paused" : "are paused";
 	if (opt_has(t, KEY_RUNNING))
-		return "running";
+		return one ? "is running" : "are running";
 	if (opt_has(t, KEY_TEMPLATE))
-		return "templates";
-	return opt_has(t, KEY_NETWORKED) ? "networked" : "existing";
+		return one ? "is a template" : "are templates";
+	if (opt_has(t, KEY_NETWORKED))
+		return one ? "is networked" : "are networked";
+	return one ? "exists" : "exist";
 }
 
 static int verdict(const struct tool *t, size_t named, size_t matched)
 {
 	if (matched == named) {
-		tool_note(t, named == 1 ? "the qube is %s" : "all qubes are %s", condition(t));
+		tool_note(t, "%s %s", named == 1 ? "the qube" : "all qubes", condition(t, named == 1));
 		return 0;
 	}
 	if (matched == 0) {
-		tool_note(t, named == 1 ? "the qube is not %s" : "none of the qubes is %s", condition(t));
+		tool_note(t, named == 1 ? "no: a qube that %s was asked for" : "none of the qubes %s", condition(t, true));
 		return 1;
 	}
-	tool_note(t, "only some of the qubes are %s", condition(t));
+	tool_note(t, "only some of the qubes %s", condition(t, false));
 	return 3;
 }
 
