@@ -144,15 +144,26 @@ static void fail_waits(struct peer *p)
 	}
 }
 
+/* A callback may free the peer that it is called for: the memory goes when the last of them has returned. */
+static void enter(struct peer *p)
+{
+	p->busy++;
+}
+
+static void leave(struct peer *p)
+{
+	if (--p->busy == 0 && p->doomed)
+		free(p);
+}
+
 static void on_ready(struct ev_io *io, int fd, int events, void *arg)
 {
 	struct peer *p = arg;
-	bool freed = false;
 
+	enter(p);
 	if (events & EV_WRITE && flush(p))
 		ev_io_set(p->io, EV_READ);
-	p->freed = &freed;
-	for (int i = 0; i < 64 && !freed; i++) {
+	for (int i = 0; i < 64 && !p->doomed; i++) {
 		_cleanup_msg_ struct msg m = { 0 };
 		int r = msg_recv(fd, &m);
 
@@ -168,13 +179,12 @@ static void on_ready(struct ev_io *io, int fd, int events, void *arg)
 			p->dead = true;
 			ev_io_set(p->io, 0);
 			fail_waits(p);
-			if (!freed)
+			if (!p->doomed)
 				p->ops->gone(p);
 			break;
 		}
 	}
-	if (!freed)
-		p->freed = NULL;
+	leave(p);
 }
 
 struct peer *peer_new(struct ev_loop *l, int fd, const struct peer_ops *ops, void *arg, const char *what)
@@ -195,19 +205,18 @@ struct peer *peer_new(struct ev_loop *l, int fd, const struct peer_ops *ops, voi
 
 void peer_free(struct peer *p)
 {
-	if (!p)
+	if (!p || p->doomed)
 		return;
-	p->dead = true;
+	enter(p);
+	p->doomed = p->dead = true;
 	fail_waits(p);
-	if (p->freed)
-		*p->freed = true;
 	while (p->out) {
 		struct peer_out *o = p->out;
 
 		p->out = o->next;
 		out_free(o);
 	}
-	ev_io_free(p->io);
-	close(p->fd);
-	free(p);
+	ev_io_free(STEAL_PTR(p->io));
+	close(STEAL_FD(p->fd));
+	leave(p);
 }

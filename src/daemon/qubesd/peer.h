@@ -31,7 +31,8 @@ struct peer {
 	struct peer_out *out, **out_tail;
 	unsigned n_out;
 	bool dead;
-	bool *freed; /* set while a callback runs: tells the caller that the peer went */
+	unsigned busy; /* callbacks under way */
+	bool doomed;   /* freed when busy is 0 */
 };
 
 /* peer_new takes over fd. */
