@@ -13,45 +13,12 @@
 #include "base/fsx.h"
 #include "base/str.h"
 #include "storage/qcow2fmt.h"
+#include "storage/qcow2_states.h"
 #include "storage/vol.h"
 
-#define STATES_MAX 64
 #define DEPTH_MAX 4 /* overlays over the raw image, without the dirty one */
 
 _Static_assert(DEPTH_MAX + 4 <= VM_LAYERS_MAX, "a chain with its dirty overlay must fit a machine description");
-
-struct state {
-	uint32_t n;
-	bool raw, cow;
-};
-
-struct states {
-	const struct vol *v;
-	struct state s[STATES_MAX]; /* ascending */
-	size_t n;
-	bool full;
-};
-
-/* The files of one state, from its raw image upward. */
-struct chain {
-	struct state s[STATES_MAX]; /* s[0].raw; the others are overlays */
-	size_t n;
-};
-
-static void state_file(const struct vol *v, uint32_t n, bool raw, char out[160])
-{
-	int r = n == 0 ? str_printf(out, 160, "%s.img", v->name) :
-			 str_printf(out, 160, "%s.l%u.%s", v->name, n, raw ? "img" : "qcow2");
-
-	if (r < 0)
-		abort(); /* name is at most 63 bytes */
-}
-
-static void dirty_file(const struct vol *v, char out[160])
-{
-	if (str_printf(out, 160, "%s-dirty.qcow2", v->name) < 0)
-		abort();
-}
 
 static int probe(const char *pool_dir, struct err *e)
 {
@@ -69,111 +36,6 @@ static bool owns(const char *name, const char *file)
 	file += n;
 	return str_starts(file, ".img") || str_starts(file, "-dirty.qcow2") || str_starts(file, "-import.img") ||
 	       (str_starts(file, ".l") && ch_digit(file[2]));
-}
-
-/* Decodes a file name of a state; false for any other file. */
-static bool parse_state(const char *name, const char *file, uint32_t *ret_n, bool *ret_raw)
-{
-	size_t n = strlen(name);
-	const char *dot;
-	char num[12];
-	uint64_t k;
-
-	if (strncmp(file, name, n) != 0)
-		return false;
-	file += n;
-	*ret_n = 0;
-	*ret_raw = true;
-	if (streq(file, ".img"))
-		return true;
-	dot = str_starts(file, ".l") ? strchr(file + 2, '.') : NULL;
-	if (!dot || str_printf(num, sizeof num, "%.*s", (int)(dot - file - 2), file + 2) < 0 ||
-	    str_u64(num, UINT32_MAX - 1, &k) < 0 || k == 0)
-		return false;
-	*ret_n = (uint32_t)k;
-	*ret_raw = streq(dot, ".img");
-	return *ret_raw || streq(dot, ".qcow2");
-}
-
-static int add_state(const char *file, void *arg)
-{
-	struct states *l = arg;
-	uint32_t n;
-	bool raw;
-
-	if (!parse_state(l->v->name, file, &n, &raw))
-		return 0;
-	for (size_t i = 0; i < l->n; i++) {
-		if (l->s[i].n != n)
-			continue;
-		l->s[i].raw |= raw;
-		l->s[i].cow |= !raw;
-		return 0;
-	}
-	if (l->n == STATES_MAX)
-		l->full = true;
-	else
-		l->s[l->n++] = (struct state){ n, raw, !raw };
-	return 0;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	const struct state *x = a, *y = b;
-
-	return (x->n > y->n) - (x->n < y->n);
-}
-
-static int list(const struct vol *v, struct states *l, struct err *e)
-{
-	int r;
-
-	*l = (struct states){ .v = v };
-	r = vol_list(v, add_state, l, e);
-	if (r < 0)
-		return r;
-	if (l->full)
-		return err_set(e, E2BIG, "has more than %d states", STATES_MAX);
-	qsort(l->s, l->n, sizeof l->s[0], by_number);
-	return 0;
-}
-
-/* chain_of gives the files of state number i of the list; false when a part of it is missing. */
-static bool chain_of(const struct states *l, size_t i, struct chain *ret)
-{
-	size_t lowest = i;
-
-	while (!l->s[lowest].raw) {
-		if (lowest == 0 || l->s[lowest - 1].n + 1 != l->s[lowest].n)
-			return false;
-		lowest--;
-	}
-	ret->n = i - lowest + 1;
-	memcpy(ret->s, l->s + lowest, ret->n * sizeof ret->s[0]);
-	return true;
-}
-
-static int head_chain(const struct vol *v, struct states *l, struct chain *ret, struct err *e)
-{
-	int r = list(v, l, e);
-
-	if (r < 0)
-		return r;
-	if (l->n == 0)
-		return err_set(e, ENOENT, "has no image '%s.img'", v->name);
-	if (!chain_of(l, l->n - 1, ret))
-		return err_set(e, EIO, "an image file below '%s.l%u.qcow2' is missing", v->name, l->s[l->n - 1].n);
-	return 0;
-}
-
-static uint32_t head_number(const struct chain *c)
-{
-	return c->s[c->n - 1].n;
-}
-
-static void head_file(const struct vol *v, const struct chain *c, char out[160])
-{
-	state_file(v, head_number(c), c->s[c->n - 1].raw, out);
 }
 
 /* Size of the disk that a state file describes. */
@@ -196,7 +58,7 @@ static int head_size(const struct vol *v, const struct chain *c, uint64_t *ret, 
 {
 	char file[160];
 
-	head_file(v, c, file);
+	chain_file(v, c, file);
 	return file_size(v, file, c->s[c->n - 1].raw, ret, e);
 }
 
@@ -235,7 +97,7 @@ static int make_overlay(const struct vol *v, const char *file, uint64_t size, co
 	char temp[160], below[160];
 	int r;
 
-	head_file(v, c, below);
+	chain_file(v, c, below);
 	fd = vol_temp(v, file, temp, e);
 	if (fd < 0)
 		return fd;
@@ -252,12 +114,12 @@ static int create(struct vol *v, uint64_t size, struct err *e)
 	struct chain c;
 	char temp[160], file[160];
 	uint64_t have;
-	int r = list(v, &l, e);
+	int r = states_list(v, &l, e);
 
 	if (r < 0)
 		return r;
 	if (l.n) {
-		r = head_chain(v, &l, &c, e);
+		r = states_head(v, &l, &c, e);
 		if (r >= 0)
 			r = head_size(v, &c, &have, e);
 		return r < 0 || have == size ? r : err_set(e, EEXIST, "exists with another size");
@@ -327,7 +189,7 @@ static int fill(const struct vol *v, const struct chain *c, struct st_reply *ret
 	r = ret->dirty ? file_size(v, file, false, &ret->size, e) : head_size(v, c, &ret->size, e);
 	if (r < 0)
 		return r;
-	head_file(v, c, file);
+	chain_file(v, c, file);
 	if (!vol_stat(v, file, &st))
 		return err_set(e, ENOENT, "has no image '%s'", file);
 	return vol_identity(&st, ret->head, sizeof ret->head);
@@ -337,7 +199,7 @@ static int info(struct vol *v, struct st_reply *ret, struct err *e)
 {
 	struct states l;
 	struct chain c;
-	int r = head_chain(v, &l, &c, e);
+	int r = states_head(v, &l, &c, e);
 
 	return r < 0 ? r : fill(v, &c, ret, e);
 }
@@ -356,7 +218,7 @@ static int start(struct vol *v, const struct st_request *q, struct st_reply *ret
 		from = &src;
 	}
 	if (r >= 0)
-		r = head_chain(from, &l, &c, e);
+		r = states_head(from, &l, &c, e);
 	if (r >= 0)
 		r = fill(from, &c, ret, e);
 	if (r >= 0)
@@ -375,63 +237,21 @@ static int start(struct vol *v, const struct st_request *q, struct st_reply *ret
 	return r < 0 ? r : add_layer(v, dirty, false, ret, e);
 }
 
-static bool wanted(const struct states *l, int32_t keep, size_t i)
-{
-	size_t newer = 0;
-	struct chain c;
-
-	for (size_t k = i + 1; k < l->n; k++)
-		newer += chain_of(l, k, &c);
-	return chain_of(l, i, &c) && newer <= (keep > 0 ? (size_t)keep : 0);
-}
-
-/* Removes, from the lowest number upward, the files that neither the head nor one of the newest revisions needs. */
-static int prune(const struct vol *v, int32_t keep, struct err *e)
-{
-	bool raw[STATES_MAX] = { 0 }, cow[STATES_MAX] = { 0 };
-	struct states l;
-	struct chain c;
-	int r = list(v, &l, e);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < l.n; i++) {
-		if (!wanted(&l, keep, i) || !chain_of(&l, i, &c))
-			continue;
-		raw[i - (c.n - 1)] = true;
-		for (size_t k = 0; k + 1 < c.n; k++)
-			cow[i - k] = true;
-	}
-	for (size_t i = 0; r >= 0 && i < l.n; i++) {
-		char file[160];
-
-		if (l.s[i].cow && !cow[i]) {
-			state_file(v, l.s[i].n, false, file);
-			r = vol_unlink(v, file, e);
-		}
-		if (r >= 0 && l.s[i].raw && !raw[i]) {
-			state_file(v, l.s[i].n, true, file);
-			r = vol_unlink(v, file, e);
-		}
-	}
-	return r;
-}
-
 /* Makes the head whole when the chain is too long, then removes what is not needed. */
 static int tidy(const struct vol *v, int32_t keep, struct err *e)
 {
 	struct states l;
 	struct chain c;
 	char file[160];
-	int r = head_chain(v, &l, &c, e);
+	int r = states_head(v, &l, &c, e);
 
 	if (r < 0)
 		return r;
 	if (c.n - 1 > DEPTH_MAX) {
-		state_file(v, head_number(&c), true, file);
+		state_file(v, chain_number(&c), true, file);
 		r = materialize(v, &c, v, file, true, NULL, e);
 	}
-	return r < 0 ? r : prune(v, keep, e);
+	return r < 0 ? r : states_prune(v, keep, e);
 }
 
 /* Makes `file` (already complete) the next state. */
@@ -445,11 +265,11 @@ static int commit(const struct vol *v, const struct chain *c, const char *file, 
 	if (fd < 0)
 		return fd;
 	if (c) {
-		head_file(v, c, next);
+		chain_file(v, c, next);
 		if (!vol_stat(v, next, &st))
 			return err_set(e, ENOENT, "has no image '%s'", next);
 	}
-	state_file(v, c ? head_number(c) + 1 : 0, raw, next);
+	state_file(v, c ? chain_number(c) + 1 : 0, raw, next);
 	r = vol_stamp(fd, c ? &st.st_mtim : NULL, e);
 	return r < 0 ? r : vol_publish(v, fd, file, next, e);
 }
@@ -463,7 +283,7 @@ static int stop(struct vol *v, const struct st_request *q, struct st_reply *ret,
 	uint64_t size;
 	int r = 0;
 
-	r = head_chain(v, &l, &c, e);
+	r = states_head(v, &l, &c, e);
 	dirty_file(v, dirty);
 	if (r >= 0 && vol_stat(v, dirty, &st)) {
 		r = file_size(v, dirty, false, &size, e);
@@ -484,9 +304,9 @@ static int clone(struct vol *v, const struct st_request *q, struct err *e)
 	int r = vol_open(&src, q->pool_dir, q->source, false, e);
 
 	if (r >= 0)
-		r = head_chain(&src, &l, &c, e);
+		r = states_head(&src, &l, &c, e);
 	if (r >= 0)
-		r = list(v, &mine, e);
+		r = states_list(v, &mine, e);
 	if (r < 0)
 		return r;
 	if (mine.n)
@@ -531,20 +351,20 @@ static int resize(struct vol *v, uint64_t size, struct err *e)
 	int r = not_in_use(v, e);
 
 	if (r >= 0)
-		r = head_chain(v, &l, &c, e);
+		r = states_head(v, &l, &c, e);
 	if (r >= 0)
 		r = head_size(v, &c, &have, e);
 	if (r < 0 || have == size)
 		return r;
 	if (have > size)
 		return err_set(e, EINVAL, "cannot be made smaller than %llu bytes", (unsigned long long)have);
-	head_file(v, &c, file);
+	chain_file(v, &c, file);
 	if (!vol_stat(v, file, &st))
 		return err_set(e, ENOENT, "has no image '%s'", file);
 	if (c.n == 1)
 		return grow_raw(v, file, size, &st.st_mtim, e);
 	/* An empty overlay of the new size: same content, same identity, no copy. */
-	state_file(v, head_number(&c) + 1, false, file);
+	state_file(v, chain_number(&c) + 1, false, file);
 	return make_overlay(v, file, size, &c, &st.st_mtim, e);
 }
 
@@ -556,9 +376,9 @@ static int import(struct vol *v, const struct st_request *q, struct err *e)
 	int r = not_in_use(v, e);
 
 	if (r >= 0)
-		r = list(v, &l, e);
+		r = states_list(v, &l, e);
 	if (r >= 0 && l.n)
-		r = head_chain(v, &l, &c, e);
+		r = states_head(v, &l, &c, e);
 	if (r >= 0)
 		r = commit(v, l.n ? &c : NULL, vol_import_name(v, file), true, e);
 	return r < 0 ? r : tidy(v, q->revisions_to_keep, e);
@@ -583,10 +403,10 @@ static int revisions(struct vol *v, const struct st_request *q, struct st_reply 
 	struct states l;
 	struct chain c, old;
 	char id[40];
-	int r = head_chain(v, &l, &c, e);
+	int r = states_head(v, &l, &c, e);
 
 	for (size_t i = 0; r >= 0 && i + 1 < l.n; i++)
-		if (chain_of(&l, i, &old) && revision_id(v, &l.s[i], id, sizeof id) == 0)
+		if (states_chain(&l, i, &old) && revision_id(v, &l.s[i], id, sizeof id) == 0)
 			wr_printf(&w, "%s\n", id);
 	wr_u8(&w, 0);
 	if (r >= 0 && !wr_ok(&w))
@@ -603,15 +423,15 @@ static int revert(struct vol *v, const struct st_request *q, struct err *e)
 	int r = not_in_use(v, e);
 
 	if (r >= 0)
-		r = head_chain(v, &l, &c, e);
+		r = states_head(v, &l, &c, e);
 	if (r < 0)
 		return r;
-	head_file(v, &c, file);
+	chain_file(v, &c, file);
 	if (!vol_stat(v, file, &st))
 		return err_set(e, ENOENT, "has no image '%s'", file);
-	state_file(v, head_number(&c) + 1, true, file);
+	state_file(v, chain_number(&c) + 1, true, file);
 	for (size_t i = 0; i + 1 < l.n; i++) {
-		if (!chain_of(&l, i, &old) || revision_id(v, &l.s[i], id, sizeof id) < 0 || !streq(id, q->revision))
+		if (!states_chain(&l, i, &old) || revision_id(v, &l.s[i], id, sizeof id) < 0 || !streq(id, q->revision))
 			continue;
 		r = materialize(v, &old, v, file, false, &st.st_mtim, e);
 		/* The state before stays a revision even when none are kept usually: a revert can be taken back. */

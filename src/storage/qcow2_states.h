@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The numbered states of a file-qcow2 volume (see qcow2.c): which are there, which files each needs, and which may go. */
+#ifndef STORAGE_QCOW2_STATES_H
+#define STORAGE_QCOW2_STATES_H
+
+#include "storage/vol.h"
+
+#define STATES_MAX 64
+
+struct state {
+	uint32_t n;
+	bool raw, cow;
+};
+
+struct states {
+	const struct vol *v;
+	struct state s[STATES_MAX]; /* ascending */
+	size_t n;
+	bool full;
+};
+
+/* The files of one state, from its raw image upward. */
+struct chain {
+	struct state s[STATES_MAX]; /* s[0].raw; the others are overlays */
+	size_t n;
+};
+
+/* state_file, dirty_file write the name of a file. */
+void state_file(const struct vol *v, uint32_t n, bool raw, char out[160]);
+void dirty_file(const struct vol *v, char out[160]);
+int states_list(const struct vol *v, struct states *l, struct err *e);
+/* states_chain gives the files of state number i of the list; false when a part of it is missing. */
+bool states_chain(const struct states *l, size_t i, struct chain *ret);
+/* states_head gives the list and the chain of its greatest state. -ENOENT when there is none, -EIO when its chain is broken. */
+int states_head(const struct vol *v, struct states *l, struct chain *ret, struct err *e);
+/* chain_number, chain_file: number and file name of the state at the top of a chain. */
+uint32_t chain_number(const struct chain *c);
+void chain_file(const struct vol *v, const struct chain *c, char out[160]);
+/* states_prune removes, from the lowest number upward, the files that neither the head nor one of the `keep` newest revisions needs. */
+int states_prune(const struct vol *v, int32_t keep, struct err *e);
+
+#endif
