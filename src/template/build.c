@@ -121,9 +121,9 @@ int template_build(const struct template_req *req, struct template_result *ret, 
 		return err_set(e, EINVAL, "'%s' is not a name for a template", name);
 	r = choose_cache(req, b.cache, e);
 	if (r >= 0)
-		r = choose_file(req->deb, "guest/bulkhead-guest.deb", b.deb, e);
+		r = choose_file(req->deb, "bulkhead-guest.deb", b.deb, e);
 	if (r >= 0)
-		r = choose_file(req->init, "guest/bulkhead-init", b.init, e);
+		r = choose_file(req->init, "bulkhead-init", b.init, e);
 	if (r >= 0)
 		r = make_dirs(&b, e);
 	if (r < 0)
