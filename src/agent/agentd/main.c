@@ -265,6 +265,7 @@ int main(int argc, char **argv)
 	struct agentd a = { .retry_ms = RETRY_FIRST_MS };
 	struct options o = { .port_fd = -1 };
 	struct err e = { 0 };
+	int r;
 
 	log_init("agentd", NULL, -1);
 	if (options(argc, argv, &o) < 0) {
@@ -294,5 +295,12 @@ int main(int argc, char **argv)
 	}
 	/* The socket is there, so programs that wait for us may start; their requests wait for the link. */
 	machine_ready();
-	return ev_run(a.loop);
+	r = ev_run(a.loop);
+	/* Clients first: what they wait for is withdrawn through the parts that are freed after them. */
+	lcs_free(a.lcs);
+	meet_free(a.meet);
+	muxio_free(a.x);
+	ev_timer_free(a.retry);
+	ev_free(a.loop);
+	return r;
 }

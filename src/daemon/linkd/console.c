@@ -173,3 +173,13 @@ int console_init(struct linkd *d, int fd, int listen_fd, int log_fd)
 	c->listen_ev = ev_io_new(d->loop, listen_fd, EV_READ, on_listen, c);
 	return c->guest && c->listen_ev ? 0 : -EINVAL;
 }
+
+void console_free(struct console *c)
+{
+	if (!c)
+		return;
+	chan_stream_free(c->guest);
+	chan_stream_free(c->viewer);
+	ev_io_free(c->listen_ev);
+	free(c);
+}

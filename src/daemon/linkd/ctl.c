@@ -199,3 +199,10 @@ int ctl_init(struct linkd *d, int listen_fd)
 	d->ctl_listen_ev = ev_io_new(d->loop, listen_fd, EV_READ, on_listen, d);
 	return d->ctl_listen_ev ? 0 : -EINVAL;
 }
+
+void ctl_free(struct linkd *d)
+{
+	drop(d);
+	ev_io_free(d->ctl_listen_ev);
+	fd_closep(&d->ctl_listen);
+}

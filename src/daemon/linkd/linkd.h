@@ -58,12 +58,14 @@ void link_port_event(struct linkd *d, bool open);
 
 /* ctl.c */
 int ctl_init(struct linkd *d, int listen_fd);
+void ctl_free(struct linkd *d);
 void ctl_event(struct linkd *d, enum ld_event ev, uint32_t detail, const char *text);
 void ctl_answer(struct linkd *d, uint32_t type, uint32_t serial, int code, const char *text);
 void ctl_send(struct linkd *d, uint32_t type, uint32_t serial, uint32_t flags, const struct wr *w);
 
 /* console.c */
 int console_init(struct linkd *d, int fd, int listen_fd, int log_fd);
+void console_free(struct console *c);
 bool console_seen(const struct linkd *d);
 
 #endif

@@ -78,6 +78,19 @@ static int wire(struct linkd *d)
 	return r;
 }
 
+/* Clients first: what they wait for is withdrawn through the parts that are freed after them. */
+static void unwire(struct linkd *d)
+{
+	lcs_free(d->lcs);
+	meet_free(d->meet);
+	muxio_free(d->x);
+	qmp_free(d->qmp);
+	console_free(d->console);
+	ctl_free(d);
+	ev_timer_free(d->ending);
+	ev_free(d->loop);
+}
+
 int main(int argc, char **argv)
 {
 	struct linkd d = { .ctl = -1 };
@@ -111,5 +124,7 @@ int main(int argc, char **argv)
 		log_error("start: %s", strerror(-r));
 		return 1;
 	}
-	return ev_run(d.loop);
+	r = ev_run(d.loop);
+	unwire(&d);
+	return r;
 }
