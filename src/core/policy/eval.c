@@ -137,10 +137,28 @@ static void allow(struct pol_decision *d, const struct pol_sysinfo *si, const st
 	d->target_dispvm = x->kind == POL_DISPVM_TEMPLATE;
 }
 
+/* How a default_target is spelled among the choices; "" when it is none. */
+static void default_choice(char out[POL_TEXT_MAX], const struct pol_sysinfo *si, const struct pol_request *r, const struct pol_token *t)
+{
+	const struct pol_qube *q = NULL;
+
+	out[0] = '\0';
+	if (!t->text)
+		return;
+	if (t->kind == POL_DISPVM)
+		q = r->default_dvm;
+	else if (t->kind != POL_ADMIN)
+		q = pol_sysinfo_find_h(si, t->value, t->hash);
+	if (t->kind == POL_ADMIN || (q && q->dom0 && t->kind == POL_NAME))
+		(void)!str_copy(out, POL_TEXT_MAX, "dom0");
+	else if (q)
+		(void)!str_printf(out, POL_TEXT_MAX, "%s%s", t->kind == POL_NAME ? "" : "@dispvm:", q->name);
+}
+
 static void ask(struct pol_decision *d, const struct policy *p, const struct pol_sysinfo *si, const struct pol_request *r)
 {
 	const struct pol_rule *rule = d->rule;
-	struct dest x = { 0 };
+	char wanted[POL_TEXT_MAX];
 
 	pol_choices(p, si, r, rule->redirect.text ? &rule->redirect : NULL, rule->autostart, &d->choices, &d->n_choices);
 	if (d->n_choices == 0) {
@@ -151,15 +169,10 @@ static void ask(struct pol_decision *d, const struct policy *p, const struct pol
 	d->notify = rule->notify;
 	d->autostart = rule->autostart;
 	d->user = rule->user;
-	if (!rule->default_to.text || dest_of_token(&x, si, &rule->default_to) || resolve(&x, r))
-		return;
-	if (str_printf(d->default_target, sizeof d->default_target, "%s%s", x.kind == POL_DISPVM_TEMPLATE ? "@dispvm:" : "",
-		       x.kind == POL_ADMIN ? "dom0" : x.qube->name) < 0)
-		return;
+	default_choice(wanted, si, r, &rule->default_to);
 	for (size_t i = 0; i < d->n_choices; i++)
-		if (streq(d->choices[i], d->default_target))
-			return;
-	d->default_target[0] = '\0';
+		if (streq(d->choices[i], wanted))
+			memcpy(d->default_target, wanted, sizeof wanted);
 }
 
 static void decide(struct pol_decision *d, const struct policy *p, const struct pol_sysinfo *si, const struct pol_request *r)
