@@ -47,8 +47,13 @@ int user_find(const char *passwd, uid_t uid, struct user *ret, struct err *e)
 	if (q < 0)
 		return q;
 	r = rd_mem(text, n);
-	while (rd_line(&r, &row))
-		if (parse_row(row, ret) == 0 && ret->uid == uid)
+	while (rd_line(&r, &row)) {
+		struct user found;
+
+		if (parse_row(row, &found) == 0 && found.uid == uid) {
+			*ret = found;
 			return 0;
+		}
+	}
 	return err_set(e, ENOENT, "there is no user with the number %u", (unsigned)uid);
 }
