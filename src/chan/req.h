@@ -9,7 +9,6 @@ struct chan_req {
 	bool unix_transport, server;
 	int fd;		/* what the caller polls: LC socket, listening socket, or (unix client) the timer of the next try */
 	unsigned tries; /* unix client */
-	long delay_us; /* unix client: until the try after that */
 	char path[108];
 };
 

@@ -53,7 +53,6 @@ static int client_start(struct chan_req *q, struct err *e)
 	q->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (q->fd < 0)
 		return err_errno(e, errno, "preparing to wait for '%s'", q->path);
-	q->delay_us = RETRY_FIRST_US;
 	arm(q, 0);
 	return 0;
 }
