@@ -117,7 +117,7 @@ static void on_reply(struct peer *p, struct msg *m)
 	while (*at && (*at)->serial != m->serial)
 		at = &(*at)->next;
 	x = *at;
-	if (!x || x->type != m->type) {
+	if (!x) {
 		log_warn("%s: reply to nothing: %s", p->what, ipc_type_name(m->type));
 		return;
 	}

@@ -1,18 +1,168 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The table of running qubes and what its parts share. */
 #include "daemon/qubesd/run.h"
+
+#include "base/fsx.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "base/str.h"
+
+const struct core_ops run_ops = {
+	.storage = storage_submit,
+	.start = run_op_start,
+	.shutdown = run_op_shutdown,
+	.kill = run_op_kill,
+	.pause = run_op_pause,
+	.current_state = run_op_current_state,
+	.policy_sync = policy_sync,
+};
+
+/* The name of the host's time zone, from the link that names it. Read before the sandbox closes. */
+static void find_timezone(char out[64])
+{
+	char link[PATH_MAX];
+	ssize_t n = readlink("/etc/localtime", link, sizeof link - 1);
+	const char *at;
+
+	out[0] = '\0';
+	if (n <= 0)
+		return;
+	link[n] = '\0';
+	at = strstr(link, "zoneinfo/");
+	if (at && str_chars(at + 9, "/_+-"))
+		(void)!str_copy(out, 64, at + 9);
+}
+
+struct runs *runs_new(struct qd *d)
+{
+	struct runs *rs = xcalloc(1, sizeof *rs);
+
+	rs->d = d;
+	find_timezone(rs->timezone);
+	return rs;
+}
 
 int runs_start(struct qd *d, struct err *e)
 {
-	return 0;
+	int r = run_adopt_all(d, e);
+
+	return r < 0 ? r : policy_start(d->runs, e);
+}
+
+struct run *run_find(struct qd *d, uint32_t qid)
+{
+	struct run *r = d->runs ? d->runs->list : NULL;
+
+	while (r && r->q->qid != qid)
+		r = r->next;
+	return r;
+}
+
+struct run *run_new(struct qd *d, struct qube *q)
+{
+	struct run *r = xcalloc(1, sizeof *r);
+
+	r->d = d;
+	r->q = q;
+	r->qdb.fd = -1;
+	r->next = d->runs->list;
+	d->runs->list = r;
+	q->run = r;
+	return r;
+}
+
+void run_free(struct run *r)
+{
+	struct run **p = &r->d->runs->list;
+
+	while (*p && *p != r)
+		p = &(*p)->next;
+	if (*p)
+		*p = r->next;
+	r->q->run = NULL;
+	run_disconnect(r);
+	ev_timer_free(r->watch);
+	ev_timer_free(r->limit);
+	ev_timer_free(r->kill);
+	ev_timer_free(r->gone);
+	ev_timer_free(r->shutdown_limit);
+	free(r);
+}
+
+void run_commit(struct qd *d)
+{
+	bool sysinfo = d->core->txn.sysinfo;
+	struct err e = { 0 };
+
+	if (txn_commit(d->core, &e) < 0)
+		log_warn("%s", e.msg);
+	d->core->txn.sysinfo = false;
+	if (sysinfo && d->runs)
+		policy_push(d->runs);
+}
+
+void run_state(struct run *r, enum life_event ev)
+{
+	struct err e = { 0 };
+	int next = life_next(r->q->state, ev, &e);
+
+	if (next < 0) {
+		log_warn("%s: %s", r->q->name.s, e.msg);
+		return;
+	}
+	r->q->state = (enum life_state)next;
+	txn_sysinfo(r->d->core);
+}
+
+void call_push(struct call **list, struct call *c)
+{
+	if (!c)
+		return;
+	c->next = *list;
+	*list = c;
+}
+
+void calls_end(struct call **list, int r, const struct err *e)
+{
+	while (*list) {
+		struct call *c = *list;
+
+		*list = c->next;
+		c->next = NULL;
+		if (r < 0 && e)
+			c->err = *e;
+		call_finish(c, r);
+	}
+}
+
+void internal_call(struct qd *d, const char *method, const char *arg, const char *src, const char *dest, void (*done)(struct call *c),
+		   void *arg2)
+{
+	struct wr w = wr_grow(ADMIN_REQUEST_MAX);
+	struct call *c;
+	size_t n;
+	uint8_t *bytes;
+
+	admin_put_request(&w, method, arg, src, dest, NULL, 0);
+	bytes = (uint8_t *)wr_take(&w, &n);
+	if (!bytes)
+		abort(); /* our own names are short */
+	c = call_new(d->core, bytes, n, SOCK_ADMIN);
+	c->done = done;
+	c->conn = arg2;
+	if (call_start(c) < 0)
+		abort(); /* and well framed */
 }
 
 void runs_on_exit(struct qd *d, struct msg *m)
 {
-}
+	struct rd rd = msg_rd(m);
+	struct ipc_sp_exit x;
 
-static int op_start(void *ctx, struct qube *q, struct call *c)
-{
-	return err_set(&c->err, AE_NOT_IMPLEMENTED, "starting qubes is not part of this state yet");
+	if (ipc_get_sp_exit(&rd, &x) < 0 || !rd_done(&rd)) {
+		log_warn("malformed message of the spawner");
+		return;
+	}
+	/* What the end of a role means comes from the channels that close with it; this is for the log. */
+	log_debug("process ended: role=%s qid=%u pid=%u status=%u", ipc_role_name(x.role), x.qid, x.pid, x.status);
 }
-
-const struct core_ops run_ops = { .storage = storage_submit, .start = op_start };

@@ -1,10 +1,146 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Running qubes: one struct run from the request to start until the volumes are committed. Everything is asynchronous: a step ends in
+ * a reply, an event of linkd or qrexec-daemon, or a timer. Private to src/daemon/qubesd/run*.c.
+ */
 #ifndef QUBESD_RUN_H
 #define QUBESD_RUN_H
 
 #include "daemon/qubesd/qubesd.h"
+#include "qdb/client.h"
+#include "vmm/spec.h"
 
+#define BOOT_CPU_MS 25000    /* CPU time of QEMU without a byte of console or link: a hung boot */
+#define BOOT_WALL_MS 180000
+#define WATCH_MS 2000
+#define EMULATED_FACTOR 5    /* an emulated qube gets this many times its timeouts */
+#define KILL_AFTER_MS 1000   /* after LD_QUIT */
+#define GONE_POLL_MS 30
+#define GONE_POLLS 200
+#define ROLE_RESTARTS_MAX 20 /* of one role of one qube */
+
+enum phase {
+	PH_NETVM,   /* waits for the netvm to start */
+	PH_STORAGE, /* volumes are being started */
+	PH_SPAWN,   /* SP_START_QUBE is under way */
+	PH_FILL,    /* QubesDB is being filled */
+	PH_BOOT,    /* runs, the agent is awaited */
+	PH_UP,
+	PH_ENDING,  /* told to end, or dead: its processes are awaited */
+	PH_CLEANUP, /* volumes are being stopped */
+};
+
+struct run {
+	struct run *next;
+	struct qd *d;
+	struct qube *q;
+	enum phase phase;
+	struct vm_spec spec;
+	unsigned volume; /* the one being started or stopped */
+	bool storage_started[VOL_N];
+	unsigned attempt;
+	bool retry;	     /* after cleanup start again */
+	bool failed;	     /* the start failed: waiters get start_err */
+	bool killed;	     /* while a step was under way that cannot be taken back */
+	struct err start_err;
+	uint32_t linkd_pid, qemu_pid;
+	uint64_t linkd_start, qemu_start, boot_us;
+	uint8_t accel;
+	bool console_seen, link_up, agent_up;
+	struct peer *linkd, *qrexec;
+	struct qdbc qdb;
+	struct ev_io *qdb_io;
+	unsigned qdb_open; /* requests without an answer */
+	struct ev_timer *watch, *limit, *kill, *gone;
+	unsigned gone_polls, restarts;
+	struct call *starters, *enders; /* calls that wait for Running, for Halted */
+	struct call *waiters;		/* shutdown with wait: as enders, but limited in time */
+	struct ev_timer *shutdown_limit;
+	bool dispose;			/* a disposable of one call: */
+	uint32_t dispose_peer, dispose_port;
+};
+
+struct runs {
+	struct qd *d;
+	struct run *list;
+	char timezone[64]; /* "" = unknown */
+	uint64_t n_starts, n_retries;
+	/* policyd */
+	struct peer *policyd;
+	struct ev_timer *policyd_again;
+	uint64_t policyd_delay_ms;
+	uint32_t sync_token;
+	struct sync_wait *syncs;
+	struct sent *sent;
+	uint32_t next_port;
+};
+
+/* run.c. runs_new is called before the sandbox closes, runs_start when the state is loaded. */
+struct runs *runs_new(struct qd *d);
 int runs_start(struct qd *d, struct err *e);
 void runs_on_exit(struct qd *d, struct msg *m);
+struct run *run_find(struct qd *d, uint32_t qid);
+struct run *run_new(struct qd *d, struct qube *q);
+void run_free(struct run *r);
+/* run_state moves the life cycle on (a refused step is logged) and tells policy. */
+void run_state(struct run *r, enum life_event ev);
+void run_commit(struct qd *d);
+/* calls_end ends all calls of a list with this result. */
+void calls_end(struct call **list, int r, const struct err *e);
+void call_push(struct call **list, struct call *c);
+/* internal_call makes a call of our own; done gets it and must call_free it. */
+void internal_call(struct qd *d, const char *method, const char *arg, const char *src, const char *dest, void (*done)(struct call *c),
+		   void *arg2);
+
+/* run_start.c */
+int run_op_start(void *ctx, struct qube *q, struct call *c);
+void run_begin(struct run *r);
+/* run_fail ends a start: cleans up, then answers. */
+void run_fail(struct run *r, int code, const struct err *e);
+
+/* run_boot.c */
+void run_spawned(struct run *r);
+void run_ready(struct run *r);
+void run_boot_event(struct run *r);
+void run_boot_watch(struct run *r);
+void run_save(struct run *r);
+uint64_t run_timeout_ms(const struct run *r, enum prop_id id);
+
+/* run_stop.c */
+int run_op_shutdown(void *ctx, struct qube *q, bool wait, struct call *c);
+int run_op_kill(void *ctx, struct qube *q, struct call *c);
+int run_op_pause(void *ctx, struct qube *q, bool pause, struct call *c);
+int run_op_current_state(void *ctx, struct qube *q, struct call *c);
+/* run_end makes the machine end by force; run_gone: it has ended; run_cleanup stops the volumes. */
+void run_end(struct run *r);
+void run_gone(struct run *r);
+void run_cleanup(struct run *r);
+
+/* run_links.c */
+int run_connect_linkd(struct run *r, struct err *e);
+int run_connect_qrexec(struct run *r, struct err *e);
+int run_cmd(struct run *r, enum ld_cmd cmd, peer_reply_fn fn, void *arg, struct err *e);
+void run_disconnect(struct run *r);
+
+/* run_qdb.c: qdb_fill connects and writes all keys; then run_qdb_filled or run_fail follows. qdb_set writes one key of a running qube. */
+int run_qdb_fill(struct run *r, struct err *e);
+void run_qdb_close(struct run *r);
+void run_qdb_filled(struct run *r);
+
+/* run_policy.c */
+int policy_start(struct runs *rs, struct err *e);
+bool policy_sync(void *ctx, struct call *c);
+/* policy_push sends what has changed without waiting. */
+void policy_push(struct runs *rs);
+void policy_attach(struct run *r);
+void policy_detach(struct run *r);
+
+/* run_ticket.c */
+void ticket_new(struct runs *rs, struct msg *m);
+void ticket_call_done(struct run *target, uint32_t peer, uint32_t port);
+
+/* run_adopt.c */
+int run_adopt_all(struct qd *d, struct err *e);
+void run_remove_files(struct qube *q);
 
 #endif

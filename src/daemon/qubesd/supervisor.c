@@ -251,7 +251,7 @@ static void copy_policy_dir(const char *from, const char *to, unsigned depth)
 	closedir(d);
 }
 
-/* A new instance gets the default policy with its include folder; from then on the files are the owner's. */
+/* A new instance gets the default policy; from then on the files are the owner's. */
 static void copy_policy(void)
 {
 	char from[PATH_MAX];

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From the processes' start to a usable qube: roles, QubesDB, policy, the first instruction, the agent; and the watchdog over it. */
+#include <fcntl.h>
+#include <time.h>
+
+#include "base/fsx.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "base/str.h"
+#include "daemon/qubesd/run.h"
+
+uint64_t run_timeout_ms(const struct run *r, enum prop_id id)
+{
+	int64_t s = prop_int(r->d->core, r->q, id, 60);
+
+	s = s < 1 ? 1 : s > 86400 ? 86400 : s;
+	return (uint64_t)s * 1000 * (r->accel == ACCEL_TCG ? EMULATED_FACTOR : 1);
+}
+
+/* What a later core must know and nobody else can tell it: lines of key=value. */
+void run_save(struct run *r)
+{
+	_cleanup_wr_ struct wr w = wr_grow(4096);
+	char path[PATH_MAX];
+	struct err e = { 0 };
+
+	wr_printf(&w, "start_id=%s\nstart_time=%llu\nup=%d\nattempt=%u\n", r->spec.start_id, (unsigned long long)r->q->start_time,
+		  r->phase == PH_UP, r->attempt);
+	for (unsigned i = 0; i < VOL_N; i++)
+		wr_printf(&w, "head.%u=%s\n", i, r->q->vol_head[i]);
+	if (fs_write_atomic(AT_FDCWD, path_fmt(path, PATH_QUBE_RUN, "/%u/state", r->q->qid), w.buf, w.len, 0600, &e) < 0)
+		log_warn("%s: %s", r->q->name.s, e.msg);
+}
+
+void run_spawned(struct run *r)
+{
+	struct err e = { 0 };
+	int k;
+
+	r->q->start_time = (uint64_t)time(NULL);
+	memcpy(r->q->start_id, r->spec.start_id, sizeof r->q->start_id);
+	r->phase = PH_FILL;
+	event(r->d->core, r->q, "domain-spawn", "start_guid", prop_vm(r->d->core, r->q, P_guivm) ? "True" : "False", NULL);
+	run_commit(r->d);
+	run_save(r);
+	k = run_connect_linkd(r, &e);
+	if (k >= 0)
+		k = run_connect_qrexec(r, &e);
+	if (k >= 0)
+		k = run_qdb_fill(r, &e);
+	if (k < 0)
+		run_fail(r, k, &e);
+}
+
+static void usage_known(void *arg, int k, struct msg *m, struct err *e)
+{
+	struct qd *d = ((struct run **)arg)[0]->d;
+	struct run *r = ((struct run **)arg)[0];
+	struct ipc_sp_usage u;
+	struct run *x = d->runs->list;
+
+	free(arg);
+	while (x && x != r)
+		x = x->next;
+	if (!x || r->phase != PH_BOOT || r->console_seen || r->link_up || k < 0)
+		return;
+	struct rd rd = msg_rd(m);
+
+	if (ipc_get_sp_usage(&rd, &u) < 0 || !rd_done(&rd) || (u.cpu_ms < BOOT_CPU_MS && now_us() - r->boot_us < BOOT_WALL_MS * 1000ull))
+		return;
+	d->runs->n_retries++;
+	log_warn("start-retry qube=%s attempt=%u cpu_ms=%llu: hung boot", r->q->name.s, r->attempt, (unsigned long long)u.cpu_ms);
+	r->retry = r->attempt < 2;
+	err_set(e, AE_VM, "the boot of '%s' hung (no byte of the console in %llu ms of CPU time)", r->q->name.s, (unsigned long long)u.cpu_ms);
+	run_fail(r, -AE_VM, e);
+}
+
+static void on_watch(struct ev_timer *t, void *arg)
+{
+	struct run *r = arg, **box;
+	struct ipc_sp_usage_req q = { .pid = r->qemu_pid, .start = r->qemu_start };
+	uint8_t buf[32];
+	struct wr w = wr_mem(buf, sizeof buf);
+	struct err e;
+
+	if (r->console_seen || r->link_up) {
+		ev_timer_stop(r->watch);
+		return;
+	}
+	ipc_put_sp_usage_req(&w, &q);
+	box = xcalloc(1, sizeof(struct run *));
+	*box = r;
+	if (peer_request(r->d->spawner, IPC_SP_USAGE, &w, NULL, 0, usage_known, box, &e) < 0)
+		free(box);
+}
+
+static void on_limit(struct ev_timer *t, void *arg)
+{
+	struct run *r = arg;
+	struct err e = { 0 };
+	int k = err_set(&e, AE_VM, "Cannot connect to qrexec agent for %llu seconds, see %s/guest.%s.log for details",
+			(unsigned long long)run_timeout_ms(r, P_qrexec_timeout) / 1000, path_get(PATH_LOG), r->q->name.s);
+
+	run_fail(r, k, &e);
+}
+
+/* The watchdog runs only while a qube boots. */
+void run_boot_watch(struct run *r)
+{
+	r->phase = PH_BOOT;
+	if (!r->watch)
+		r->watch = ev_timer_new(r->d->loop, on_watch, r);
+	if (!r->limit)
+		r->limit = ev_timer_new(r->d->loop, on_limit, r);
+	ev_timer_repeat(r->watch, WATCH_MS);
+	ev_timer_start(r->limit, run_timeout_ms(r, P_qrexec_timeout));
+}
+
+static void continued(void *arg, int k, struct msg *m, struct err *e)
+{
+	struct run *r = arg;
+	const char *f = qube_feature_inherited(r->d->core, r->q, "qrexec");
+
+	if (r->phase != PH_BOOT)
+		return;
+	if (k < 0) {
+		run_fail(r, k, e);
+		return;
+	}
+	/* Without an agent by the owner's word, a qube is usable as soon as it runs. */
+	if (f && !f[0])
+		run_ready(r);
+}
+
+void run_qdb_filled(struct run *r)
+{
+	struct err e = { 0 };
+	int k;
+
+	if (r->phase != PH_FILL)
+		return;
+	event(r->d->core, r->q, "domain-qdb-create", NULL);
+	run_commit(r->d);
+	policy_attach(r);
+	run_boot_watch(r);
+	k = run_cmd(r, LD_CONT, continued, r, &e);
+	if (k < 0)
+		run_fail(r, k, &e);
+}
+
+/* Counters for tests and the curious: how many starts, how many of them again. */
+static void save_counters(struct runs *rs)
+{
+	char path[PATH_MAX], text[64];
+
+	if (str_printf(text, sizeof text, "%llu %llu\n", (unsigned long long)rs->n_starts, (unsigned long long)rs->n_retries) == 0)
+		(void)fs_write_atomic(AT_FDCWD, path_fmt(path, PATH_RUN, "/start-retries"), text, strlen(text), 0644, NULL);
+}
+
+void run_ready(struct run *r)
+{
+	if (r->phase != PH_BOOT)
+		return;
+	ev_timer_stop(r->watch);
+	ev_timer_stop(r->limit);
+	r->phase = PH_UP;
+	run_state(r, LIFE_EV_READY);
+	event(r->d->core, r->q, "domain-start", "start_guid", prop_vm(r->d->core, r->q, P_guivm) ? "True" : "False", NULL);
+	run_commit(r->d);
+	run_save(r);
+	save_counters(r->d->runs);
+	log_info("%s is up after %llu ms (attempt %u)", r->q->name.s, (unsigned long long)(now_us() - r->boot_us) / 1000, r->attempt);
+	calls_end(&r->starters, 0, NULL);
+}
+
+void run_boot_event(struct run *r)
+{
+	if (r->phase == PH_BOOT && r->agent_up)
+		run_ready(r);
+}
