@@ -11,13 +11,16 @@
 #include "template/run.h"
 
 /* Counts up when a step below changes what it makes, so that old results are not taken for new ones. */
-#define BUILDER_VERSION "bulkhead-template-1"
+#define BUILDER_VERSION "bulkhead-template-2"
 #define ROOT_BYTES (UINT64_C(10) << 30)
 
 /* Documentation in other languages and manuals are the larger half of a small system. */
 #define TRIM_MINIMAL                                                                                                       \
 	"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",                           \
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright"
+
+/* Device nodes come from the kernel; without them an ordinary user can unpack the archive. */
+#define NO_DEV "--skip=output/dev"
 
 static const char *mode_arg(void)
 {
@@ -91,9 +94,9 @@ int base_build(struct build *b, char ret_tar[PATH_MAX], char ret_key[65], struct
 	if (r < 0)
 		return r;
 
-	const char *const full[] = { "mmdebstrap", "--variant=apt", mode_arg(), "--format=tar", packages,
+	const char *const full[] = { "mmdebstrap", "--variant=apt", mode_arg(), "--format=tar", NO_DEV, packages,
 				     "--aptopt=APT::Install-Recommends \"false\"", f->suite, tmp, sources, NULL };
-	const char *const trimmed[] = { "mmdebstrap", "--variant=apt", mode_arg(), "--format=tar", packages,
+	const char *const trimmed[] = { "mmdebstrap", "--variant=apt", mode_arg(), "--format=tar", NO_DEV, packages,
 					"--aptopt=APT::Install-Recommends \"false\"", TRIM_MINIMAL, f->suite, tmp, sources, NULL };
 
 	r = build_run(b, small ? trimmed : full, e);
@@ -135,7 +138,7 @@ static int apply(struct build *b, const char *tar, const char *out, struct err *
 		return r;
 
 	const char *const argv[] = {
-		"mmdebstrap", "--variant=custom", mode_arg(), root ? "--format=directory" : "--format=tar", "--skip=setup,update,cleanup",
+		"mmdebstrap", "--variant=custom", mode_arg(), root ? "--format=directory" : "--format=tar", "--skip=setup,update,cleanup,output/dev",
 		tar_in, upload,
 		"--customize-hook=chroot \"$1\" dpkg -i /var/tmp/bulkhead-guest.deb",
 		"--customize-hook=rm -f \"$1/var/tmp/bulkhead-guest.deb\" \"$1/etc/resolv.conf\"; : >\"$1/etc/machine-id\"",
@@ -194,7 +197,6 @@ static int image_as_user(struct build *b, const char *tar, const char *img, stru
 	if (mkdir(dir, 0755) < 0)
 		return err_errno(e, errno, "making %s", dir);
 
-	/* Device nodes come from the kernel; without them an ordinary user can unpack the rest. */
 	const char *const unpack[] = { "fakeroot", "-s", state, "--", "/bin/tar", "-C", dir, "--numeric-owner", "--exclude=./dev/*",
 				       "-xpf", root_tar, NULL };
 
