@@ -123,7 +123,7 @@ bool pol_match_source(const struct pol_token *t, const struct pol_request *r)
 	case POL_WILDCARD:
 		return true;
 	case POL_TAG:
-		return q && !r->source_dom0 && pol_qube_has_tag(q, t->value);
+		return q && !r->source_dom0 && pol_qube_has_tag_h(q, t->value, t->hash);
 	case POL_TYPE:
 		return q && !r->source_dom0 && q->klass && streq(q->klass, t->value);
 	/* Accepted as a source by the language, but a source is never a disposable to be made. */
@@ -154,13 +154,13 @@ bool pol_match_target(const struct pol_token *t, const struct pol_request *r)
 	case POL_WILDCARD:
 		return true;
 	case POL_TAG:
-		return r->kind == POL_NAME && q && pol_qube_has_tag(q, t->value);
+		return r->kind == POL_NAME && q && pol_qube_has_tag_h(q, t->value, t->hash);
 	case POL_TYPE:
 		return r->kind == POL_NAME && q && q->klass && streq(q->klass, t->value);
 	case POL_DISPVM_TEMPLATE:
 		return same(t->value, t->hash, dvm) || (r->kind == POL_DISPVM_TEMPLATE && streq(t->text, r->target));
 	case POL_DISPVM_TAG:
-		return dvm && dvm->template_for_dispvms && pol_qube_has_tag(dvm, t->value);
+		return dvm && dvm->template_for_dispvms && pol_qube_has_tag_h(dvm, t->value, t->hash);
 	case POL_KIND_N:
 		break;
 	}

@@ -30,6 +30,7 @@ void pol_qube_free(struct pol_qube *q)
 	for (size_t i = 0; i < q->n_tags; i++)
 		free(q->tags[i]);
 	free(q->tags);
+	free(q->tag_hashes);
 	free(q);
 }
 
@@ -76,8 +77,11 @@ void pol_qube_add_tag(struct pol_qube *q, const char *tag)
 	if (there)
 		return;
 	q->tags = xreallocarray(q->tags, q->n_tags + 1, sizeof(*q->tags));
+	q->tag_hashes = xreallocarray(q->tag_hashes, q->n_tags + 1, sizeof(*q->tag_hashes));
 	memmove(&q->tags[i + 1], &q->tags[i], (q->n_tags - i) * sizeof(*q->tags));
+	memmove(&q->tag_hashes[i + 1], &q->tag_hashes[i], (q->n_tags - i) * sizeof(*q->tag_hashes));
 	q->tags[i] = xstrdup(tag);
+	q->tag_hashes[i] = pol_hash(tag);
 	q->n_tags++;
 }
 
@@ -87,6 +91,14 @@ bool pol_qube_has_tag(const struct pol_qube *q, const char *tag)
 
 	(void)tag_place(q, tag, &there);
 	return there;
+}
+
+bool pol_qube_has_tag_h(const struct pol_qube *q, const char *tag, uint32_t hash)
+{
+	for (size_t i = 0; i < q->n_tags; i++)
+		if (q->tag_hashes[i] == hash && streq(q->tags[i], tag))
+			return true;
+	return false;
 }
 
 static void slot_put(struct pol_sysinfo *si, struct pol_qube *q, uint32_t hash)

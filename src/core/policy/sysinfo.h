@@ -16,6 +16,7 @@ struct pol_qube {
 	bool template_for_dispvms, internal;
 	bool dom0;
 	char **tags; /* sorted */
+	uint32_t *tag_hashes; /* pol_hash of each tag, same order */
 	size_t n_tags;
 	size_t index; /* in pol_sysinfo.v */
 	uint32_t name_hash, uuid_hash;
@@ -44,6 +45,8 @@ void pol_set(char **field, const char *value);
 void pol_qube_set_uuid(struct pol_qube *q, const char *uuid);
 void pol_qube_add_tag(struct pol_qube *q, const char *tag);
 bool pol_qube_has_tag(const struct pol_qube *q, const char *tag);
+/* pol_qube_has_tag_h is the same with hash = pol_hash(tag): the form for matching rules. */
+bool pol_qube_has_tag_h(const struct pol_qube *q, const char *tag, uint32_t hash);
 
 DEFINE_CLEANUP(pol_qube_free, struct pol_qube *)
 
