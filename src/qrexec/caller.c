@@ -51,8 +51,9 @@ static size_t save_fds(struct proc_spec *p, const struct caller *c, char rows[3]
 	for (size_t i = 0; i < n; i++) {
 		const int fds[3] = { c->in, c->out, c->err };
 
-		pass(p, fds[i], 10 + (int)i);
-		(void)!str_printf(rows[i], 24, "SAVED_FD_%zu=%zu", i, 10 + i);
+		/* one digit: the smallest shells understand no other */
+		pass(p, fds[i], 3 + (int)i);
+		(void)!str_printf(rows[i], 24, "SAVED_FD_%zu=%zu", i, 3 + i);
 	}
 	return n;
 }

@@ -2,6 +2,7 @@
 /* The poll loop of the data phase. */
 #include "qrexec/pump.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -35,6 +36,7 @@ struct pump {
 	struct lio *blocked;  /* where the head of `in` could not be written */
 	int status;	      /* remote's, or the child's */
 	unsigned turn;
+	int stdin_copy;       /* for SIGUSR1: the socket may become the output after its end of input */
 };
 
 static volatile sig_atomic_t usr1;
@@ -395,10 +397,10 @@ static int wait_events(struct pump *p, struct pollfd *f, const sigset_t *mask)
 static void merge_output(struct pump *p)
 {
 	usr1 = 0;
-	if (!lio_is_open(&p->to) || !p->to.socket || !lio_is_open(&p->src[0].io))
+	if (p->stdin_copy < 0 || !lio_is_open(&p->src[0].io))
 		return;
 	lio_close(&p->src[0].io);
-	lio_open(&p->src[0].io, dup(p->to.fd), false, true);
+	lio_open(&p->src[0].io, STEAL_FD(p->stdin_copy), false, true);
 }
 
 static int step(struct pump *p, struct pollfd *f, struct err *e)
@@ -458,7 +460,7 @@ static void pump_init(struct pump *p, const struct pump_cfg *cfg)
 {
 	bool ours = cfg->flags & PUMP_OURS;
 
-	*p = (struct pump){ .cfg = cfg, .to = LIO_CLOSED, .err_to = LIO_CLOSED, .status = cfg->exit_code };
+	*p = (struct pump){ .cfg = cfg, .to = LIO_CLOSED, .err_to = LIO_CLOSED, .status = cfg->exit_code, .stdin_copy = -1 };
 	p->in = xmalloc(IN_CAP);
 	p->out = xmalloc(OUT_CAP);
 	p->child_done = !cfg->child;
@@ -471,6 +473,8 @@ static void pump_init(struct pump *p, const struct pump_cfg *cfg)
 	p->src[0].eof_due = cfg->from < 0;
 	lio_open(is_service(p) ? &p->src[1].io : &p->err_to, cfg->err, !is_service(p), ours);
 	p->src[1].eof_due = is_service(p) && cfg->err < 0;
+	if (cfg->flags & PUMP_SIGUSR1 && p->to.socket)
+		p->stdin_copy = fcntl(p->to.fd, F_DUPFD_CLOEXEC, 3);
 }
 
 int pump_run(const struct pump_cfg *cfg, struct err *e)
@@ -493,6 +497,7 @@ int pump_run(const struct pump_cfg *cfg, struct err *e)
 	to_close(&p, &p.err_to);
 	lio_close(&p.src[0].io);
 	lio_close(&p.src[1].io);
+	fd_closep(&p.stdin_copy);
 	free(p.in);
 	free(p.out);
 	return r;
