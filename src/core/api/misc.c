@@ -22,8 +22,8 @@ int api_notes_get(struct call *c)
 	return 0;
 }
 
-/* Length of the well-formed UTF-8 sequence at s that a terminal and a window may show, 0 = none. */
-static size_t safe_char(const uint8_t *s, size_t n)
+/* Length of the well-formed UTF-8 sequence at s and its code point; 0 = not well-formed. */
+static size_t decode(const uint8_t *s, size_t n, uint32_t *ret)
 {
 	size_t len = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
 	uint32_t cp = len == 1 ? s[0] : len == 2 ? s[0] & 0x1fu : len == 3 ? s[0] & 0x0fu : s[0] & 0x07u;
@@ -38,14 +38,18 @@ static size_t safe_char(const uint8_t *s, size_t n)
 	}
 	if (cp < least[len] || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
 		return 0;
-	if (cp == '\n' || cp == '\t')
-		return 1;
-	/* Controls, invisible and direction-changing characters, private use, not characters. */
-	if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0xad || (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
-	    (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff || (cp >= 0xe000 && cp <= 0xf8ff) || (cp >= 0xfff0 && cp <= 0xfffb) ||
-	    (cp & 0xfffe) == 0xfffe || cp >= 0xe0000)
-		return 0;
+	*ret = cp;
 	return len;
+}
+
+/* May a terminal and a window show it? No controls, invisible and direction-changing characters, private use, non-characters. */
+static bool safe(uint32_t cp)
+{
+	if (cp == '\n' || cp == '\t')
+		return true;
+	return !(cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0xad || (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
+		 (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff || (cp >= 0xe000 && cp <= 0xf8ff) || (cp >= 0xfff0 && cp <= 0xfffb) ||
+		 (cp & 0xfffe) == 0xfffe || cp >= 0xe0000);
 }
 
 int api_notes_set(struct call *c)
@@ -55,9 +59,10 @@ int api_notes_set(struct call *c)
 	size_t n = c->body_len;
 
 	while (n) {
-		size_t k = safe_char(s, n);
+		uint32_t cp = 0;
+		size_t k = decode(s, n, &cp);
 
-		if (k)
+		if (k && safe(cp))
 			wr_bytes(&w, s, k);
 		else
 			wr_u8(&w, '_');

@@ -136,7 +136,7 @@ static int need_saved(struct call *c, const char *what)
 
 static bool revision_ok(const char *s)
 {
-	return s[0] && strlen(s) < sizeof ((struct st_request *)0)->revision && str_chars(s, ":-_.");
+	return s[0] && strlen(s) < sizeof ((struct st_request *)0)->revision && str_chars(s, ":-_.@");
 }
 
 static void plain_done(struct call *c, int r, const struct st_reply *reply)
