@@ -11,7 +11,8 @@
 #include "template/run.h"
 
 /* Counts up when a step below changes what it makes, so that old results are not taken for new ones. */
-#define BUILDER_VERSION "bulkhead-template-2"
+#define BUILDER_VERSION "bulkhead-template-3"
+#define BASE_VERSION "bulkhead-base-1"
 #define ROOT_BYTES (UINT64_C(10) << 30)
 
 /* Documentation in other languages and manuals are the larger half of a small system. */
@@ -62,7 +63,7 @@ static int base_key(const struct build *b, const char *packages, char ret[65], s
 		return r;
 	if (uname(&u) < 0)
 		return err_errno(e, errno, "uname");
-	digest_text(&d, BUILDER_VERSION);
+	digest_text(&d, BASE_VERSION);
 	digest_text(&d, b->req->flavour->name);
 	digest_text(&d, b->req->flavour->suite);
 	digest_text(&d, packages);
@@ -157,7 +158,11 @@ static int make_image(struct build *b, const char *dir, const char *img, bool fa
 	const char *const argv[] = { "fakeroot", "-i", state, "--", "/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-L", "bulkhead-root",
 				     "-J", "size=16", "-E", "root_owner=0:0", "-d", dir, img, NULL };
 	_cleanup_fd_ int fd = open(img, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	char dev[PATH_MAX];
 
+	/* The mount point went with the nodes. */
+	if (str_printf(dev, sizeof dev, "%s/dev", dir) < 0 || (mkdir(dev, 0755) < 0 && errno != EEXIST))
+		return err_errno(e, errno, "making %s/dev", dir);
 	if (fd < 0 || ftruncate(fd, (off_t)ROOT_BYTES) < 0)
 		return err_errno(e, errno, "making %s", img);
 	return build_run(b, faked ? argv : argv + 4, e);

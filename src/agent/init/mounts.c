@@ -243,6 +243,8 @@ int mounts_switch(const struct boot *b, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(moved); i++) {
 		if (str_printf(dst, sizeof dst, NEWROOT "%s", moved[i]) < 0)
 			return err_set(e, ENAMETOOLONG, "mount point");
+		/* Archives of root file systems often lack one of them. */
+		mkdir(dst, 0755);
 		if (mount(moved[i], dst, NULL, MS_MOVE, NULL) < 0)
 			return err_errno(e, errno, "moving %s", moved[i]);
 	}
