@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Text formats around a call: first byte chooses the parser. */
+#include "proto/desktop.h"
 #include "proto/policy_reply.h"
 #include "proto/rpcconfig.h"
 #include "proto/vmexec.h"
@@ -26,6 +27,16 @@ static void vmexec(const uint8_t *data, size_t size)
 	free(text);
 }
 
+static void desktop(const uint8_t *data, size_t size)
+{
+	char *argv[64], *text = xmalloc(size + 2);
+	int n = desktop_exec(rd_mem(data, size), text, size + 2, argv, 64, NULL);
+
+	for (int i = 0; i < n; i++)
+		sink += strlen(argv[i]);
+	free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct policy_reply p;
@@ -37,6 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		sink += c.unknown;
 	if (data[0] == 'p' && policy_reply_parse(&p, rd_mem(data + 1, size - 1), NULL) == 0)
 		sink += p.unknown;
+	if (data[0] == 'd')
+		desktop(data + 1, size - 1);
 	if (data[0] == 'v')
 		vmexec(data + 1, size - 1);
 	return 0;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
+#include "proto/desktop.h"
 #include "proto/policy_reply.h"
 #include "proto/rpcconfig.h"
 #include "proto/vmexec.h"
@@ -111,9 +112,39 @@ static void test_policy_reply(void **state)
 	assert_true(policy_reply_parse(&p, rd_mem("result=deny\0", 12), NULL) < 0);
 }
 
+static int exec_line(const char *line, char **argv, char *text)
+{
+	char file[256];
+
+	assert_int_equal(str_printf(file, sizeof file, "[Other]\nExec=no\n[Desktop Entry]\nName=x\n%s\n", line), 0);
+	return desktop_exec(rd_mem(file, strlen(file)), text, 256, argv, 8, NULL);
+}
+
+static void test_desktop(void **state)
+{
+	char *argv[8], text[256];
+
+	assert_int_equal(exec_line("Exec=prog -a %u \"b c\" 100%% x%F", argv, text), 5);
+	assert_string_equal(argv[0], "prog");
+	assert_string_equal(argv[1], "-a");
+	assert_string_equal(argv[2], "b c");
+	assert_string_equal(argv[3], "100%");
+	assert_string_equal(argv[4], "x");
+	assert_null(argv[5]);
+	assert_int_equal(exec_line("Exec=sh -c \"a \\\"q\\\" \\\\$b\"", argv, text), 3);
+	assert_string_equal(argv[2], "a \"q\" $b");
+	assert_int_equal(exec_line("NoExec=1", argv, text), -ENOENT);
+	assert_int_equal(exec_line("Exec=", argv, text), -EINVAL);
+	assert_int_equal(exec_line("Exec=%u", argv, text), -EINVAL);
+	assert_int_equal(exec_line("Exec=a \"b", argv, text), -EINVAL);
+	assert_int_equal(exec_line("Exec=1 2 3 4 5 6 7", argv, text), 7);
+	assert_int_equal(exec_line("Exec=1 2 3 4 5 6 7 8", argv, text), -E2BIG);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_config), cmocka_unit_test(test_vmexec), cmocka_unit_test(test_policy_reply) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_config), cmocka_unit_test(test_vmexec), cmocka_unit_test(test_policy_reply),
+					     cmocka_unit_test(test_desktop) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
