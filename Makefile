@@ -52,7 +52,7 @@ bench: build
 	@bench/run --build $(abspath $(BUILD)) --write
 
 fuzz: $(BUILD_FUZZ)/build.ninja
-	@$(NINJA) $(BUILD_FUZZ)
+	@$(NINJA) $(BUILD_FUZZ) fuzzers
 	@tools/run-fuzz $(BUILD_FUZZ) $(FUZZ_SECONDS)
 
 deb: build
