@@ -38,7 +38,7 @@ static int choose_file(const char *given, const char *name, char ret[PATH_MAX], 
 		return 0;
 	}
 	path_data(ret, name);
-	return access(ret, R_OK) < 0 ? err_errno(e, errno, "%s (made by `make deb`)", ret) : 0;
+	return access(ret, R_OK) < 0 ? err_errno(e, errno, "%s (made by `make`)", ret) : 0;
 }
 
 static int make_dirs(const struct build *b, struct err *e)
