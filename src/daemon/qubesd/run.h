@@ -16,8 +16,10 @@
 #define EMULATED_FACTOR 5    /* an emulated qube gets this many times its timeouts */
 #define KILL_AFTER_MS 1000   /* after LD_QUIT */
 #define GONE_POLL_MS 30
-#define GONE_POLLS 200
+#define GONE_POLLS 100
+#define GONE_SLOW_MS 1000
 #define ROLE_RESTARTS_MAX 20 /* of one role of one qube */
+#define RECONNECTS_MAX 100
 
 enum phase {
 	PH_NETVM,   /* waits for the netvm to start */
@@ -52,7 +54,7 @@ struct run {
 	struct ev_io *qdb_io;
 	unsigned qdb_open; /* requests without an answer */
 	struct ev_timer *watch, *limit, *kill, *gone;
-	unsigned gone_polls, restarts;
+	unsigned gone_polls, restarts, reconnects;
 	struct call *starters, *enders; /* calls that wait for Running, for Halted */
 	struct call *waiters;		/* shutdown with wait: as enders, but limited in time */
 	struct ev_timer *shutdown_limit;

@@ -73,9 +73,18 @@ static void on_linkd_msg(struct peer *p, struct msg *m)
 		log_warn("linkd of %s: unexpected message %s", r->q->name.s, ipc_type_name(m->type));
 }
 
+/* linkd serves the last connection that came: who else looked at its socket has taken our place. Only a linkd that cannot be
+   reached any more is dead, and its qube with it. */
 static void on_linkd_gone(struct peer *p)
 {
-	run_gone(p->arg);
+	struct run *r = p->arg;
+	struct err e = { 0 };
+
+	r->linkd = NULL;
+	peer_free(p);
+	if (r->phase < PH_ENDING && ++r->reconnects <= RECONNECTS_MAX && run_connect_linkd(r, &e) >= 0)
+		return;
+	run_gone(r);
 }
 
 static const struct peer_ops linkd_ops = { .msg = on_linkd_msg, .gone = on_linkd_gone };

@@ -6,18 +6,23 @@
 
 static void stop_volume(struct run *r);
 
-static void kill_linkd(struct run *r)
+static void kill_pid(struct run *r, uint32_t pid, uint64_t started)
 {
-	struct ipc_sp_kill k = { .pid = r->linkd_pid, .start = r->linkd_start };
+	struct ipc_sp_kill k = { .pid = pid, .start = started };
 	uint8_t buf[32];
 	struct wr w = wr_mem(buf, sizeof buf);
 	struct err e = { 0 };
 
-	if (!r->linkd_pid)
+	if (!pid)
 		return;
 	ipc_put_sp_kill(&w, &k);
 	if (peer_request(r->d->spawner, IPC_SP_KILL, &w, NULL, 0, NULL, NULL, &e) < 0)
 		log_warn("%s: %s", r->q->name.s, e.msg);
+}
+
+static void kill_linkd(struct run *r)
+{
+	kill_pid(r, r->linkd_pid, r->linkd_start);
 }
 
 static void on_kill(struct ev_timer *t, void *arg)
@@ -60,15 +65,18 @@ static void usage_known(void *arg, int k, struct msg *m, struct err *e)
 {
 	struct run *r = arg;
 
-	if (k < 0 || ++r->gone_polls > GONE_POLLS) {
-		if (k >= 0)
-			log_error("%s: QEMU (pid %u) does not end", r->q->name.s, r->qemu_pid);
+	if (k < 0 && k != -EPIPE) {
 		run_cleanup(r);
 		return;
 	}
+	/* As long as it lives its images are not touched, however long that takes. */
+	if (++r->gone_polls == GONE_POLLS) {
+		log_error("%s: QEMU (pid %u) does not end: killing it", r->q->name.s, r->qemu_pid);
+		kill_pid(r, r->qemu_pid, r->qemu_start);
+	}
 	if (!r->gone)
 		r->gone = ev_timer_new(r->d->loop, on_gone_timer, r);
-	ev_timer_start(r->gone, GONE_POLL_MS);
+	ev_timer_start(r->gone, r->gone_polls < GONE_POLLS ? GONE_POLL_MS : GONE_SLOW_MS);
 }
 
 /* The images may be committed only when QEMU has really let go of them. */
@@ -77,11 +85,12 @@ static void poll_gone(struct run *r)
 	struct ipc_sp_usage_req q = { .pid = r->qemu_pid, .start = r->qemu_start };
 	uint8_t buf[32];
 	struct wr w = wr_mem(buf, sizeof buf);
-	struct err e;
+	struct err e = { 0 };
 
 	ipc_put_sp_usage_req(&w, &q);
+	/* Without a spawner this process ends soon, and the next one finds the qube gone. */
 	if (peer_request(r->d->spawner, IPC_SP_USAGE, &w, NULL, 0, usage_known, r, &e) < 0)
-		run_cleanup(r);
+		log_warn("%s: %s", r->q->name.s, e.msg);
 }
 
 void run_gone(struct run *r)

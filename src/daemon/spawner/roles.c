@@ -193,7 +193,7 @@ static int check_role(const struct ipc_sp_start_role *q, struct err *e)
 		return err_set(e, EINVAL, "uuid is not valid");
 	if (!q->default_user[0] || q->default_user[0] == '-' || !str_chars(q->default_user, "_-."))
 		return err_set(e, EINVAL, "default user is not valid");
-	fd = unix_connect(sock_path(path, RS_LINKD_CTL, q->qid, q->name), SOCK_SEQPACKET, e);
+	fd = unix_connect(sock_path(path, RS_CHAN, q->qid, q->name), SOCK_SEQPACKET, e);
 	if (fd < 0)
 		return err_add(e, fd, "qube %u does not run", q->qid);
 	close(fd);
