@@ -22,6 +22,8 @@ int create_qube(struct tool *t, const char *cls, const char *tmpl, const char *n
 
 	if (r < 0)
 		return tool_usage(t, "%s", err_text(&e, r));
+	if (tmpl && (r = qname_parse(&checked, tmpl, &e)) < 0)
+		return tool_usage(t, "no such template: %s", err_text(&e, r));
 	if (!field_ok(label))
 		return tool_usage(t, "'%s' is no label; there are red, orange, yellow, green, gray, blue, purple, black and your own", label);
 	if (pool && opt_has(t, 'p'))
@@ -155,11 +157,36 @@ static bool copy_text(struct clone *c, const char *get, const char *set, const c
 	return step_failed(c, r, &e, what);
 }
 
+/* A volume that keeps nothing of its own shows its template's: the content is there. Gives 0 and the qube whose volume to copy. */
+static int volume_owner(const char *qube, const char *vol, char *out, size_t cap, struct err *e)
+{
+	char keep[16];
+
+	if (str_copy(out, cap, qube) < 0)
+		return -ENAMETOOLONG;
+	for (int depth = 0; depth < 4; depth++) {
+		_cleanup_reply_ struct adm_reply info = { 0 };
+		char next[64];
+		int r = adm_text(&info, out, "admin.vm.volume.Info", vol, NULL, e);
+
+		if (r < 0)
+			return r;
+		if (adm_kv(info.data, "save_on_stop", keep, sizeof keep) < 0 || streq(keep, "True"))
+			return 0;
+		r = prop_get(out, "template", next, sizeof next, e);
+		if (r < 0)
+			return r;
+		if (!next[0] || str_copy(out, cap, next) < 0)
+			break;
+	}
+	return 0;
+}
+
 static bool copy_volumes(struct clone *c)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 };
 	struct err e = { 0 };
-	char *text, *vol, keep[16], what[64];
+	char *text, *vol, keep[16], what[64], owner[64];
 	int r = adm_text(&rep, c->s->dst, "admin.vm.volume.List", NULL, NULL, &e);
 
 	if (r < 0)
@@ -172,7 +199,9 @@ static bool copy_volumes(struct clone *c)
 		if (r >= 0 && (adm_kv(info.data, "save_on_stop", keep, sizeof keep) < 0 || !streq(keep, "True")))
 			continue;
 		if (r >= 0)
-			r = adm_text(&token, c->s->src, "admin.vm.volume.CloneFrom", vol, NULL, &e);
+			r = volume_owner(c->s->src, vol, owner, sizeof owner, &e);
+		if (r >= 0)
+			r = adm_text(&token, owner, "admin.vm.volume.CloneFrom", vol, NULL, &e);
 		if (r >= 0)
 			r = adm_void(c->s->dst, "admin.vm.volume.CloneTo", vol, token.data, &e);
 		if (str_printf(what, sizeof what, "volume %s", vol) == 0 && step_failed(c, r, &e, what))

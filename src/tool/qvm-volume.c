@@ -195,32 +195,60 @@ static int usage_of(struct tool *t, const char *cmd)
 	return tool_usage(t, "no such command: '%s'; there are list, info, config, resize, revert, import, clone, clear", cmd);
 }
 
+enum act { A_INFO, A_CONFIG, A_RESIZE, A_REVERT, A_IMPORT, A_CLONE, A_CLEAR, A_N };
+
+static const struct {
+	const char *name, *other; /* other: an older spelling */
+	int min, max;		  /* words behind the command */
+} acts[A_N] = {
+	[A_INFO] = { "info", "i", 1, 2 },	[A_CONFIG] = { "config", "set", 3, 3 }, [A_RESIZE] = { "resize", "extend", 2, 2 },
+	[A_REVERT] = { "revert", "r", 1, 2 }, [A_IMPORT] = { "import", "import", 2, 2 }, [A_CLONE] = { "clone", "clone", 2, 2 },
+	[A_CLEAR] = { "clear", "clear", 1, 1 },
+};
+
+static int act(struct tool *t, enum act what, const struct volref *v, int argc, char **argv)
+{
+	const char *second = argc > 1 ? argv[1] : NULL;
+	struct volref w;
+	int r;
+
+	switch (what) {
+	case A_INFO:
+		return info(t, v, second);
+	case A_CONFIG:
+		return config(t, v, second, argv[2]);
+	case A_RESIZE:
+		return resize(t, v, second);
+	case A_REVERT:
+		return revert(t, v, second);
+	case A_IMPORT:
+		return import(t, v, second);
+	case A_CLEAR:
+		return simple(t, v, "admin.vm.volume.Clear", NULL);
+	case A_CLONE:
+		r = parse_ref(t, &w, second);
+		return r ? r : clone(t, v, &w);
+	case A_N:
+		break;
+	}
+	return EXIT_FAIL;
+}
+
 static int run(struct tool *t, int argc, char **argv)
 {
 	const char *cmd = argc ? argv[0] : "list";
-	struct volref v, w;
+	struct volref v;
 	int r;
 
 	if (streq(cmd, "list") || streq(cmd, "ls") || streq(cmd, "l"))
 		return volume_list(t, argc - 1, argv + 1);
-	if (argc < 2)
-		return usage_of(t, cmd);
-	r = parse_ref(t, &v, argv[1]);
-	if (streq(cmd, "info") && argc <= 3)
-		return r ? r : info(t, &v, argc == 3 ? argv[2] : NULL);
-	if ((streq(cmd, "config") || streq(cmd, "set")) && argc == 4)
-		return r ? r : config(t, &v, argv[2], argv[3]);
-	if ((streq(cmd, "resize") || streq(cmd, "extend")) && argc == 3)
-		return r ? r : resize(t, &v, argv[2]);
-	if (streq(cmd, "revert") && argc <= 3)
-		return r ? r : revert(t, &v, argc == 3 ? argv[2] : NULL);
-	if (streq(cmd, "import") && argc == 3)
-		return r ? r : import(t, &v, argv[2]);
-	if (streq(cmd, "clear") && argc == 2)
-		return r ? r : simple(t, &v, "admin.vm.volume.Clear", NULL);
-	if (streq(cmd, "clone") && argc == 3) {
-		r = r ? r : parse_ref(t, &w, argv[2]);
-		return r ? r : clone(t, &v, &w);
+	for (int i = 0; i < A_N; i++) {
+		if (!streq(cmd, acts[i].name) && !streq(cmd, acts[i].other))
+			continue;
+		if (argc - 1 < acts[i].min || argc - 1 > acts[i].max)
+			break;
+		r = parse_ref(t, &v, argv[1]);
+		return r ? r : act(t, (enum act)i, &v, argc - 1, argv + 1);
 	}
 	return usage_of(t, cmd);
 }
