@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A private world of qrexec programs over unix sockets, and raw peers that speak (or break) the protocol."""
+import fcntl
 import os
-import select
 import shutil
 import signal
 import socket
@@ -287,3 +287,93 @@ class World:
         assert not bad, "control bytes in the log"
         for word in (b"AddressSanitizer", b"runtime error", b"LeakSanitizer"):
             assert word not in log, log.decode(errors="replace")
+
+
+# --- the product's wiring: this script plays linkd, the core and policyd --------------------------------------------------------------
+
+QD_HELLO, QD_POLICY_CHAN, QD_EXEC, QD_CONNECT, QD_REFUSE, QD_EVENT = range(0x301, 0x307)
+PQ_ASK, PQ_DENY = 0x401, 0x402
+LC_LISTEN, LC_CONNECT, LC_OPEN, LC_GRANT = range(0x601, 0x605)
+REPLY, ERROR = 1, 2
+
+
+def lstr(s):
+    return struct.pack("<H", len(s)) + s
+
+
+def take_lstr(b):
+    n, = struct.unpack_from("<H", b)
+    return b[2:2 + n], b[2 + n:]
+
+
+class Msgs:
+    """One end of a channel of typed messages."""
+
+    def __init__(self, sock):
+        self.s = sock
+        self.s.settimeout(DEADLINE)
+
+    def send(self, kind, body=b"", serial=0, flags=0, fds=()):
+        socket.send_fds(self.s, [struct.pack("<IIII", kind, serial, len(body), flags) + body], list(fds))
+
+    def recv(self):
+        """(type, body, serial, flags); None at the end."""
+        try:
+            b, fds, _, _ = socket.recv_fds(self.s, 70000, 4)
+        except ConnectionResetError:
+            return None
+        for fd in fds:
+            os.close(fd)
+        if not b:
+            return None
+        kind, serial, n, flags = struct.unpack_from("<IIII", b)
+        assert n == len(b) - 16
+        return kind, b[16:], serial, flags
+
+    def expect(self, kind):
+        m = self.recv()
+        assert m and m[0] == kind, "expected message 0x%x, got %r" % (kind, m)
+        return m[1], m[2]
+
+    def close(self):
+        self.s.close()
+
+
+class LinkDaemon:
+    def __init__(self, w, qid=42):
+        self.w = w
+        lc, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.lc = Msgs(lc)
+        socks = []
+        for name, kind in (("qrexec.vm%d" % qid, socket.SOCK_STREAM), ("ctl", socket.SOCK_SEQPACKET)):
+            s = socket.socket(socket.AF_UNIX, kind)
+            s.bind(w.path(name))
+            s.listen(16)
+            socks.append(s)
+        fds = [socks[0].fileno(), socks[1].fileno(), theirs.fileno()]
+
+        def place():
+            # above all, then down, so that none is overwritten
+            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in fds]
+            for i, fd in enumerate(high):
+                os.dup2(fd, 3 + i)
+        self.proc = w.start([BUILD + "/bin/qrexec-daemon", "--link", "--qid", str(qid), "--name", "vm%d" % qid, "--uuid", "u", "--default-user", "joe"], 0,
+                            preexec_fn=place, close_fds=False)
+        for s in socks + [theirs]:
+            s.close()
+
+    def agent(self, version=4):
+        body, serial = self.lc.expect(LC_CONNECT)
+        assert body == struct.pack("<II", 0, 512), body
+        ours, theirs = socket.socketpair()
+        self.lc.send(LC_OPEN, struct.pack("<II", 0, 512), serial, REPLY, [theirs.fileno()])
+        theirs.close()
+        p = Peer(ours)
+        p.send(HELLO, struct.pack("<I", version))
+        p.expect(HELLO, struct.pack("<I", version))
+        return p
+
+    def core(self):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.connect(self.w.path("ctl"))
+        return Msgs(s)
