@@ -44,6 +44,7 @@ struct face {
 	int fd;	      /* --progress-fd, or -1 */
 	bool bar;     /* standard error is a terminal */
 	unsigned last;
+	const char *text; /* last one shown; all are literals */
 };
 
 static void show(struct face *f, unsigned permille, const char *text)
@@ -61,9 +62,10 @@ static void show(struct face *f, unsigned permille, const char *text)
 		bar[sizeof bar - 1] = '\0';
 		fprintf(stderr, "\r\033[K[%s] %3u%% %s%s", bar, permille / 10, text, permille == 1000 ? "\n" : "");
 		fflush(stderr);
-	} else if (f->last != permille || permille == 0) {
+	} else if (!f->text || !streq(f->text, text)) {
 		fprintf(stderr, "%3u%% %s\n", permille / 10, text);
 	}
+	f->text = text;
 	f->last = permille;
 }
 

@@ -36,14 +36,23 @@ int qdb_head_parse(struct rd r, struct qdb_head *ret, struct err *e)
 	return 0;
 }
 
-int qdb_open(struct qdb *ret, const char *socket_path, struct err *e)
+int qdb_open(struct qdb *ret, const char *socket_path, int timeout_ms, struct err *e)
 {
-	int fd = unix_connect(socket_path, SOCK_STREAM, e);
+	uint64_t deadline = now_us() + (uint64_t)timeout_ms * 1000;
 
-	if (fd < 0)
-		return fd;
-	ret->fd = fd;
-	return 0;
+	/* The name appears a moment before the daemon listens, and no event tells of that. */
+	for (;;) {
+		int fd = unix_connect(socket_path, SOCK_STREAM, e);
+
+		if (fd >= 0) {
+			ret->fd = fd;
+			return 0;
+		}
+		if ((fd != -ECONNREFUSED && fd != -ENOENT && fd != -EAGAIN) || now_us() >= deadline)
+			return fd;
+		err_clear(e);
+		poll(NULL, 0, 5);
+	}
 }
 
 void qdb_close(struct qdb *q)

@@ -22,8 +22,8 @@ struct qdb_head {
 
 /* qdb_head_parse decodes the 72 bytes in front of every message: -EBADMSG on a path without end or a length above QDB_DATA_MAX. */
 int qdb_head_parse(struct rd r, struct qdb_head *ret, struct err *e);
-/* qdb_open connects to the socket; close it with qdb_close. */
-int qdb_open(struct qdb *ret, const char *socket_path, struct err *e);
+/* qdb_open connects to the socket, trying for up to timeout_ms; close it with qdb_close. */
+int qdb_open(struct qdb *ret, const char *socket_path, int timeout_ms, struct err *e);
 void qdb_close(struct qdb *q);
 /* qdb_read copies the value (NUL added) into ret; -ENOENT without an error text when the key does not exist, -EMSGSIZE when it does not
    fit. */

@@ -187,7 +187,7 @@ int early_configure(bool again)
 	};
 	struct early q = { .db = { .fd = -1 } };
 	struct err e = { 0 };
-	int r = qdb_open(&q.db, QDB_SOCKET, &e), failed = 0;
+	int r = qdb_open(&q.db, QDB_SOCKET, READY_TIMEOUT_MS, &e), failed = 0;
 
 	if (r >= 0 && again)
 		r = early_forget(&e);
