@@ -4,9 +4,7 @@
 
 #include <fcntl.h>
 
-#if defined(__x86_64__) || defined(__i386__)
-#include <cpuid.h>
-#endif
+#include "vmm/qemu/qemu.h"
 
 int cmp_names(const void *a, const void *b)
 {
@@ -153,16 +151,10 @@ int prop_get(const char *qube, const char *prop, char *out, size_t cap, struct e
 
 bool emulated_here(void)
 {
-	bool flag = false;
-#if defined(__x86_64__) || defined(__i386__)
-	unsigned a, b, c, d;
+	uint8_t accel = ACCEL_TCG;
 
-	if (__get_cpuid(1, &a, &b, &c, &d))
-		flag = flag || (c & (1u << 5));
-	if (__get_cpuid(0x80000001u, &a, &b, &c, &d))
-		flag = flag || (c & (1u << 2));
-#endif
-	return !flag || access("/dev/kvm", R_OK | W_OK) != 0;
+	/* The same choice that the daemon makes; one that cannot be made is not a wall either. */
+	return qemu_accel(ACCEL_AUTO, &accel, NULL, NULL) < 0 || accel != ACCEL_KVM;
 }
 
 int read_all(int fd, size_t max, char **ret, size_t *ret_len)
