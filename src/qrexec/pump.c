@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
-#include "base/log.h"
 #include "proto/qrexec.h"
 #include "qrexec/lio.h"
 
@@ -22,7 +22,7 @@ struct source {
 	bool eof_due, eof_sent;
 };
 
-enum { P_CHAN, P_TO, P_ERR_TO, P_FROM, P_ERR_FROM, P_CHILD, P_N };
+enum { P_CHAN, P_TO, P_ERR_TO, P_FROM, P_ERR_FROM, P_CHILD, P_SIGNAL, P_N };
 
 struct pump {
 	const struct pump_cfg *cfg;
@@ -37,14 +37,8 @@ struct pump {
 	int status;	      /* remote's, or the child's */
 	unsigned turn;
 	int stdin_copy;       /* for SIGUSR1: the socket may become the output after its end of input */
+	int signal_fd;
 };
-
-static volatile sig_atomic_t usr1;
-
-static void on_usr1(int signum)
-{
-	usr1 = 1;
-}
 
 static bool is_service(const struct pump *p)
 {
@@ -377,7 +371,7 @@ static void want(struct pollfd *f, const struct lio *l, short events)
 	f->revents = 0;
 }
 
-static int wait_events(struct pump *p, struct pollfd *f, const sigset_t *mask)
+static int wait_events(struct pump *p, struct pollfd *f)
 {
 	bool room = out_idle(p) && !p->chan_dead && !prefix_left(p);
 	short chan = (short)((!p->blocked && !p->chan_eof ? POLLIN : 0) | (!out_idle(p) ? POLLOUT : 0));
@@ -388,7 +382,8 @@ static int wait_events(struct pump *p, struct pollfd *f, const sigset_t *mask)
 	want(&f[P_FROM], &p->src[0].io, room ? POLLIN : 0);
 	want(&f[P_ERR_FROM], &p->src[1].io, room ? POLLIN : 0);
 	f[P_CHILD] = (struct pollfd){ .fd = p->child_done || !is_service(p) ? -1 : p->cfg->child->pidfd, .events = POLLIN };
-	if (ppoll(f, P_N, NULL, mask) < 0)
+	f[P_SIGNAL] = (struct pollfd){ .fd = p->signal_fd, .events = POLLIN };
+	if (poll(f, P_N, -1) < 0)
 		return errno == EINTR ? 0 : -errno;
 	return 1;
 }
@@ -396,8 +391,9 @@ static int wait_events(struct pump *p, struct pollfd *f, const sigset_t *mask)
 /* SIGUSR1: the service reads and writes its stdin socket; its stdout says nothing any more. */
 static void merge_output(struct pump *p)
 {
-	usr1 = 0;
-	if (p->stdin_copy < 0 || !lio_is_open(&p->src[0].io))
+	struct signalfd_siginfo si;
+
+	if (read(p->signal_fd, &si, sizeof si) != (ssize_t)sizeof si || p->stdin_copy < 0 || !lio_is_open(&p->src[0].io))
 		return;
 	lio_close(&p->src[0].io);
 	lio_open(&p->src[0].io, STEAL_FD(p->stdin_copy), false, true);
@@ -430,20 +426,23 @@ static int step(struct pump *p, struct pollfd *f, struct err *e)
 	return 0;
 }
 
-static int loop(struct pump *p, const sigset_t *mask, struct err *e)
+static int loop(struct pump *p, struct err *e)
 {
 	struct pollfd f[P_N];
 
 	send_eofs(p);
 	for (;;) {
-		int r = wait_events(p, f, mask);
+		int r = wait_events(p, f);
 
 		if (r < 0)
 			return err_errno(e, -r, "poll");
-		if (usr1 && p->cfg->flags & PUMP_SIGUSR1)
-			merge_output(p);
 		if (r == 0)
 			continue;
+		if (f[P_SIGNAL].revents) {
+			/* what the service says from now on comes from the other descriptor: look again */
+			merge_output(p);
+			continue;
+		}
 		r = step(p, f, e);
 		if (r < 0)
 			return r;
@@ -460,7 +459,7 @@ static void pump_init(struct pump *p, const struct pump_cfg *cfg)
 {
 	bool ours = cfg->flags & PUMP_OURS;
 
-	*p = (struct pump){ .cfg = cfg, .to = LIO_CLOSED, .err_to = LIO_CLOSED, .status = cfg->exit_code, .stdin_copy = -1 };
+	*p = (struct pump){ .cfg = cfg, .to = LIO_CLOSED, .err_to = LIO_CLOSED, .status = cfg->exit_code, .stdin_copy = -1, .signal_fd = -1 };
 	p->in = xmalloc(IN_CAP);
 	p->out = xmalloc(OUT_CAP);
 	p->child_done = !cfg->child;
@@ -473,31 +472,35 @@ static void pump_init(struct pump *p, const struct pump_cfg *cfg)
 	p->src[0].eof_due = cfg->from < 0;
 	lio_open(is_service(p) ? &p->src[1].io : &p->err_to, cfg->err, !is_service(p), ours);
 	p->src[1].eof_due = is_service(p) && cfg->err < 0;
-	if (cfg->flags & PUMP_SIGUSR1 && p->to.socket)
+	if (cfg->flags & PUMP_SIGUSR1 && p->to.socket) {
 		p->stdin_copy = fcntl(p->to.fd, F_DUPFD_CLOEXEC, 3);
+		p->signal_fd = pump_block_signal();
+	}
+}
+
+int pump_block_signal(void)
+{
+	sigset_t usr1;
+
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+	return signalfd(-1, &usr1, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 int pump_run(const struct pump_cfg *cfg, struct err *e)
 {
-	struct sigaction act = { .sa_handler = on_usr1 }, old_act = { 0 };
-	sigset_t block, old;
 	struct pump p;
 	int r;
 
-	sigemptyset(&block);
-	sigaddset(&block, SIGUSR1);
-	sigaddset(&block, SIGPIPE);
-	sigprocmask(SIG_BLOCK, &block, &old);
-	sigaction(SIGUSR1, &act, &old_act);
-	sigdelset(&old, SIGUSR1);
-	sigaddset(&old, SIGPIPE);
 	pump_init(&p, cfg);
-	r = loop(&p, &old, e);
+	r = loop(&p, e);
 	to_close(&p, &p.to);
 	to_close(&p, &p.err_to);
 	lio_close(&p.src[0].io);
 	lio_close(&p.src[1].io);
 	fd_closep(&p.stdin_copy);
+	fd_closep(&p.signal_fd);
 	free(p.in);
 	free(p.out);
 	return r;

@@ -37,7 +37,10 @@ struct pump_cfg {
 
 /* pump_hello exchanges HELLO: the vchan's server (the caller's side) speaks first. Gives the common version in *ret. -ETIMEDOUT, -EPROTO. */
 int pump_hello(int chan, bool server, int timeout_ms, uint32_t *ret, struct err *e) _must_check_;
-/* pump_run runs the data phase to its end. Caller: the remote exit code (0..255), or -ECONNRESET when the vchan was lost before. Service: the code
+/* pump_block_signal blocks SIGUSR1 and gives a signalfd for it. Called before a service is started whose pump has PUMP_SIGUSR1, else an early
+   signal would end this process; the descriptor is the caller's. */
+int pump_block_signal(void);
+/* pump_run (SIGPIPE must be ignored) runs the data phase to its end. Caller: the remote exit code (0..255), or -ECONNRESET when the vchan was lost before. Service: the code
    that was sent, or -ECONNRESET. -EBADMSG when the peer broke the protocol. */
 int pump_run(const struct pump_cfg *cfg, struct err *e);
 /* pump_send_exit tells a caller that its service could not be started: empty STDOUT and STDERR (not for JUST_EXEC), then the code. */

@@ -76,6 +76,7 @@ int serve_call(int chan, const struct serve *v, struct err *e)
 {
 	_cleanup_(started_fini) struct started st = STARTED_INIT;
 	_cleanup_(qx_command_fini) struct qx_command cmd = { 0 };
+	_cleanup_fd_ int signal_fd = pump_block_signal();
 	struct call c = { 0 };
 	struct err hello_err = { 0 };
 	uint32_t version;
