@@ -23,7 +23,8 @@ struct file {
 	unsigned line;
 };
 
-static int load_text(struct load *x, int dir, const char *path, const char *service, const char *argument, struct err *e);
+static int load_text(struct load *x, const struct file *from, int dir, const char *path, const char *service, const char *argument,
+		     struct err *e);
 
 static int fail(const struct file *f, struct err *e)
 {
@@ -144,7 +145,7 @@ static int include_dir(struct load *x, const struct file *f, const char *path, s
 	for (size_t i = 0; i < n && r == 0; i++) {
 		_cleanup_free_ char *full = xasprintf("%s/%s", path, names[i]);
 
-		r = load_text(x, f->dir, full, NULL, NULL, e);
+		r = load_text(x, f, f->dir, full, NULL, NULL, e);
 	}
 	names_free(names, n);
 	return r;
@@ -196,7 +197,7 @@ static int legacy_file(struct load *x, const struct file *f, const char *name, s
 
 	if (!service[0])
 		return fail_text(f, e, "a file of the old policy directory has no service in its name");
-	r = load_text(x, POL_DIR_LEGACY, name, service, argument, e);
+	r = load_text(x, f, POL_DIR_LEGACY, name, service, argument, e);
 	if (r == 0 && name[n])
 		r = implied_deny(x, &at, service, argument, e);
 	return r;
@@ -241,7 +242,7 @@ static int include_service(struct load *x, const struct file *f, char **w, struc
 	if (r < 0)
 		return fail(f, e);
 	pol_rule_fini(&probe);
-	return load_text(x, f->dir, w[3], w[1], w[2], e);
+	return load_text(x, f, f->dir, w[3], w[1], w[2], e);
 }
 
 /* A line that begins with '!'. */
@@ -264,7 +265,7 @@ static int directive(struct load *x, const struct file *f, const char *p, size_t
 	else if (w.n != table[k].words || w.more)
 		r = fail_text(f, e, "wrong number of parameters of a directive");
 	else if (k == 0)
-		r = load_text(x, f->dir, w.v[1], f->service, f->argument, e);
+		r = load_text(x, f, f->dir, w.v[1], f->service, f->argument, e);
 	else if (k == 1)
 		r = include_dir(x, f, w.v[1], e);
 	else if (k == 2)
@@ -293,7 +294,7 @@ static int one_line(struct load *x, const struct file *f, const char *p, size_t 
 		size_t len = strlen(path);
 
 		pol_trim(&path, &len);
-		return load_text(x, f->dir, path, f->service, f->argument, e);
+		return load_text(x, f, f->dir, path, f->service, f->argument, e);
 	}
 	r = f->service ? pol_rule_parse_40(&rule, f->service, f->argument, line, e) : pol_rule_parse(&rule, line, e);
 	return r < 0 ? fail(f, e) : add_rule(x, f, &rule, e);
@@ -312,7 +313,9 @@ static int may_read(struct load *x, const char *shown, struct err *e)
 	return 0;
 }
 
-static int load_text(struct load *x, int dir, const char *path, const char *service, const char *argument, struct err *e)
+/* Reads one file; from is the file and line that asked for it, or NULL. */
+static int load_text(struct load *x, const struct file *from, int dir, const char *path, const char *service, const char *argument,
+		     struct err *e)
 {
 	struct file f = { .dir = dir, .shown = show(x, dir, path), .service = service, .argument = argument };
 	_cleanup_free_ char *text = NULL;
@@ -321,13 +324,15 @@ static int load_text(struct load *x, int dir, const char *path, const char *serv
 	struct err inner = { 0 };
 	int r = may_read(x, f.shown, e);
 
+	if (r == 0) {
+		r = x->l->text(x->l->arg, dir, path, &text, &len, &inner);
+		if (r < 0)
+			r = err_set(e, EBADMSG, "%s: %s", f.shown, err_text(&inner, r));
+		else if (len > POL_FILE_MAX || !pol_text_ok(text, len))
+			r = err_set(e, EBADMSG, "%s: %s", f.shown, len > POL_FILE_MAX ? "too long" : "not UTF-8 text");
+	}
 	if (r < 0)
-		return r;
-	r = x->l->text(x->l->arg, dir, path, &text, &len, &inner);
-	if (r < 0)
-		return err_set(e, EBADMSG, "%s: %s", f.shown, err_text(&inner, r));
-	if (len > POL_FILE_MAX || !pol_text_ok(text, len))
-		return err_set(e, EBADMSG, "%s: %s", f.shown, len > POL_FILE_MAX ? "too long" : "not UTF-8 text");
+		return from ? fail(from, e) : r;
 	x->stack[x->depth++] = f.shown;
 	for (p = text; r == 0 && pol_line(&p, text + len, &line, &n);) {
 		f.line++;
@@ -407,7 +412,7 @@ int policy_load(struct policy **ret, const struct pol_loader *l, int n_dirs, str
 
 	for (size_t i = 0; i < n; i++) {
 		if (r == 0)
-			r = load_text(&x, tops[i].dir, tops[i].name, NULL, NULL, e);
+			r = load_text(&x, NULL, tops[i].dir, tops[i].name, NULL, NULL, e);
 		free(tops[i].name);
 	}
 	free(tops);
@@ -421,7 +426,7 @@ int policy_load_file(struct policy **ret, const struct pol_loader *l, const char
 {
 	_cleanup_(policy_freep) struct policy *p = xcalloc(1, sizeof *p);
 	struct load x = { .l = l, .p = p };
-	int r = load_text(&x, 0, name, NULL, NULL, e);
+	int r = load_text(&x, NULL, 0, name, NULL, NULL, e);
 
 	if (r < 0)
 		return r;

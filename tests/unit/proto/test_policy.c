@@ -366,7 +366,7 @@ static void includes(void **state)
 		     "e/inc/x:1 s * x x deny;e/a.policy:2 s * a a deny;");
 	/* relative to the top-level file's directory, not to the including one */
 	expect_rules(V({ "r/a.policy", "!include inc/x" }, { "r/inc/x", "!include y" }, { "r/y", "s * y y deny" }), "r/y:1 s * y y deny;");
-	expect_error(V({ "r/a.policy", "!include inc/x" }, { "e/inc/x", "" }), "no such file");
+	expect_error(V({ "r/a.policy", "# c\n!include inc/x" }, { "e/inc/x", "" }), "r/a.policy:2: r/inc/x: no such file");
 	expect_error(V({ "e/a.policy", "!include inc" }, { "e/inc/x", "" }), "no such file");
 	expect_error(V({ "e/a.policy", "!include a.policy" }), "includes itself");
 	expect_error(V({ "e/a.policy", "!include x" }, { "e/x", "!include y" }, { "e/y", "!include x" }), "includes itself");
