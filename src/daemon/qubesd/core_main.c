@@ -143,7 +143,7 @@ int core_main(const char *root, bool no_vms, int ready_fd)
 		(void)fd_cloexec(ready_fd, true);
 	r = paths_init(root, &e);
 	d.loop = ev_new();
-	d.runs = no_vms ? NULL : runs_new(&d);
+	d.runs = r < 0 || no_vms ? NULL : runs_new(&d);
 	if (r == 0)
 		r = open_state(&d, &e);
 	if (r < 0) {

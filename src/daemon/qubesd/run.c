@@ -2,6 +2,8 @@
 /* The table of running qubes and what its parts share. */
 #include "daemon/qubesd/run.h"
 
+#include <fcntl.h>
+
 #include "base/fsx.h"
 #include "base/log.h"
 #include "base/paths.h"
@@ -33,12 +35,32 @@ static void find_timezone(char out[64])
 		(void)!str_copy(out, 64, at + 9);
 }
 
+/* The counters of starts go on where the last core left them. */
+static void load_counters(struct runs *rs)
+{
+	char path[PATH_MAX];
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	char *space;
+
+	if (fs_read(AT_FDCWD, path_fmt(path, PATH_RUN, "/start-retries"), 64, &text, &len, NULL) < 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	space = strchr(text, ' ');
+	if (!space)
+		return;
+	*space = '\0';
+	if (str_u64(text, INT64_MAX, &rs->n_starts) < 0 || str_u64(space + 1, INT64_MAX, &rs->n_retries) < 0)
+		rs->n_starts = rs->n_retries = 0;
+}
+
 struct runs *runs_new(struct qd *d)
 {
 	struct runs *rs = xcalloc(1, sizeof *rs);
 
 	rs->d = d;
 	find_timezone(rs->timezone);
+	load_counters(rs);
 	return rs;
 }
 

@@ -15,6 +15,7 @@
 #define WATCH_MS 2000
 #define EMULATED_FACTOR 5    /* an emulated qube gets this many times its timeouts */
 #define KILL_AFTER_MS 1000   /* after LD_QUIT */
+#define OFF_MS 10000	     /* after the guest has powered off */
 #define GONE_POLL_MS 30
 #define GONE_POLLS 100
 #define GONE_SLOW_MS 1000
@@ -49,6 +50,7 @@ struct run {
 	uint64_t linkd_start, qemu_start, boot_us;
 	uint8_t accel;
 	bool console_seen, link_up, agent_up;
+	bool off; /* the machine is off: what ends now ends rightly */
 	struct peer *linkd, *qrexec;
 	struct qdbc qdb;
 	struct ev_io *qdb_io;
@@ -106,6 +108,7 @@ void run_ready(struct run *r);
 void run_boot_event(struct run *r);
 void run_boot_watch(struct run *r);
 void run_save(struct run *r);
+void run_count(struct runs *rs); /* writes the counters of starts */
 uint64_t run_timeout_ms(const struct run *r, enum prop_id id);
 
 /* run_stop.c */
@@ -115,6 +118,7 @@ int run_op_pause(void *ctx, struct qube *q, bool pause, struct call *c);
 int run_op_current_state(void *ctx, struct qube *q, struct call *c);
 /* run_end makes the machine end by force; run_gone: it has ended; run_cleanup stops the volumes. */
 void run_end(struct run *r);
+void run_off(struct run *r); /* the guest has powered off: its processes should end by themselves */
 void run_gone(struct run *r);
 void run_cleanup(struct run *r);
 

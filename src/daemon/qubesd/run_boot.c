@@ -70,6 +70,7 @@ static void usage_known(void *arg, int k, struct msg *m, struct err *e)
 	if (ipc_get_sp_usage(&rd, &u) < 0 || !rd_done(&rd) || (u.cpu_ms < BOOT_CPU_MS && now_us() - r->boot_us < BOOT_WALL_MS * 1000ull))
 		return;
 	d->runs->n_retries++;
+	run_count(d->runs);
 	log_warn("start-retry qube=%s attempt=%u cpu_ms=%llu: hung boot", r->q->name.s, r->attempt, (unsigned long long)u.cpu_ms);
 	r->retry = r->attempt < 2;
 	err_set(e, AE_VM, "the boot of '%s' hung (no byte of the console in %llu ms of CPU time)", r->q->name.s, (unsigned long long)u.cpu_ms);
@@ -150,7 +151,7 @@ void run_qdb_filled(struct run *r)
 }
 
 /* Counters for tests and the curious: how many starts, how many of them again. */
-static void save_counters(struct runs *rs)
+void run_count(struct runs *rs)
 {
 	char path[PATH_MAX], text[64];
 
@@ -169,7 +170,6 @@ void run_ready(struct run *r)
 	event(r->d->core, r->q, "domain-start", "start_guid", prop_vm(r->d->core, r->q, P_guivm) ? "True" : "False", NULL);
 	run_commit(r->d);
 	run_save(r);
-	save_counters(r->d->runs);
 	log_info("%s is up after %llu ms (attempt %u)", r->q->name.s, (unsigned long long)(now_us() - r->boot_us) / 1000, r->attempt);
 	calls_end(&r->starters, 0, NULL);
 }

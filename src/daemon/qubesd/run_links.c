@@ -41,9 +41,11 @@ static void on_link_event(struct run *r, struct ipc_ld_event *ev)
 		break;
 	case LD_EV_SHUTDOWN:
 		log_info("%s powered off", r->q->name.s);
+		run_off(r);
 		break;
 	case LD_EV_CRASHED:
 		log_warn("%s crashed: %s", r->q->name.s, ev->text);
+		r->off = true;
 		if (r->phase == PH_UP) {
 			run_state(r, LIFE_EV_CRASH);
 			run_commit(r->d);
@@ -214,7 +216,7 @@ static void role_gone(struct run *r, uint32_t role)
 	struct pval v;
 	struct err e = { 0 };
 
-	if (r->phase >= PH_ENDING || (role != ROLE_QREXEC_DAEMON && role != ROLE_QUBESDB_DAEMON))
+	if (r->off || r->phase >= PH_ENDING || (role != ROLE_QREXEC_DAEMON && role != ROLE_QUBESDB_DAEMON))
 		return;
 	if (++r->restarts > ROLE_RESTARTS_MAX) {
 		log_error("%s: %s died too often: it stays away", r->q->name.s, ipc_role_name((uint8_t)role));

@@ -253,9 +253,10 @@ void run_begin(struct run *r)
 	r->phase = PH_STORAGE;
 	r->attempt++;
 	r->d->runs->n_starts++;
+	run_count(r->d->runs);
 	r->volume = 0;
 	r->boot_us = now_us();
-	r->console_seen = r->link_up = r->agent_up = r->retry = false;
+	r->console_seen = r->link_up = r->agent_up = r->retry = r->off = false;
 	k = describe(r, &e);
 	if (k < 0)
 		run_fail(r, k, &e);

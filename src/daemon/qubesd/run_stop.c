@@ -54,6 +54,14 @@ void run_end(struct run *r)
 		kill_linkd(r);
 }
 
+void run_off(struct run *r)
+{
+	r->off = true;
+	if (!r->kill)
+		r->kill = ev_timer_new(r->d->loop, on_kill, r);
+	ev_timer_start(r->kill, OFF_MS);
+}
+
 static void poll_gone(struct run *r);
 
 static void on_gone_timer(struct ev_timer *t, void *arg)
