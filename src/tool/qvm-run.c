@@ -113,41 +113,6 @@ static int choose_service(struct tool *t, struct run *x, char **cmd)
 	return 0;
 }
 
-/* Brings the qube into a state in which it takes calls. 0, or the tool's exit status (printed). */
-static int wake(struct tool *t, const struct run *x)
-{
-	struct adm_qubes q;
-	struct err e = { 0 };
-	const char *method = NULL;
-	int r = adm_qubes_get(&q, x->qube, &e);
-
-	if (r == -ADM_EXC_NOT_FOUND)
-		return tool_usage(t, "no such qube: '%s'", x->qube);
-	if (r < 0) {
-		(void)tool_api(t, r, &e);
-		return RUN_FAILED;
-	}
-	if (streq(q.v[0].state, "Paused"))
-		method = "admin.vm.Unpause";
-	else if (streq(q.v[0].state, "Suspended"))
-		method = "admin.vm.Resume";
-	else if (!streq(q.v[0].state, "Running"))
-		method = "admin.vm.Start";
-	adm_qubes_fini(&q);
-	if (method && opt_has(t, 'n'))
-		return tool_fail(t, "'%s' is not running", x->qube);
-	if (!method)
-		return 0;
-	if (str_ends(method, "Start") && isatty(STDERR_FILENO) && emulated_here())
-		tool_note(t, "starting '%s' (%s)", x->qube, EMULATED_TEXT);
-	r = adm_void(x->qube, method, NULL, NULL, &e);
-	if (r < 0 && r != -ADM_EXC_NOT_HALTED && r != -ADM_EXC_NOT_PAUSED) {
-		(void)tool_api(t, r, &e);
-		return RUN_FAILED;
-	}
-	return 0;
-}
-
 /* Waits until the user has a session in the qube, as programs with windows need. */
 static int wait_session(struct tool *t, const struct run *x, int null_fd)
 {
@@ -211,7 +176,7 @@ static int one(struct tool *t, const char *qube, char **cmd)
 	if (!*x.user || !str_chars(x.user, "_.-+,@"))
 		return tool_usage(t, "'%s' is no user", x.user);
 	r = run_terminal(t, &x);
-	r = r ? r : wake(t, &x);
+	r = r ? r : run_wake(t, x.qube);
 	r = r ? r : choose_service(t, &x, cmd);
 	r = r ? r : call(t, &x);
 	free(x.command);

@@ -50,6 +50,40 @@ void run_colours(const struct run *x, int tty_out, bool on)
 		sgr(STDERR_FILENO, on ? x->colour_err : 0);
 }
 
+int run_wake(struct tool *t, const char *qube)
+{
+	struct adm_qubes q;
+	struct err e = { 0 };
+	const char *method = NULL;
+	int r = adm_qubes_get(&q, qube, &e);
+
+	if (r == -ADM_EXC_NOT_FOUND)
+		return tool_usage(t, "no such qube: '%s'", qube);
+	if (r < 0) {
+		(void)tool_api(t, r, &e);
+		return RUN_FAILED;
+	}
+	if (streq(q.v[0].state, "Paused"))
+		method = "admin.vm.Unpause";
+	else if (streq(q.v[0].state, "Suspended"))
+		method = "admin.vm.Resume";
+	else if (!streq(q.v[0].state, "Running"))
+		method = "admin.vm.Start";
+	adm_qubes_fini(&q);
+	if (method && opt_has(t, 'n'))
+		return tool_fail(t, "'%s' is not running", qube);
+	if (!method)
+		return 0;
+	if (str_ends(method, "Start") && isatty(STDERR_FILENO) && emulated_here())
+		tool_note(t, "starting '%s' (%s)", qube, EMULATED_TEXT);
+	r = adm_void(qube, method, NULL, NULL, &e);
+	if (r < 0 && r != -ADM_EXC_NOT_HALTED && r != -ADM_EXC_NOT_PAUSED) {
+		(void)tool_api(t, r, &e);
+		return RUN_FAILED;
+	}
+	return 0;
+}
+
 /* The words of one qvm-run for a single qube: our options without --all and --exclude. */
 static const char **words(const struct tool *t, const char *qube, char **cmd, char **store)
 {

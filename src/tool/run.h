@@ -21,6 +21,9 @@ struct run {
 	unsigned colour_out, colour_err; /* number of the SGR code; 0 = none */
 };
 
+/* run_wake brings a qube into a state in which it takes calls: starts or unpauses it, unless option 'n' forbids. 0, or the tool's exit
+   status (printed). */
+int run_wake(struct tool *t, const char *qube);
 /* run_terminal fills filters and colours from the options. 0 or an exit status (printed). */
 int run_terminal(struct tool *t, struct run *x);
 /* run_colours switches the colours of both outputs on or off; tty_out stands for standard output (-1: not coloured). */

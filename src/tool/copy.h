@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* qvm-copy-to-vm and qvm-move-to-vm: send files of dom0 to a qube. */
+#ifndef TOOL_COPY_H
+#define TOOL_COPY_H
+
+#include "tool/util.h"
+
+enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_JOURNAL };
+
+#define COPY_OPTS                                                                                                    \
+	{ KEY_ALL_NAMES, "allow-all-names", NULL, "also file names with unusual characters", 0, W_ANY },             \
+	{ KEY_IGNORE_LINKS, "ignore-symlinks", NULL, "leave symbolic links out", 0, W_ANY },                         \
+	{ KEY_NO_PROGRESS, "without-progress", NULL, "do not show how far it is", 0, W_ANY },                        \
+	{ KEY_SENDER, "sender", NULL, "inside: be the sender of the stream", OPT_HIDDEN, W_ANY },                    \
+	{ KEY_JOURNAL, "journal", "FILE", "inside: of the sender of a move", OPT_HIDDEN, W_ANY }
+
+/* copy_run is the whole tool; argv: QUBE FILE…. move: delete what arrived. */
+int copy_run(struct tool *t, int argc, char **argv, bool move);
+
+#endif

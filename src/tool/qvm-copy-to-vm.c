@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* qvm-copy-to-vm: copy files of dom0 into a qube. */
+#include "tool/copy.h"
+
+static const struct tool_opt opts[] = { COPY_OPTS, { 0 } };
+
+static int run(struct tool *t, int argc, char **argv)
+{
+	return copy_run(t, argc, argv, false);
+}
+
+const struct verb verb_qvm_copy_to_vm = {
+	.name = "qvm-copy-to-vm",
+	.summary = "copy files of dom0 to a qube",
+	.args = "QUBE FILE...",
+	.desc = "They arrive in the folder QubesIncoming/dom0 of the qube's user.",
+	.opts = opts,
+	.words = { W_QUBE, W_FILE },
+	.min_args = 2,
+	.run = run,
+};
