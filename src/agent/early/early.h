@@ -66,6 +66,9 @@ int supervise(int go_fd);
    state); the old flags are removed first and what is mounted stays. Gives the exit code. */
 int early_configure(bool again);
 
+/* wait_for_file sleeps until DIR/NAME exists (0), stop_fd becomes readable (-ECHILD; -1 = none) or the time is up (-ETIMEDOUT). */
+int wait_for_file(const char *dir, const char *name, int stop_fd, int timeout_ms, struct err *e);
+
 /* post.c: what is left for the time when systemd runs. */
 int early_post(void);
 

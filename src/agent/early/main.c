@@ -5,6 +5,7 @@
  *   boot supervise the supervisor (descriptor 3: where to say that pid 1 may go on)
  *   boot post      rc.local and friends
  *   boot identity  configure again after this machine was cloned from a saved state
+ *   boot wait      sleep until the system has finished starting
  *   boot ready     say that the system has finished starting
  */
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 
 #define SELF "/usr/lib/bulkhead/boot"
 #define GO_TIMEOUT_MS 180000
+#define WAIT_TIMEOUT_MS 600000
 
 static int start_supervisor(int *ret_fd, struct err *e)
 {
@@ -81,6 +83,17 @@ static int say_ready(void)
 	return 0;
 }
 
+/* wait_ready is what the service bulkhead.WaitReady runs. */
+static int wait_ready(void)
+{
+	struct err e = { 0 };
+	int r = wait_for_file("/run/bulkhead", "system-ready", -1, WAIT_TIMEOUT_MS, &e);
+
+	if (r < 0)
+		log_error("%s", err_text(&e, r));
+	return r < 0;
+}
+
 int main(int argc, char **argv)
 {
 	log_init("boot", NULL, -1);
@@ -92,8 +105,10 @@ int main(int argc, char **argv)
 		return early_post();
 	if (argc == 2 && streq(argv[1], "identity"))
 		return early_configure(true);
+	if (argc == 2 && streq(argv[1], "wait"))
+		return wait_ready();
 	if (argc == 2 && streq(argv[1], "ready"))
 		return say_ready();
-	fprintf(stderr, "usage: boot supervise|post|identity|ready\n");
+	fprintf(stderr, "usage: boot supervise|post|identity|wait|ready\n");
 	return 64;
 }

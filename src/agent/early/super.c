@@ -62,27 +62,26 @@ static int daemon_start(struct daemon *d, struct err *e)
 	return proc_spawn(&d->proc, &s, e);
 }
 
-/* daemon_wait_ready sleeps until the daemon's socket appears, the daemon ends, or the time is up. */
-static int daemon_wait_ready(struct daemon *d, struct err *e)
+int wait_for_file(const char *dir, const char *name, int stop_fd, int timeout_ms, struct err *e)
 {
-	uint64_t deadline = now_us() + (uint64_t)READY_TIMEOUT_MS * 1000;
+	uint64_t deadline = now_us() + (uint64_t)timeout_ms * 1000;
 	char path[96], events[4096];
 	_cleanup_fd_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-	if (str_printf(path, sizeof path, "%s/%s", d->socket_dir, d->socket_name) < 0)
-		return err_set(e, ENAMETOOLONG, "%s", d->name);
-	if (fd < 0 || inotify_add_watch(fd, d->socket_dir, IN_CREATE | IN_MOVED_TO) < 0)
-		return err_errno(e, errno, "watching %s", d->socket_dir);
+	if (str_printf(path, sizeof path, "%s/%s", dir, name) < 0)
+		return err_set(e, ENAMETOOLONG, "%s", name);
+	if (fd < 0 || inotify_add_watch(fd, dir, IN_CREATE | IN_MOVED_TO) < 0)
+		return err_errno(e, errno, "watching %s", dir);
 	while (access(path, F_OK) < 0) {
-		struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = d->proc.pidfd, .events = POLLIN } };
+		struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
 		uint64_t now = now_us();
 
 		if (now >= deadline)
-			return err_set(e, ETIMEDOUT, "%s is not ready", d->name);
+			return err_set(e, ETIMEDOUT, "%s does not appear", path);
 		if (poll(p, 2, (int)((deadline - now) / 1000 + 1)) < 0 && errno != EINTR)
 			return err_errno(e, errno, "poll");
 		if (p[1].revents)
-			return err_set(e, ECHILD, "%s ended while starting", d->name);
+			return err_set(e, ECHILD, "ended while starting");
 		while (read(fd, events, sizeof events) > 0)
 			;
 	}
@@ -95,7 +94,7 @@ static int daemon_bring_up(struct daemon *d)
 	int r = daemon_start(d, &e);
 
 	if (r >= 0)
-		r = daemon_wait_ready(d, &e);
+		r = wait_for_file(d->socket_dir, d->socket_name, d->proc.pidfd, READY_TIMEOUT_MS, &e);
 	if (r < 0)
 		log_error("%s: %s", d->name, err_text(&e, r));
 	return r;
