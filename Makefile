@@ -28,6 +28,7 @@ $(BUILD_ASAN)/build.ninja: | deps
 	meson setup $(BUILD_ASAN) -Dwerror=true -Dbuildtype=debug -Db_sanitize=address,undefined -Db_lundef=false
 
 $(BUILD_FUZZ)/build.ninja: | deps
+	@tools/deps.sh tools/packages-fuzz.txt
 	CC=clang-14 meson setup $(BUILD_FUZZ) -Dfuzz=true -Dbuildtype=debug -Db_sanitize=address,undefined -Db_lundef=false
 
 build: deps $(BUILD)/build.ninja

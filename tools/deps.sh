@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Installs the packages of tools/packages.txt that are missing. Asks for root only then; with everything present it needs nothing.
+# Installs the packages of tools/packages.txt (or of the lists given) that are missing. Asks for root only then; with everything present it needs nothing.
 set -eu
 cd "$(dirname "$0")/.."
-wanted=$(sed 's/#.*//' tools/packages.txt | tr -s ' \t\n' ' ')
+[ $# -gt 0 ] || set -- tools/packages.txt
+wanted=$(sed 's/#.*//' "$@" | tr -s ' \t\n' ' ')
 missing=
 for p in $wanted; do
 	case $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true) in
