@@ -4,6 +4,7 @@
  * child of pid 1 from before systemd, so that the first call can be answered without waiting for systemd's own start, which costs
  * more than everything else of the boot.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
@@ -141,6 +142,29 @@ static int loopback_up(struct err *e)
 	return ioctl(fd, SIOCSIFFLAGS, &q) < 0 ? err_errno(e, errno, "loopback") : 0;
 }
 
+/* tmp_reset empties /tmp now: done later by systemd, it would take away files of the first calls. */
+static int tmp_reset(struct err *e)
+{
+	static const struct {
+		const char *path;
+		mode_t mode;
+	} dirs[] = { { "/tmp", 01777 }, { "/tmp/.X11-unix", 01777 }, { "/tmp/.ICE-unix", 01777 } };
+	_cleanup_fd_ int fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent *ent;
+	DIR *dir = fd >= 0 ? fdopendir(dup(fd)) : NULL;
+	int r = 0;
+
+	while (r >= 0 && dir && (ent = readdir(dir)))
+		if (!streq(ent->d_name, ".") && !streq(ent->d_name, ".."))
+			r = fs_rm_rf(fd, ent->d_name, e);
+	if (dir)
+		closedir(dir);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(dirs); i++)
+		if ((mkdir(dirs[i].path, 0700) < 0 && errno != EEXIST) || chmod(dirs[i].path, dirs[i].mode) < 0)
+			r = err_errno(e, errno, "making %s", dirs[i].path);
+	return r;
+}
+
 /* basics makes what systemd would make later and calls need at once. */
 static int basics(struct err *e)
 {
@@ -171,7 +195,9 @@ static int basics(struct err *e)
 	if (id_lookup("/etc/group", "qubes", &gid, NULL) == 0 &&
 	    (chown("/run/qubes", 0, gid) < 0 || chmod("/run/qubes", 02775) < 0))
 		return err_errno(e, errno, "owner of /run/qubes");
-	return loopback_up(e);
+	int r = tmp_reset(e);
+
+	return r < 0 ? r : loopback_up(e);
 }
 
 /* configure runs every part even when one before it failed, except that nothing is mounted when the class of the qube is unknown. */
