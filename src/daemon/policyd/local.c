@@ -190,13 +190,13 @@ static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 
 int pd_listen(struct pd *pd, const char *path, enum pd_local kind, struct err *e)
 {
-	struct listener *l = xcalloc(1, sizeof *l); /* lives as long as the process */
+	static struct listener listeners[PD_EVAL_GUI + 1]; /* live as long as the process */
+	struct listener *l = &listeners[kind];
 	int fd = unix_listen(path, SOCK_STREAM, 0660, e);
 
 	*l = (struct listener){ pd, kind };
 	if (fd >= 0 && ev_io_new(pd->loop, fd, EV_READ, on_listen, l))
 		return 0;
-	free(l);
 	if (fd >= 0)
 		close(fd);
 	return fd < 0 ? fd : err_set(e, EINVAL, "socket '%s' cannot be polled", path);

@@ -81,6 +81,7 @@ void pd_rule_text(char *out, size_t cap, const struct pol_decision *d);
 
 /* local.c */
 enum pd_local { PD_POLICY_SOCK, PD_EVAL_SIMPLE, PD_EVAL_GUI };
+/* pd_listen opens the socket of that kind; one of each. */
 int pd_listen(struct pd *pd, const char *path, enum pd_local kind, struct err *e);
 
 #endif
