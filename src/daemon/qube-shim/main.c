@@ -4,7 +4,9 @@
  * ends: QEMU's, or that of the lifeline that linkd holds. When the first process of a pid namespace ends the kernel kills all others, so
  * a linkd that dies in whatever way takes its QEMU with it. It reads no byte from anybody.
  */
+#include <linux/prctl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 
 #include "base/msg.h"
 #include "base/proc.h"
@@ -55,6 +57,8 @@ int main(int argc, char **argv)
 		fputs("usage: qube-shim LAST-DESCRIPTOR PROGRAM [ARGUMENT]…  (started by the spawner)\n", stderr);
 		return 2;
 	}
+	/* On a host with SMT no thread of another qube runs on the sibling of one of this qube. Elsewhere the call fails, which is right. */
+	(void)prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0);
 	r = start(&p, (int)last, argv + 2, &e);
 	/* linkd must see the end of QEMU's sockets when QEMU ends, not when the shim does. */
 	for (int fd = SHIM_FD_FIRST; fd <= (int)last; fd++)

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/sandbox.h"
 #include "daemon/spawner/spawner.h"
 
 /* Anything that is not a row here, has another number of descriptors, or is a reply, ends the spawner. */
@@ -113,6 +114,9 @@ int main(int argc, char **argv)
 	/* Services of dom0 find their session by it. */
 	if (r >= 0 && !paths_system_mode() && setenv("QUBES_ROOT", paths_root(), 1) < 0)
 		r = err_errno(&e, errno, "environment");
+	/* No confinement, since its children would inherit it; but no other process of this user may look into this one. */
+	if (r >= 0)
+		r = sandbox_enter(SB_SPAWNER, NULL, 0, &e);
 	if (r >= 0)
 		r = run(&e);
 	if (r < 0)
