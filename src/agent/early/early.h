@@ -37,6 +37,9 @@ bool early_service(const char *name);
 /* service_name_ok accepts a letter, digit or _ followed by those and . - */
 bool service_name_ok(const char *name);
 
+/* basics.c: needs no QubesDB. */
+int early_basics(struct err *e);
+
 /* config.c */
 int early_hostname(struct early *q, struct err *e);
 int early_timezone(struct early *q, struct err *e);

@@ -4,14 +4,10 @@
  * child of pid 1 from before systemd, so that the first call can be answered without waiting for systemd's own start, which costs
  * more than everything else of the boot.
  */
-#include <dirent.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -131,75 +127,6 @@ static void notify_drain(int fd)
 		;
 }
 
-static int loopback_up(struct err *e)
-{
-	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq q = { .ifr_name = "lo" };
-
-	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &q) < 0)
-		return err_errno(e, errno, "loopback");
-	q.ifr_flags = (short)(q.ifr_flags | IFF_UP);
-	return ioctl(fd, SIOCSIFFLAGS, &q) < 0 ? err_errno(e, errno, "loopback") : 0;
-}
-
-/* tmp_reset empties /tmp now: done later by systemd, it would take away files of the first calls. */
-static int tmp_reset(struct err *e)
-{
-	static const struct {
-		const char *path;
-		mode_t mode;
-	} dirs[] = { { "/tmp", 01777 }, { "/tmp/.X11-unix", 01777 }, { "/tmp/.ICE-unix", 01777 } };
-	_cleanup_fd_ int fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct dirent *ent;
-	DIR *dir = fd >= 0 ? fdopendir(dup(fd)) : NULL;
-	int r = 0;
-
-	while (r >= 0 && dir && (ent = readdir(dir)))
-		if (!streq(ent->d_name, ".") && !streq(ent->d_name, ".."))
-			r = fs_rm_rf(fd, ent->d_name, e);
-	if (dir)
-		closedir(dir);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(dirs); i++)
-		if ((mkdir(dirs[i].path, 0700) < 0 && errno != EEXIST) || chmod(dirs[i].path, dirs[i].mode) < 0)
-			r = err_errno(e, errno, "making %s", dirs[i].path);
-	return r;
-}
-
-/* basics makes what systemd would make later and calls need at once. */
-static int basics(struct err *e)
-{
-	static const struct {
-		const char *type, *dst, *data;
-		unsigned long flags;
-	} fs[] = {
-		{ "devpts", "/dev/pts", "mode=0620,gid=5,ptmxmode=0666", MS_NOSUID | MS_NOEXEC },
-		{ "tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV },
-	};
-	static const struct {
-		const char *from, *to;
-	} links[] = { { "/proc/self/fd", "/dev/fd" }, { "fd/0", "/dev/stdin" }, { "fd/1", "/dev/stdout" }, { "fd/2", "/dev/stderr" } };
-	unsigned gid = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(fs); i++) {
-		mkdir(fs[i].dst, 0755);
-		if (mount(fs[i].type, fs[i].dst, fs[i].type, fs[i].flags, fs[i].data) < 0 && errno != EBUSY)
-			return err_errno(e, errno, "mounting %s", fs[i].dst);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
-		if (symlink(links[i].from, links[i].to) < 0 && errno != EEXIST)
-			return err_errno(e, errno, "making %s", links[i].to);
-	if (mkdir("/run/bulkhead", 0755) < 0 && errno != EEXIST)
-		return err_errno(e, errno, "making /run/bulkhead");
-	if (mkdir("/run/qubes", 0775) < 0 && errno != EEXIST)
-		return err_errno(e, errno, "making /run/qubes");
-	if (id_lookup("/etc/group", "qubes", &gid, NULL) == 0 &&
-	    (chown("/run/qubes", 0, gid) < 0 || chmod("/run/qubes", 02775) < 0))
-		return err_errno(e, errno, "owner of /run/qubes");
-	int r = tmp_reset(e);
-
-	return r < 0 ? r : loopback_up(e);
-}
-
 /* configure runs every part even when one before it failed, except that nothing is mounted when the class of the qube is unknown. */
 int early_configure(bool again)
 {
@@ -314,7 +241,7 @@ int supervise(int go_fd)
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
-	r = basics(&e);
+	r = early_basics(&e);
 	if (r < 0)
 		log_error("%s", err_text(&e, r));
 	notify = notify_open();
