@@ -67,6 +67,8 @@ unsigned mux_n_chans(const struct mux *m);
 
 /* mux_input takes n received bytes. */
 void mux_input(struct mux *m, const uint8_t *p, size_t n);
+/* mux_in_frame is true unless the next input byte is the first of a frame. */
+bool mux_in_frame(const struct mux *m);
 /* mux_out gives the queue of bytes to send; write them and fifo_drop. */
 struct fifo *mux_out(struct mux *m);
 /* mux_lost: the transport was interrupted; ends the session and drops queued output. */

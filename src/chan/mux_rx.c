@@ -299,6 +299,11 @@ static size_t rx_frame(struct mux *m, const uint8_t *p, size_t n)
 	return k;
 }
 
+bool mux_in_frame(const struct mux *m)
+{
+	return m->state == MUX_SCAN || m->hdr_have > 0;
+}
+
 void mux_input(struct mux *m, const uint8_t *p, size_t n)
 {
 	while (n) {

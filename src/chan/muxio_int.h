@@ -32,7 +32,8 @@ struct muxio {
 	int port;
 	struct ev_io *ev; /* NULL without a port */
 	struct ev_timer *again;
-	uint8_t *in;
+	uint8_t *in; /* in_have: bytes at its start that wait for the rest of their frame */
+	size_t in_have;
 	bool small_reads, in_input;
 	TAILQ_HEAD(, pipe) ready, pipes;
 	struct muxio_stats stats;
