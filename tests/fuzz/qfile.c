@@ -49,7 +49,7 @@ static void check_outside(void)
 
 static void check_answer(int out, int code)
 {
-	uint8_t buf[QFILE_RESULT_LEN];
+	uint8_t buf[QFILE_RESULT_LEN] = { 0 };
 	struct rd r = rd_mem(buf, sizeof buf);
 	struct qfile_result res;
 
