@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The event loop of ev.h for programs of a qube, over epoll, timerfd and signalfd instead of libuv. Reason: in an emulated guest reading
+ * The event loop of ev.h for programs of a qube, over epoll and timerfd instead of libuv. Reason: in an emulated guest reading
  * the clock is a device access, and libuv reads it twice a turn; here no turn reads it. A change of interest costs at most one call.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
 #include "base/ev.h"
@@ -250,30 +250,46 @@ void ev_timer_free(struct ev_timer *t)
 	free(t);
 }
 
+/* Signals come through a pipe that a handler writes to. Not by signalfd: that needs them blocked, and a program that forks would
+   hand blocked signals on to what its children run. */
+static int signal_pipe[NSIG]; /* write end, 0 = none */
+static pid_t signal_owner;
+
+static void handler(int signum)
+{
+	int saved = errno;
+
+	/* A child between fork and exec: the signal is its own, and the pipe its parent's. */
+	if (getpid() != signal_owner)
+		_exit(128 + signum);
+	(void)!write(signal_pipe[signum], "s", 1);
+	errno = saved;
+}
+
 static void on_signal(struct ev_io *io, int fd, int events, void *arg)
 {
 	struct ev_signal *s = arg;
-	struct signalfd_siginfo info;
+	char drop[64];
 
-	if (read(fd, &info, sizeof info) == sizeof info)
+	if (read(fd, drop, sizeof drop) > 0)
 		s->fn(s, s->signum, s->arg);
 }
 
-/* The signal is blocked from here on, in this thread; proc_spawn gives children a clean mask. */
 struct ev_signal *ev_signal_new(struct ev_loop *l, int signum, ev_signal_fn fn, void *arg)
 {
 	struct ev_signal *s = xcalloc(1, sizeof *s);
-	sigset_t set;
-	int fd;
+	struct sigaction a = { .sa_handler = handler, .sa_flags = SA_RESTART };
+	int p[2];
 
-	sigemptyset(&set);
-	sigaddset(&set, signum);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	*s = (struct ev_signal){ .fn = fn, .arg = arg, .signum = signum };
-	s->io = fd >= 0 ? ev_io_new(l, fd, EV_READ | EV_GONE, on_signal, s) : NULL;
+	if (signum <= 0 || signum >= NSIG || signal_pipe[signum] || pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
+		abort(); /* a mistake of the program, or out of descriptors at its start */
+	s->io = ev_io_new(l, p[0], EV_READ | EV_GONE, on_signal, s);
 	if (!s->io)
 		abort();
+	signal_owner = getpid();
+	signal_pipe[signum] = p[1];
+	sigaction(signum, &a, NULL);
 	return s;
 }
 
@@ -283,6 +299,9 @@ void ev_signal_free(struct ev_signal *s)
 
 	if (!s)
 		return;
+	signal(s->signum, SIG_DFL);
+	close(signal_pipe[s->signum]);
+	signal_pipe[s->signum] = 0;
 	fd = s->io->fd;
 	ev_io_free(s->io);
 	close(fd);

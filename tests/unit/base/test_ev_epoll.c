@@ -171,8 +171,11 @@ static void on_signal(struct ev_signal *sig, int signum, void *arg)
 static void test_signal(void **state)
 {
 	struct seen s = { .l = ev_new() };
+	sigset_t mask;
 
 	ev_signal_new(s.l, SIGUSR1, on_signal, &s);
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	assert_false(sigismember(&mask, SIGUSR1)); /* children must not inherit it blocked */
 	raise(SIGUSR1);
 	assert_int_equal(ev_run(s.l), 2);
 	assert_int_equal(s.signals, SIGUSR1);
