@@ -30,9 +30,15 @@ struct call {
 	TAILQ_ENTRY(call) link;
 	struct agent *agent;
 	struct ev_io *io;
-	pid_t pid;
 	int pidfd;
 	uint32_t domain, port;
+};
+
+/* A process that waits for the next call. */
+struct spare {
+	int fd; /* its order goes here; -1 = there is none */
+	int pidfd;
+	pid_t pid;
 };
 
 struct agent {
@@ -53,6 +59,7 @@ struct agent {
 	/* calls */
 	TAILQ_HEAD(, call) calls;
 	unsigned n_calls;
+	struct spare spare;
 };
 
 /* control_start waits for the daemon, for the first time or anew. */
@@ -67,6 +74,8 @@ void trigger_answer(struct agent *a, const uint8_t ident[QX_IDENT_LEN], const st
 void trigger_hold(struct agent *a, bool on);
 void trigger_drop(struct agent *a);
 
+/* calls_prepare makes the process that waits for the next call. */
+void calls_prepare(struct agent *a);
 /* calls_start serves one EXEC_CMDLINE or JUST_EXEC in a process of its own. */
 void calls_start(struct agent *a, const struct qx_exec *x, bool just_exec);
 

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One process a call. It is a fork without exec: the agent holds no secret and the process would only start the same program again,
- * which costs half of the time of an empty call. It resets signals and closes every descriptor of the agent first.
+ * which costs half of the time of an empty call. It resets signals and closes every descriptor of the agent first. One such process
+ * always waits for the next call, so that the fork is done before the call comes.
  */
 #include "agent.h"
 
 #include <linux/close_range.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "qrexec/defaults.h"
@@ -24,8 +27,8 @@ static const char *path_list(const char *variable, const char *fallback)
 	return s && *s ? s : fallback;
 }
 
-/* The event loop's handlers write to descriptors that are about to be closed. */
-static void leave_agent(void)
+/* The event loop's handlers write to descriptors that are about to be closed. Keeps fd, at any number above 2. */
+static void leave_agent(int fd)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
@@ -36,7 +39,9 @@ static void leave_agent(void)
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	syscall(SYS_close_range, 3U, ~0U, 0U);
+	if (fd > 3)
+		syscall(SYS_close_range, 3U, (unsigned)fd - 1, 0U);
+	syscall(SYS_close_range, (unsigned)fd + 1, ~0U, 0U);
 }
 
 static _noreturn_ void call_main(uint32_t domain, uint32_t port, const char *command, size_t n, bool just_exec)
@@ -56,7 +61,6 @@ static _noreturn_ void call_main(uint32_t domain, uint32_t port, const char *com
 	};
 	int chan, r;
 
-	leave_agent();
 	journal_init(&j, command, n);
 	chan = chan_connect(NULL, domain, port, CONNECT_TIMEOUT_MS, &e);
 	if (chan < 0) {
@@ -95,41 +99,124 @@ static void on_end(struct ev_io *io, int fd, int events, void *arg)
 	free(c);
 }
 
+/* The order that a waiting process gets: u32 domain, port, just_exec, then the command line. */
+#define ORDER_HDR 12
+
+static _noreturn_ void spare_main(int fd)
+{
+	static uint8_t buf[ORDER_HDR + QX_COMMAND_MAX];
+	uint32_t domain, port, just_exec;
+	const uint8_t *command;
+	struct rd r;
+	ssize_t n;
+	size_t len;
+
+	leave_agent(fd);
+	do {
+		n = recv(fd, buf, sizeof buf, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		_exit(0); /* the agent has ended */
+	close(fd);
+	r = rd_mem(buf, (size_t)n);
+	domain = rd_u32le(&r);
+	port = rd_u32le(&r);
+	just_exec = rd_u32le(&r);
+	len = rd_left(&r);
+	command = rd_view(&r, len);
+	if (!rd_done(&r))
+		_exit(1);
+	call_main(domain, port, (const char *)command, len, just_exec != 0);
+}
+
+static int spare_fork(struct spare *s)
+{
+	int fds[2], r = unix_pair(SOCK_SEQPACKET, fds);
+
+	if (r < 0)
+		return r;
+	s->pid = fork();
+	if (s->pid == 0)
+		spare_main(fds[1]);
+	close(fds[1]);
+	if (s->pid < 0) {
+		r = -errno;
+		close(fds[0]);
+		return r;
+	}
+	s->fd = fds[0];
+	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+	if (s->pidfd >= 0)
+		return 0;
+	/* without the descriptor its end would never be seen */
+	r = -errno;
+	kill(s->pid, SIGKILL);
+	(void)waitpid(s->pid, NULL, 0);
+	fd_closep(&s->fd);
+	return r;
+}
+
+static void spare_fini(struct spare *s)
+{
+	if (s->fd < 0)
+		return;
+	fd_closep(&s->fd);
+	(void)waitpid(s->pid, NULL, 0);
+	fd_closep(&s->pidfd);
+}
+
+void calls_prepare(struct agent *a)
+{
+	if (a->spare.fd < 0 && spare_fork(&a->spare) < 0)
+		log_warn("fork: %s", strerror(errno));
+}
+
+static int give_order(struct agent *a, const struct qx_exec *x, bool just_exec)
+{
+	uint8_t hdr[ORDER_HDR];
+	struct wr w = wr_mem(hdr, sizeof hdr);
+	/* the text is only read */
+	struct iovec iov[2] = { { hdr, sizeof hdr }, { (void *)(uintptr_t)x->command, x->command_len } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	wr_u32le(&w, x->domain);
+	wr_u32le(&w, x->port);
+	wr_u32le(&w, just_exec);
+	return sendmsg(a->spare.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+/* A waiting process that somebody killed is replaced, once. */
+static int hand_over(struct agent *a, const struct qx_exec *x, bool just_exec)
+{
+	int r = a->spare.fd < 0 ? -ENOENT : give_order(a, x, just_exec);
+
+	if (r == 0)
+		return 0;
+	spare_fini(&a->spare);
+	r = spare_fork(&a->spare);
+	return r < 0 ? r : give_order(a, x, just_exec);
+}
+
 void calls_start(struct agent *a, const struct qx_exec *x, bool just_exec)
 {
+	int r = a->n_calls < CALLS_MAX ? hand_over(a, x, just_exec) : -EBUSY;
 	struct call *c;
-	pid_t pid;
 
-	if (a->n_calls >= CALLS_MAX) {
-		log_warn("too many calls: one on port %u is dropped", x->port);
-		terminated(a, x->domain, x->port);
-		return;
-	}
-	pid = fork();
-	if (pid == 0)
-		call_main(x->domain, x->port, x->command, x->command_len, just_exec);
-	if (pid < 0) {
-		log_error("fork: %s", strerror(errno));
+	if (r < 0) {
+		log_warn("the call on port %u is dropped: %s", x->port, strerror(-r));
 		terminated(a, x->domain, x->port);
 		return;
 	}
 	c = xcalloc(1, sizeof *c);
 	c->agent = a;
-	c->pid = pid;
 	c->domain = x->domain;
 	c->port = x->port;
-	c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	c->io = c->pidfd >= 0 ? ev_io_new(a->loop, c->pidfd, EV_READ, on_end, c) : NULL;
-	if (!c->io) {
-		/* without the descriptor its end would never be seen: end it now */
-		log_error("cannot watch a call: %s", strerror(errno));
-		kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0);
-		fd_closep(&c->pidfd);
-		free(c);
-		terminated(a, x->domain, x->port);
-		return;
-	}
+	c->pidfd = STEAL_FD(a->spare.pidfd);
+	fd_closep(&a->spare.fd);
+	c->io = ev_io_new(a->loop, c->pidfd, EV_READ, on_end, c);
+	if (!c->io)
+		abort(); /* a new pidfd can always be watched */
 	TAILQ_INSERT_TAIL(&a->calls, c, link);
 	a->n_calls++;
+	calls_prepare(a);
 }

@@ -62,7 +62,7 @@ static void on_stop(struct ev_signal *s, int signum, void *arg)
 
 int main(int argc, char **argv)
 {
-	struct agent a = { .trigger_path = QREXEC_AGENT_SOCKET, .trigger_fd = -1 };
+	struct agent a = { .trigger_path = QREXEC_AGENT_SOCKET, .trigger_fd = -1, .spare = { .fd = -1, .pidfd = -1 } };
 	struct err e = { 0 };
 	int r = parse(&a, argc, argv);
 
@@ -80,5 +80,6 @@ int main(int argc, char **argv)
 		log_error("%s", err_text(&e, -EIO));
 		return 1;
 	}
+	calls_prepare(&a);
 	return ev_run(a.loop);
 }

@@ -81,8 +81,11 @@ void client_granted(struct client *c, int code)
 {
 	struct qd *qd = c->qd;
 
-	if (code == 0)
+	/* The client is told first: it must listen before the call's process in the qube looks for it. */
+	if (code == 0) {
+		answer(c, c->type, qd->id, c->port);
 		code = agent_exec(qd, c->type, c->peer, c->port, c->command);
+	}
 	if (code < 0) {
 		log_warn("a call could not be started: %s", strerror(-code));
 		port_free(c);
@@ -92,7 +95,6 @@ void client_granted(struct client *c, int code)
 	}
 	free(STEAL_PTR(c->command));
 	c->state = CLIENT_RUNNING;
-	answer(c, c->type, qd->id, c->port);
 }
 
 /* The reference's flow: somebody who carried a request of this qube through says where the data channel is. */
