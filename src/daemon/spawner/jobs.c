@@ -82,7 +82,7 @@ static int start_worker(struct job *j, struct err *e)
 	j->fd = pair[0];
 	theirs = pair[1];
 	place = (struct fd_place){ theirs, 3 };
-	r = role_spawn(&p, "image-worker", argv, &place, 1, log_open("image-worker", NULL, e), e);
+	r = role_spawn(&p, "image-worker", argv, 0, &place, 1, log_open("image-worker", NULL, e), e);
 	if (r < 0)
 		return r;
 	r = msg_send(j->fd, IPC_SP_STORAGE, j->serial, 0, &j->payload, NULL, 0);

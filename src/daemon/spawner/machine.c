@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/fsx.h"
 #include "base/io.h"
@@ -117,6 +118,7 @@ static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, co
 		{ .path = shim },
 		{ .path = "/dev/kvm", .rw = true, .dev = true },
 	};
+	struct stat kvm;
 	char last[16];
 	const char *argv[QEMU_ARGS_MAX + 4] = { "qube-shim", last };
 	size_t n = 2;
@@ -134,6 +136,11 @@ static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, co
 	l->spec.new_session = true;
 	l->spec.fds[l->spec.n_fds].fd = log;
 	l->spec.fds[l->spec.n_fds++].as = STDERR_FILENO;
+	set_identity(&l->spec, s->qid);
+	if (l->spec.set_ids && l->plan.accel == ACCEL_KVM && stat("/dev/kvm", &kvm) == 0) {
+		l->spec.groups = &kvm.st_gid;
+		l->spec.n_groups = 1;
+	}
 	l->spec.rlimits[0].resource = RLIMIT_CORE;
 	l->spec.n_rlimits = 1;
 	l->spec.confine = (struct proc_confine){ .userns = true, .netns = true, .ipcns = true, .pidns = true, .utsns = true,

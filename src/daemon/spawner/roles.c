@@ -107,8 +107,20 @@ const char *const *spawner_env(void)
 	return env;
 }
 
-int role_spawn(struct proc *ret, const char *program, const char *const *argv, const struct fd_place *fds, size_t n, int log,
-	       struct err *e)
+/* Between the ranges that user accounts, containers and service managers take their numbers from. */
+#define QUBE_UID_BASE 0x70000000u
+
+void set_identity(struct proc_spec *s, uint32_t qid)
+{
+	if (!qid || !paths_system_mode())
+		return;
+	s->set_ids = true;
+	s->uid = QUBE_UID_BASE + qid;
+	s->gid = QUBE_UID_BASE + qid;
+}
+
+int role_spawn(struct proc *ret, const char *program, const char *const *argv, uint32_t qid, const struct fd_place *fds, size_t n,
+	       int log, struct err *e)
 {
 	_cleanup_fd_ int log_fd = log;
 	char path[PATH_MAX];
@@ -125,6 +137,7 @@ int role_spawn(struct proc *ret, const char *program, const char *const *argv, c
 	s.rlimits[0].resource = RLIMIT_CORE;
 	s.n_rlimits = 1;
 	s.confine.no_new_privs = true;
+	set_identity(&s, qid);
 	return proc_spawn(ret, &s, e);
 }
 
@@ -143,7 +156,7 @@ int start_qrexec_daemon(struct proc *ret, const struct ipc_sp_start_role *q, con
 	struct fd_place places[] = { { channel, QREXECD_FD_LINK }, { fds[RS_QREXEC], QREXECD_FD_CLIENTS },
 				     { fds[RS_QREXEC_CTL], QREXECD_FD_CTL } };
 
-	return role_spawn(ret, "qrexec-daemon", argv, places, ARRAY_SIZE(places), log_open("qrexec-daemon", q->name, e), e);
+	return role_spawn(ret, "qrexec-daemon", argv, q->qid, places, ARRAY_SIZE(places), log_open("qrexec-daemon", q->name, e), e);
 }
 
 int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *fds, int channel, struct err *e)
@@ -153,7 +166,7 @@ int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, co
 	const char *argv[] = { "qubesdb-daemon", "--link", "--qid", number(id, q->qid), "--name", name, NULL };
 	struct fd_place places[] = { { channel, QUBESDBD_FD_LINK }, { fds[RS_QDB], QUBESDBD_FD_RW }, { fds[RS_QDB_RO], QUBESDBD_FD_RO } };
 
-	return role_spawn(ret, "qubesdb-daemon", argv, places, ARRAY_SIZE(places), log_open("qubesdb-daemon", name, e), e);
+	return role_spawn(ret, "qubesdb-daemon", argv, q->qid, places, ARRAY_SIZE(places), log_open("qubesdb-daemon", name, e), e);
 }
 
 static void close_all(int (*fds)[RS_N])
@@ -250,7 +263,7 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 		return log;
 	places[0] = (struct fd_place){ theirs, POLICYD_FD_CORE };
 	places[1] = (struct fd_place){ log, POLICYD_FD_LOG };
-	r = role_spawn(&p, "policyd", argv, places, 2, log_open("policyd", NULL, e), e);
+	r = role_spawn(&p, "policyd", argv, 0, places, 2, log_open("policyd", NULL, e), e);
 	if (r < 0)
 		return r;
 	child_add(s, &p, (uint32_t)p.pid, 0, ROLE_POLICYD);

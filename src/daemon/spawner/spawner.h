@@ -70,9 +70,12 @@ int log_open(const char *role, const char *name, struct err *e);
 struct fd_place {
 	int fd, as;
 };
-/* role_spawn starts one of our own programs with these descriptors, and log as its stderr (closed here). */
-int role_spawn(struct proc *ret, const char *program, const char *const *argv, const struct fd_place *fds, size_t n, int log,
-	       struct err *e);
+/* set_identity gives what is started for a qube its own user and group id in system mode: no name, no file, no other process has
+   it. In session mode, and for qid 0, it does nothing. */
+void set_identity(struct proc_spec *s, uint32_t qid);
+/* role_spawn starts one of our own programs with these descriptors, and log as its stderr (closed here). qid 0: of no qube. */
+int role_spawn(struct proc *ret, const char *program, const char *const *argv, uint32_t qid, const struct fd_place *fds, size_t n,
+	       int log, struct err *e);
 /* socks: by enum role_sock; channel: to linkd. Both stay the caller's. */
 int start_qrexec_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *socks, int channel, struct err *e);
 int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *socks, int channel, struct err *e);

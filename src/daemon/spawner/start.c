@@ -172,7 +172,7 @@ static int start_linkd(struct start *t, struct err *e)
 	if (str_printf(qid, sizeof qid, "%u", t->spec.qid) < 0 || str_printf(pid, sizeof pid, "%u", t->reply.qemu_pid) < 0 ||
 	    str_printf(ticks, sizeof ticks, "%llu", (unsigned long long)t->reply.qemu_start) < 0)
 		return err_set(e, EINVAL, "numbers of linkd");
-	r = role_spawn(&t->linkd, "linkd", argv, places, ARRAY_SIZE(places), log_open("linkd", t->spec.name, e), e);
+	r = role_spawn(&t->linkd, "linkd", argv, t->spec.qid, places, ARRAY_SIZE(places), log_open("linkd", t->spec.name, e), e);
 	if (r >= 0)
 		r = remember(t, ROLE_LINKD, &t->linkd, e);
 	if (r >= 0)
