@@ -151,13 +151,41 @@ static bool query_of(struct pol_query *q, const json_t *o)
 	return q->service && q->source;
 }
 
-/* A rule is given as a line, as the fields of op rule, or as an object with "line". */
+static void put_param(struct wr *w, const json_t *rule, const char *field, const char *param)
+{
+	const json_t *v = json_object_get(rule, field);
+
+	if (json_is_string(v))
+		wr_printf(w, " %s=%s", param, json_string_value(v));
+	else if (json_is_boolean(v))
+		wr_printf(w, " %s=%s", param, json_is_true(v) ? "yes" : "no");
+}
+
+/* The object that op rule answers, as a line. */
+static int rule_of_fields(struct pol_rule *ret, const json_t *rule)
+{
+	_cleanup_wr_ struct wr w = wr_grow(1u << 20);
+
+	wr_printf(&w, "%s %s %s %s %s", str_of(rule, "service", "*"), str_of(rule, "argument", "*"), str_of(rule, "source", ""),
+		  str_of(rule, "target", ""), str_of(rule, "action", ""));
+	put_param(&w, rule, "redirect", "target");
+	put_param(&w, rule, "default_target", "default_target");
+	put_param(&w, rule, "user", "user");
+	put_param(&w, rule, "notify", "notify");
+	put_param(&w, rule, "autostart", "autostart");
+	wr_u8(&w, 0);
+	return wr_ok(&w) ? pol_rule_parse(ret, (const char *)w.buf, NULL) : -EBADMSG;
+}
+
+/* A rule is given as a line, as the object that op rule takes, or as the one that it answers. */
 static int rule_of(struct pol_rule *ret, const json_t *rq)
 {
 	const json_t *rule = json_object_get(rq, "rule");
 
 	if (json_is_string(rule))
 		return pol_rule_parse(ret, json_string_value(rule), NULL);
+	if (json_is_object(rule) && !json_object_get(rule, "line"))
+		return rule_of_fields(ret, rule);
 	return parse_rule(ret, json_is_object(rule) ? rule : rq);
 }
 

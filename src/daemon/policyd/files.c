@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/fsx.h"
-#include "base/io.h"
+#include "base/rd.h"
 #include "base/str.h"
 #include "daemon/policyd/pd.h"
 
@@ -78,26 +78,30 @@ static int list_dir(void *arg, int dir, const char *path, char ***ret, size_t *r
 	return 0;
 }
 
-/* Watches a directory and what is below it; watches that exist already are kept by the kernel. */
-static void watch(struct pd_files *f, const char *path, unsigned depth)
+/* Watches a directory and what is below it; watches that exist already are kept by the kernel. Gives the watch of path or -1. */
+static int watch(struct pd_files *f, const char *path, unsigned depth)
 {
 	struct dirent *ent;
 	DIR *d;
+	int wd = inotify_add_watch(f->inotify_fd, path, WATCH_MASK);
 
-	if (inotify_add_watch(f->inotify_fd, path, WATCH_MASK) < 0 || depth == 0)
-		return;
+	if (wd < 0)
+		f->unwatched = true;
+	if (wd < 0 || depth == 0)
+		return wd;
 	d = opendir(path);
 	if (!d)
-		return;
+		return wd;
 	while ((ent = readdir(d))) {
 		_cleanup_free_ char *sub = NULL;
 
 		if (ent->d_type != DT_DIR || streq(ent->d_name, ".") || streq(ent->d_name, ".."))
 			continue;
 		sub = xasprintf("%s/%s", path, ent->d_name);
-		watch(f, sub, depth - 1);
+		(void)watch(f, sub, depth - 1);
 	}
 	closedir(d);
+	return wd;
 }
 
 /* True when events were pending; they are all taken. */
@@ -105,9 +109,22 @@ static bool drain(struct pd_files *f)
 {
 	char buf[4096] __attribute__((aligned(8)));
 	bool any = false;
+	ssize_t n;
 
-	while (read(f->inotify_fd, buf, sizeof buf) > 0)
+	while ((n = read(f->inotify_fd, buf, sizeof buf)) > 0) {
+		struct rd r = rd_mem(buf, (size_t)n);
+
 		any = true;
+		while (rd_left(&r)) {
+			struct inotify_event ev;
+
+			rd_bytes(&r, &ev, sizeof ev);
+			rd_skip(&r, ev.len);
+			for (int i = 0; i < f->n_dirs; i++)
+				if (ev.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT) && ev.wd == f->wds[i])
+					f->replaced = true;
+		}
+	}
 	return any;
 }
 
@@ -119,9 +136,11 @@ static void reload(struct pd_files *f)
 	int r = 0;
 
 	for (int i = 0; i < RELOAD_TRIES; i++) {
+		f->unwatched = false;
 		for (int k = 0; k < f->n_dirs; k++)
-			watch(f, f->dirs[k], WATCH_DEPTH);
-		watch(f, f->legacy, 0);
+			f->wds[k] = watch(f, f->dirs[k], WATCH_DEPTH);
+		if (access(f->legacy, F_OK) == 0)
+			(void)watch(f, f->legacy, 0);
 		(void)drain(f);
 		if (p)
 			policy_free(STEAL_PTR(p));
@@ -135,13 +154,20 @@ static void reload(struct pd_files *f)
 		policy_free(f->policy);
 	f->policy = p;
 	f->version++;
-	f->error[0] = '\0';
 	if (r < 0) {
+		if (!streq(f->error, err_text(&e, r)))
+			log_error("policy: every call is denied: %s", log_escs(err_text(&e, r)));
 		(void)!str_copy(f->error, sizeof f->error, err_text(&e, r));
-		log_error("policy: every call is denied: %s", log_escs(f->error));
 	} else {
+		f->error[0] = '\0';
 		log_info("policy: version %llu with %zu rules from %zu files", (unsigned long long)f->version, p->n_rules, p->n_files);
 	}
+}
+
+void pd_files_note(struct pd_files *f)
+{
+	if (drain(f))
+		f->stale = true;
 }
 
 int pd_files_init(struct pd_files *f, struct err *e)
@@ -155,10 +181,9 @@ int pd_files_init(struct pd_files *f, struct err *e)
 
 const struct policy *pd_files_current(struct pd_files *f)
 {
-	if (drain(f))
-		f->stale = true;
-	/* A directory that is missing cannot be watched: look again each time. */
-	if (f->stale || !f->policy)
+	pd_files_note(f);
+	/* What cannot be watched, a missing directory for example, is looked at again each time. */
+	if (f->stale || f->unwatched)
 		reload(f);
 	return f->policy;
 }

@@ -15,6 +15,8 @@
 #include "daemon/policyd/fds.h"
 #include "daemon/policyd/pd.h"
 
+#define SETTLE_MS 50 /* from the last change of a file to the reload, when nobody asks before */
+
 static struct {
 	const char *root, *policy_sock, *eval_sock, *gui_sock;
 } opt;
@@ -121,6 +123,35 @@ static void on_term(struct ev_signal *s, int signum, void *arg)
 	ev_stop(arg, 0);
 }
 
+/* Errors of a policy are told when its file is saved, not when the next call is refused. */
+static void on_settled(struct ev_timer *t, void *arg)
+{
+	struct pd *pd = arg;
+
+	(void)pd_files_current(&pd->files);
+}
+
+static void on_files(struct ev_io *io, int fd, int events, void *arg)
+{
+	struct pd *pd = arg;
+
+	pd_files_note(&pd->files);
+	if (pd->files.replaced && pd->core_fd >= 0) {
+		log_warn("a policy directory was replaced: starting again to see the new one");
+		ev_stop(pd->loop, 0);
+		return;
+	}
+	ev_timer_start(pd->settle, SETTLE_MS);
+}
+
+static int watch_files(struct pd *pd, struct err *e)
+{
+	pd->settle = ev_timer_new(pd->loop, on_settled, pd);
+	if (!pd->settle || !ev_io_new(pd->loop, pd->files.inotify_fd, EV_READ, on_files, pd))
+		return err_set(e, EINVAL, "cannot watch the policy directories");
+	return 0;
+}
+
 static int start(struct pd *pd, struct err *e)
 {
 	int r;
@@ -144,6 +175,8 @@ static int start(struct pd *pd, struct err *e)
 		r = confine(pd, e);
 	if (r == 0)
 		r = pd_files_init(&pd->files, e);
+	if (r == 0)
+		r = watch_files(pd, e);
 	if (r == 0 && pd->core_fd >= 0)
 		r = pd_core_start(pd, e);
 	return r;

@@ -21,6 +21,9 @@ struct pd_files {
 	const char *legacy;
 	int inotify_fd;
 	bool stale;
+	bool unwatched; /* some directory gives no events */
+	bool replaced;	/* a directory was removed or moved: a confined policyd cannot see its successor */
+	int wds[PD_DIRS_MAX];
 	struct policy *policy; /* NULL = broken: deny everything */
 	char error[ERR_MSG_MAX];
 	uint64_t version;
@@ -48,6 +51,7 @@ struct pd {
 	struct pd_out *out_head, **out_tail;
 	size_t n_out;
 	int log_fd;
+	struct ev_timer *settle;
 	struct pol_sysinfo *si;	     /* in force; NULL before the first PD_SYNC */
 	struct pol_sysinfo *staging; /* between PD_SYSINFO_BEGIN and PD_SYNC */
 	struct pd_qube *qubes;
@@ -57,6 +61,8 @@ struct pd {
 
 /* files.c */
 int pd_files_init(struct pd_files *f, struct err *e);
+/* pd_files_note takes pending events of the file system. */
+void pd_files_note(struct pd_files *f);
 /* pd_files_current gives the policy in force, reloading it first when something changed; NULL = deny, see f->error. */
 const struct policy *pd_files_current(struct pd_files *f);
 
