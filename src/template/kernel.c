@@ -11,7 +11,7 @@
 #include "template/bzimage.h"
 #include "template/run.h"
 
-#define BUILDER_VERSION "bulkhead-kernel-1"
+#define BUILDER_VERSION "bulkhead-kernel-2"
 #define VMLINUZ_MAX (64u << 20)
 #define XZ_BATCH 200
 
@@ -249,23 +249,58 @@ static int modules_image(struct build *b, const char *dir, uint64_t bytes, const
 	return build_run(b, geteuid() == 0 ? argv + 2 : argv, e);
 }
 
-static int write_vmlinux(const char *vmlinuz, const char *out, struct err *e)
+static int write_file(const char *path, const void *p, size_t n, struct err *e)
 {
-	_cleanup_free_ char *packed = NULL;
-	_cleanup_free_ uint8_t *elf = NULL;
-	_cleanup_fd_ int fd = -1;
-	size_t packed_len, elf_len;
-	int r = fs_read(AT_FDCWD, vmlinuz, VMLINUZ_MAX, &packed, &packed_len, e);
+	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int r;
+
+	if (fd < 0)
+		return err_errno(e, errno, "making %s", path);
+	r = write_full(fd, p, n);
+	return r < 0 ? err_errno(e, -r, "writing %s", path) : 0;
+}
+
+/* unpack_by_program writes the payload to a file and lets its own program unpack it. */
+static int unpack_by_program(struct build *b, struct rd body, enum bz_method method, const char *out, struct err *e)
+{
+	char packed[PATH_MAX];
+	size_t n = rd_left(&body);
+	int r = build_path(b, packed, e, method == BZ_ZSTD ? "tmp/payload.zst" : "tmp/payload.xz");
 
 	if (r >= 0)
-		r = bzimage_vmlinux((const uint8_t *)packed, packed_len, &elf, &elf_len, e);
+		r = write_file(packed, rd_view(&body, n), n, e);
 	if (r < 0)
 		return r;
-	fd = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return err_errno(e, errno, "making %s", out);
-	r = write_full(fd, elf, elf_len);
-	return r < 0 ? err_errno(e, -r, "writing %s", out) : 0;
+	if (method == BZ_ZSTD)
+		return build_run(b, (const char *const[]){ "zstd", "-dqf", packed, "-o", out, NULL }, e);
+
+	char plain[PATH_MAX];
+
+	r = build_run(b, (const char *const[]){ "xz", "-dqf", packed, NULL }, e);
+	if (r >= 0)
+		r = build_path(b, plain, e, "tmp/payload");
+	if (r < 0)
+		return r;
+	return rename(plain, out) < 0 ? err_errno(e, errno, "moving %s", plain) : 0;
+}
+
+static int write_vmlinux(struct build *b, const char *vmlinuz, const char *out, struct err *e)
+{
+	_cleanup_free_ char *image = NULL;
+	_cleanup_free_ uint8_t *elf = NULL;
+	enum bz_method method;
+	size_t len, elf_len;
+	struct rd body;
+	int r = fs_read(AT_FDCWD, vmlinuz, VMLINUZ_MAX, &image, &len, e);
+
+	if (r >= 0)
+		r = bzimage_payload((const uint8_t *)image, len, &body, &method, e);
+	if (r < 0)
+		return r;
+	if (method == BZ_ZSTD || method == BZ_XZ)
+		return unpack_by_program(b, body, method, out, e);
+	r = bzimage_vmlinux((const uint8_t *)image, len, &elf, &elf_len, e);
+	return r < 0 ? r : write_file(out, elf, elf_len, e);
 }
 
 static int assemble(struct build *b, const char *tree, const char *version, const char *out, struct err *e)
@@ -285,7 +320,7 @@ static int assemble(struct build *b, const char *tree, const char *version, cons
 	if (rename(from, to) < 0)
 		return err_errno(e, errno, "moving %s", from);
 	/* Kept unpacked for emulated qubes; a kernel packed otherwise simply has none. */
-	if (str_printf(from, sizeof from, "%s/vmlinux", out) == 0 && write_vmlinux(to, from, e) < 0) {
+	if (str_printf(from, sizeof from, "%s/vmlinux", out) == 0 && write_vmlinux(b, to, from, e) < 0) {
 		dprintf(b->log_fd, "no vmlinux: %s\n", err_text(e, -EIO));
 		unlink(from);
 		err_clear(e);
@@ -322,6 +357,22 @@ static int name_of(const struct build *b, const char *deb, char ret[160], struct
 	return str_printf(ret, 160, "%.*s.%.8s", (int)strcspn(v, "_"), v, hex) < 0 ? err_set(e, ENAMETOOLONG, "%s", deb) : 0;
 }
 
+/* modules_at_lib moves the modules of a package for a merged /usr to the place where depmod looks. */
+static int modules_at_lib(const struct build *b, const char *modules, struct err *e)
+{
+	char merged[PATH_MAX], lib[PATH_MAX];
+	int r = build_path(b, merged, e, "tmp/kernel/usr/lib/modules");
+
+	if (r >= 0)
+		r = build_path(b, lib, e, "tmp/kernel/lib");
+	if (r < 0 || access(modules, F_OK) == 0)
+		return r;
+	r = fs_mkdir_p(lib, 0755, e);
+	if (r < 0)
+		return r;
+	return rename(merged, modules) < 0 ? err_errno(e, errno, "moving %s", merged) : 0;
+}
+
 int kernel_build(struct build *b, char ret_dir[PATH_MAX], struct err *e)
 {
 	char deb[256], name[160], version[128], file[PATH_MAX], tree[PATH_MAX], out[PATH_MAX], modules[PATH_MAX];
@@ -344,8 +395,8 @@ int kernel_build(struct build *b, char ret_dir[PATH_MAX], struct err *e)
 		r = build_path(b, modules, e, "tmp/kernel/lib/modules");
 	if (r >= 0)
 		r = build_run(b, (const char *const[]){ "dpkg-deb", "-x", file, tree, NULL }, e);
-	if (r >= 0 && access(modules, F_OK) < 0)
-		r = build_path(b, modules, e, "tmp/kernel/usr/lib/modules");
+	if (r >= 0)
+		r = modules_at_lib(b, modules, e);
 	if (r >= 0)
 		r = find_version(modules, version, e);
 	if (r >= 0)
