@@ -337,6 +337,52 @@ static void test_role_restart(void **state)
 	vm_stop(v);
 }
 
+/* Each session of each qube gets its own seed. */
+static void test_seeds_differ(void **state)
+{
+	struct fakevm *a = vm_start(7), *b = vm_start(8);
+	char s1[200], s2[200], s3[200];
+
+	vm_agent_line(a, "seed ", s1, sizeof s1);
+	vm_agent_line(b, "seed ", s2, sizeof s2);
+	proc_kill(&a->agentd, SIGKILL);
+	wait_exit(&a->agentd, NULL);
+	vm_agent_start(a);
+	vm_agent_line(a, "seed ", s3, sizeof s3);
+	assert_string_not_equal(s1, s2);
+	assert_string_not_equal(s1, s3);
+	assert_string_not_equal(s2, s3);
+	vm_stop(a);
+	vm_stop(b);
+}
+
+/* Sessions without end: the answers become slow instead of filling logs. */
+static void test_hello_flood(void **state)
+{
+	struct fakevm *v = vm_start_without_agent(7);
+	struct link_hello h = { .version = 1 };
+	uint8_t frame[64], buf[8192];
+	uint64_t t0 = now_us();
+	size_t answers = 0;
+
+	memcpy(h.magic, link_magic, sizeof h.magic);
+	for (unsigned i = 0; i < 200; i++) {
+		struct wr w = wr_mem(frame, sizeof frame);
+		struct pollfd p = { .fd = v->port, .events = POLLIN };
+
+		h.guest_nonce[0] = (uint8_t)i;
+		link_put_hello(&w, 0, &h);
+		send_all(v->port, frame, w.len);
+		if (poll(&p, 1, 10) == 1)
+			answers += recv(v->port, buf, sizeof buf, MSG_DONTWAIT) > 0;
+	}
+	assert_in_range(answers, 1, 10 + (now_us() - t0) / 500000);
+	assert_int_equal(v->events[LD_EV_LINK_UP], 0);
+	vm_agent_start(v);
+	vm_event(v, LD_EV_LINK_UP, 0);
+	vm_stop(v);
+}
+
 /* A guest that sends garbage instead of frames: the link stays down, and an honest agent afterwards gets it up. */
 static void test_hostile_port(void **state)
 {
@@ -485,19 +531,42 @@ static void stream(int from, int to, uint64_t total)
 	}
 }
 
+#define STREAMS 4
+#define STREAM_BYTES (256ull << 20)
+
+static int by_value(const void *a, const void *b)
+{
+	double x, y;
+
+	memcpy(&x, a, sizeof x);
+	memcpy(&y, b, sizeof y);
+	return x < y ? -1 : x > y;
+}
+
+static void figure(const char *name, const char *unit, double *v, size_t n)
+{
+	qsort(v, n, sizeof *v, by_value);
+	printf("%s %.4g %s n=%zu p50=%.4g p95=%.4g\n", name, v[n / 2], unit, n, v[n / 2], v[n * 95 / 100]);
+}
+
 static void rate(const char *name, struct fakevm *v, int from, int to)
 {
-	const uint64_t total = 1ull << 30;
-	uint64_t l0, l1, a0, a1, t0 = now_us(), t;
+	_cleanup_free_ char *cpu_name = xasprintf("%s-cpu", name);
+	double mib[STREAMS], cpu[STREAMS];
 
-	proc_cpu_ms(v->linkd.pid, &l0);
-	proc_cpu_ms(v->agentd.pid, &a0);
-	stream(from, to, total);
-	t = now_us() - t0;
-	proc_cpu_ms(v->linkd.pid, &l1);
-	proc_cpu_ms(v->agentd.pid, &a1);
-	printf("%s %.0f MiB/s n=1 linkd_cpu=%.2fs agentd_cpu=%.2fs per GiB\n", name,
-	       (double)(total >> 20) / ((double)t / 1e6), (double)(l1 - l0) / 1000, (double)(a1 - a0) / 1000);
+	for (size_t i = 0; i < STREAMS; i++) {
+		uint64_t l0, l1, a0, a1, t0 = now_us();
+
+		proc_cpu_ms(v->linkd.pid, &l0);
+		proc_cpu_ms(v->agentd.pid, &a0);
+		stream(from, to, STREAM_BYTES);
+		mib[i] = (double)(STREAM_BYTES >> 20) * 1e6 / (double)(now_us() - t0);
+		proc_cpu_ms(v->linkd.pid, &l1);
+		proc_cpu_ms(v->agentd.pid, &a1);
+		cpu[i] = (double)(l1 - l0 + a1 - a0) / 1000 * 4; /* both ends, for 1 GiB */
+	}
+	figure(name, "MiB/s", mib, STREAMS);
+	figure(cpu_name, "s/GiB", cpu, STREAMS);
 }
 
 static void bench(void **state)
@@ -505,7 +574,7 @@ static void bench(void **state)
 	struct fakevm *v = vm_start(7);
 	struct chan_req *q;
 	int pair[2], guest;
-	uint64_t t0, rtt[1000];
+	double rtt[1000];
 	char c;
 
 	assert_int_equal(unix_pair(SOCK_STREAM, pair), 0);
@@ -515,17 +584,15 @@ static void bench(void **state)
 	assert_true(guest >= 0);
 	fd_nonblock(pair[1], true);
 	for (size_t i = 0; i < ARRAY_SIZE(rtt); i++) {
-		t0 = now_us();
+		uint64_t t0 = now_us();
+
 		send_all(guest, "x", 1);
 		assert_int_equal(read_full(pair[1], &c, 1), 1);
 		send_all(pair[1], "y", 1);
 		assert_int_equal(read_full(guest, &c, 1), 1);
-		rtt[i] = now_us() - t0;
+		rtt[i] = (double)(now_us() - t0);
 	}
-	t0 = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(rtt); i++)
-		t0 += rtt[i];
-	printf("link-rtt %.1f us n=%zu\n", (double)t0 / (double)ARRAY_SIZE(rtt), ARRAY_SIZE(rtt));
+	figure("link-rtt", "us", rtt, ARRAY_SIZE(rtt));
 	rate("link-to-host", v, guest, pair[1]);
 	rate("link-to-guest", v, pair[1], guest);
 	vm_stop(v);
@@ -543,7 +610,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_linkd_killed),	cmocka_unit_test(test_role_restart),
 		cmocka_unit_test(test_hostile_port),	cmocka_unit_test(test_console),
 		cmocka_unit_test(test_console_log_bound), cmocka_unit_test(test_core_returns),
-		cmocka_unit_test(test_fairness),
+		cmocka_unit_test(test_fairness),	cmocka_unit_test(test_seeds_differ),
+		cmocka_unit_test(test_hello_flood),
 	};
 	const struct CMUnitTest benches[] = { cmocka_unit_test(bench) };
 	bool want_bench = argc == 4 && streq(argv[3], "--bench");

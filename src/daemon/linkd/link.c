@@ -18,9 +18,13 @@ static bool data_port(uint32_t port)
 
 /* --- the mux -------------------------------------------------------------------------------------------------------- */
 
-static void on_hello(void *arg)
+/* A guest may start sessions as fast as it likes, but each costs lines in logs and messages to the core. */
+#define HELLO_BURST 10
+#define HELLO_WINDOW_US 10000000
+#define HELLO_DELAY_MS 500
+
+static void welcome(struct linkd *d)
 {
-	struct linkd *d = arg;
 	uint8_t nonce[LINK_NONCE_LEN], seed[LINK_SEED_LEN];
 	struct timespec now;
 
@@ -32,6 +36,27 @@ static void on_hello(void *arg)
 	clock_gettime(CLOCK_REALTIME, &now);
 	mux_welcome(muxio_mux(d->x), nonce, seed, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
 	explicit_bzero(seed, sizeof seed);
+	muxio_kick(d->x);
+}
+
+static void on_hello_timer(struct ev_timer *t, void *arg)
+{
+	welcome(arg);
+}
+
+static void on_hello(void *arg)
+{
+	struct linkd *d = arg;
+	uint64_t now = now_us();
+
+	if (now - d->hello_window_us > HELLO_WINDOW_US) {
+		d->hello_window_us = now;
+		d->n_hellos = 0;
+	}
+	if (++d->n_hellos > HELLO_BURST)
+		ev_timer_start(d->hello_timer, HELLO_DELAY_MS);
+	else
+		welcome(d);
 }
 
 static void on_up(void *arg)
@@ -207,6 +232,7 @@ int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int q
 {
 	int r;
 
+	d->hello_timer = ev_timer_new(d->loop, on_hello_timer, d);
 	d->x = muxio_new(d->loop, MUX_HOST, &muxio_callbacks, d);
 	d->meet = meet_new(d->loop, d->x, &meet_callbacks, d);
 	d->lcs = lcs_new(d->loop, &lcs_callbacks, d);

@@ -32,6 +32,9 @@ struct linkd {
 	struct meet *meet;
 	struct lcs *lcs;
 	bool link_up;
+	struct ev_timer *hello_timer; /* of an answer that is held back */
+	uint64_t hello_window_us;
+	unsigned n_hellos;
 	struct {
 		uint32_t port; /* 0 = free */
 		uint64_t deadline_us;

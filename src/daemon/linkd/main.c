@@ -88,6 +88,7 @@ static void unwire(struct linkd *d)
 	console_free(d->console);
 	ctl_free(d);
 	ev_timer_free(d->ending);
+	ev_timer_free(d->hello_timer);
 	ev_free(d->loop);
 }
 
