@@ -2,6 +2,8 @@
 /* Pools. */
 #include <sys/statvfs.h>
 
+#include "base/fsx.h"
+#include "base/paths.h"
 #include "base/str.h"
 #include "core/api/api.h"
 
@@ -221,6 +223,9 @@ int api_pool_add(struct call *c)
 	}
 	if (str_copy(rq.pool_dir, sizeof rq.pool_dir, pool_dir(p)) < 0)
 		abort(); /* checked above */
+	/* Below our own directory a pool makes its place; elsewhere the owner has to. A failure shows in the probe. */
+	if (str_starts(pool_dir(p), path_get(PATH_LIB)))
+		(void)fs_mkdir_p(pool_dir(p), 0700, NULL);
 	c->state = p;
 	r = call_storage(c, &rq, probed);
 	if (r < 0) {

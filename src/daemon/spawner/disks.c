@@ -30,7 +30,12 @@ void disks_fini(struct disk_fds *d)
 
 bool pool_allowed(const char *dir)
 {
-	return streq(dir, path_get(PATH_POOL_DEFAULT));
+	const char *all = path_get(PATH_POOL_DEFAULT);
+
+	if (streq(dir, all))
+		return true;
+	/* Further pools lie below it: the core cannot name a directory that is not the instance's own. */
+	return str_starts(dir, all) && dir[strlen(all)] == '/' && !strstr(dir, "/../") && !str_ends(dir, "/..") && !strstr(dir, "//");
 }
 
 static int open_dir(const char *path, struct err *e)
