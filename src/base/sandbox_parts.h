@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Private to sandbox*.c: groups, flags and the two kernel filters. */
+/* Private to sandbox*.c and to qube-shim, which confines QEMU: groups, flags and the two kernel filters. */
 #ifndef BASE_SANDBOX_PARTS_H
 #define BASE_SANDBOX_PARTS_H
 

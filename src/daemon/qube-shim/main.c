@@ -7,9 +7,11 @@
 #include <linux/prctl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include "base/msg.h"
 #include "base/proc.h"
+#include "base/sandbox_parts.h"
 #include "base/str.h"
 #include "daemon/qube-shim/fds.h"
 
@@ -20,6 +22,30 @@ static int report(uint32_t type, const char *text, int pidfd)
 
 	wr_lstr(&w, text);
 	return msg_send(SHIM_FD_REPORT, type, 0, 0, &w, &pidfd, pidfd >= 0 ? 1 : 0);
+}
+
+/* The same wall as the small root a second time, by the kernel's other means. Descriptors that are handed on are not concerned, but
+   QEMU's loader opens its kernel and initramfs anew through /proc. */
+static int confine(int last, struct err *e)
+{
+	struct sandbox_path paths[SANDBOX_PATHS_MAX] = {
+		{ .path = "/usr" },	   { .path = "/lib" },		{ .path = "/lib64" },	  { .path = "/etc/ld.so.cache" },
+		{ .path = "/proc" },	   { .path = "/dev/null", .dev = true }, { .path = "/dev/urandom", .dev = true },
+		{ .path = "/dev/kvm", .dev = true },
+	};
+	char files[2][32];
+	size_t n = 8;
+
+	/* Kernel and initramfs, when there are any, are the first regular files. */
+	for (int fd = SHIM_FD_FIRST; fd <= last && n < 10; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || str_printf(files[n - 8], sizeof files[0], "/proc/self/fd/%d", fd) < 0)
+			continue;
+		paths[n].path = files[n - 8];
+		n++;
+	}
+	return sandbox_load_landlock(paths, n, e);
 }
 
 static int start(struct proc *ret, int last, char **argv, struct err *e)
@@ -59,7 +85,9 @@ int main(int argc, char **argv)
 	}
 	/* On a host with SMT no thread of another qube runs on the sibling of one of this qube. Elsewhere the call fails, which is right. */
 	(void)prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0);
-	r = start(&p, (int)last, argv + 2, &e);
+	r = confine((int)last, &e);
+	if (r == 0)
+		r = start(&p, (int)last, argv + 2, &e);
 	/* linkd must see the end of QEMU's sockets when QEMU ends, not when the shim does. */
 	for (int fd = SHIM_FD_FIRST; fd <= (int)last; fd++)
 		close(fd);
