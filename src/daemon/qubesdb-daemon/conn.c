@@ -99,7 +99,7 @@ short conn_events(const struct conn *c)
 	short ev = 0;
 
 	/* The vchan is always read: two ends that both wait for the other to read would wait for ever. CONN_OUT_MAX bounds it. */
-	if (c->out.len < CONN_OUT_PAUSE || c->side == QDB_AT_HOST || c->side == QDB_AT_GUEST)
+	if ((!c->eof && c->out.len < CONN_OUT_PAUSE) || c->side == QDB_AT_HOST || c->side == QDB_AT_GUEST)
 		ev |= POLLIN;
 	if (c->out.len)
 		ev |= POLLOUT;

@@ -65,7 +65,8 @@ short conn_events(const struct conn *c);
 
 /* local.c */
 void local_accept(struct db *d, int listen_fd, enum qdb_side side);
-void local_serve(struct db *d, struct conn *c);
+/* local_turn moves bytes for poll's revents and serves what is complete. */
+void local_turn(struct db *d, struct conn *c, short revents);
 /* db_fire tells every watcher of key. */
 void db_fire(struct db *d, const char *key);
 /* db_write and db_rm change the store and fire watches. db_rm gives the number of removed entries. */

@@ -165,17 +165,16 @@ static int refuse(struct conn *c, const struct qdb_hdr *h, int r)
 	return 0;
 }
 
-void local_serve(struct db *d, struct conn *c)
+/* Serves whole requests while the answers are read; true when none is left. */
+static bool serve(struct db *d, struct conn *c)
 {
 	while (!c->dead && c->out.len < CONN_OUT_PAUSE) {
 		struct qdb_hdr h;
 		const uint8_t *data;
 		int r = conn_next(c, &h, &data);
 
-		if (r == 0) {
-			c->dead = c->eof;
-			return;
-		}
+		if (r == 0)
+			return true;
 		if (r > 0) {
 			r = qdb_check(c->side, &h, data);
 			if (r < 0)
@@ -189,4 +188,19 @@ void local_serve(struct db *d, struct conn *c)
 			c->dead = true;
 		}
 	}
+	return false;
+}
+
+void local_turn(struct db *d, struct conn *c, short revents)
+{
+	bool done;
+
+	conn_io(c, revents);
+	do {
+		done = serve(d, c);
+		conn_io(c, 0);
+	} while (!done && !c->dead && c->out.len < CONN_OUT_PAUSE);
+	/* A client may close its sending half and still wait for its answers. */
+	if (done && c->eof && !c->out.len)
+		c->dead = true;
 }

@@ -129,12 +129,8 @@ static int turn(struct db *d)
 	r = peer_ready(d, p + 3, n_peer);
 	if (r < 0)
 		return r;
-	for (size_t i = first; i < n; i++) {
-		struct conn *c = &d->clients[slot[i]];
-
-		conn_io(c, p[i].revents);
-		local_serve(d, c);
-	}
+	for (size_t i = first; i < n; i++)
+		local_turn(d, &d->clients[slot[i]], p[i].revents);
 	for (size_t i = 0; i < ARRAY_SIZE(d->clients); i++)
 		if (d->clients[i].fd >= 0 && d->clients[i].dead)
 			conn_fini(&d->clients[i]);

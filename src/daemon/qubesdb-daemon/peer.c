@@ -20,11 +20,22 @@ int peer_init(struct db *d, int link_fd)
 	return link_fd >= 0 ? fd_nonblock(link_fd, true) : 0;
 }
 
+/* The other side can come and go as often as it likes; the log is not its to fill. */
+static bool may_log(void)
+{
+	static struct log_rate rate;
+
+	return log_rate_ok(&rate, 30, 60);
+}
+
 static void lost(struct db *d, const char *why)
 {
 	struct peer *p = &d->peer;
 
-	log_info("the other side is away: %s", why);
+	if (p->state == PEER_UP && may_log())
+		log_info("the other side is away: %s", why);
+	else
+		log_debug("no connection yet: %s", why);
 	conn_fini(&p->conn);
 	p->state = PEER_AWAY;
 	p->synced = false;
@@ -87,7 +98,8 @@ static void up(struct db *d, int fd)
 	p->state = PEER_UP;
 	p->synced = false;
 	p->gen++;
-	log_info("the other side is there");
+	if (may_log())
+		log_info("the other side is there");
 	if (d->guest)
 		conn_send(&p->conn, QDB_CMD_MULTIREAD, "", NULL, 0);
 }
@@ -221,7 +233,8 @@ static int handle(struct db *d, const struct qdb_hdr *h, const uint8_t *data)
 		end_dump(d);
 		return 0;
 	case QDB_RESP_ERROR:
-		log_warn("the other side refused %s", log_escs(h->path));
+		if (may_log())
+			log_warn("the other side refused %s", log_escs(h->path));
 		return 0;
 	default:
 		return 0;
@@ -246,7 +259,8 @@ static void serve(struct db *d)
 			conn_drop(&p->conn, &h);
 		}
 		if (r < 0) {
-			log_warn("the other side broke the protocol (%s): connection dropped", strerror(-r));
+			if (may_log())
+				log_warn("the other side broke the protocol (%s): connection dropped", strerror(-r));
 			p->conn.dead = true;
 		}
 	}
