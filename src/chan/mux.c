@@ -236,6 +236,12 @@ int mux_poweroff(struct mux *m)
 	return 0;
 }
 
+void mux_time(struct mux *m, uint64_t realtime_ns)
+{
+	if (m->side == MUX_HOST && m->state == MUX_UP)
+		MUX_SEND(m, time, 0, .realtime_ns = realtime_ns);
+}
+
 /* --- channels -------------------------------------------------------------------------------------------------- */
 
 int mux_open(struct mux *m, uint32_t peer, uint32_t port, void *user, struct mux_chan **ret)

@@ -85,6 +85,9 @@ void mux_welcome(struct mux *m, const uint8_t nonce[LINK_NONCE_LEN], const uint8
 /* mux_poweroff (host) asks the guest to shut down. -ENOTCONN without a session. */
 int mux_poweroff(struct mux *m);
 
+/* mux_time (host) sets the guest's clock, if there is a session. */
+void mux_time(struct mux *m, uint64_t realtime_ns);
+
 /* mux_open offers a channel to the peer: -ENOTCONN before the gate is open, -EMFILE at the limit. */
 int mux_open(struct mux *m, uint32_t peer, uint32_t port, void *user, struct mux_chan **ret);
 void mux_accept(struct mux_chan *c);

@@ -36,6 +36,12 @@ static void test_start_and_state(void **state)
 	assert_int_equal(strlen(text), 2 * LINK_SEED_LEN);
 	vm_agent_line(v, "time ", text, sizeof text);
 	vm_event(v, LD_EV_LINK_UP, 0);
+	/* the clock is set again after a pause */
+	vm_qmp_send(v, "{\"event\": \"STOP\"}");
+	vm_event(v, LD_EV_PAUSED, 0);
+	vm_qmp_send(v, "{\"event\": \"RESUME\"}");
+	vm_event(v, LD_EV_RUNNING, 1);
+	vm_agent_line(v, "time ", text, sizeof text);
 	vm_cmd_async(v, LD_STOP, &serial);
 	vm_qmp_answer(v, "stop", "not now");
 	assert_int_equal(vm_reply(v, serial), -EIO);

@@ -23,18 +23,30 @@ static bool data_port(uint32_t port)
 #define HELLO_WINDOW_US 10000000
 #define HELLO_DELAY_MS 500
 
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void link_send_time(struct linkd *d)
+{
+	mux_time(muxio_mux(d->x), realtime_ns());
+	muxio_kick(d->x);
+}
+
 static void welcome(struct linkd *d)
 {
 	uint8_t nonce[LINK_NONCE_LEN], seed[LINK_SEED_LEN];
-	struct timespec now;
 
 	/* No session without fresh bytes: a guest that went on with old ones would share its secrets with its clones. */
 	if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce || getrandom(seed, sizeof seed, 0) != sizeof seed) {
 		log_error("no random bytes for the guest");
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	mux_welcome(muxio_mux(d->x), nonce, seed, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	mux_welcome(muxio_mux(d->x), nonce, seed, realtime_ns());
 	explicit_bzero(seed, sizeof seed);
 	muxio_kick(d->x);
 }

@@ -56,6 +56,8 @@ int vm_query(struct linkd *d, uint32_t serial);
 int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int qubesdb_fd);
 /* link_role takes the new channel of a role. -EEXIST while the old one is there. */
 int link_role(struct linkd *d, uint8_t role, int fd);
+/* link_send_time: the guest's clock stood still while it was paused. */
+void link_send_time(struct linkd *d);
 /* link_port_event: the guest opened or closed the port (QMP). */
 void link_port_event(struct linkd *d, bool open);
 

@@ -22,6 +22,8 @@ static void set_state(struct linkd *d, enum ld_state st)
 {
 	if (d->end_told || d->state == st)
 		return;
+	if (d->state == LD_ST_PAUSED)
+		link_send_time(d);
 	d->state = st;
 	ctl_event(d, st == LD_ST_RUNNING ? LD_EV_RUNNING : LD_EV_PAUSED, 0, "");
 }
