@@ -166,8 +166,10 @@ static int start(struct tool *t)
 	fd_closep(&wr);
 	r = wait_ready(rd, &p);
 	if (r < 0) {
-		(void)last_log_line(line, sizeof line, log);
-		return tool_fail(t, "qubesd did not become ready; the last line of '%s': %s", log, line);
+		const char *text = last_log_line(line, sizeof line, log) == 0 ? line : "no log";
+		const char *error = strstr(text, " error: ");
+
+		return tool_fail(t, "qubesd did not become ready: %s (its log: '%s')", error ? error + strlen(" error: ") : text, log);
 	}
 	tool_note(t, "qubesd serves '%s' (pid %d)", where(), (int)p.pid);
 	/* It is to outlive this tool: forgotten, not ended. */
