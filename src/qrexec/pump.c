@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "proto/qrexec.h"
+#include "qrexec/bulk.h"
 #include "qrexec/lio.h"
 
 #define IN_CAP (128 * 1024)
@@ -20,6 +21,7 @@ struct source {
 	struct lio io;
 	uint32_t type;
 	bool eof_due, eof_sent;
+	bool bulk, no_bulk; /* comes in long pieces; cannot be moved without copying */
 };
 
 enum { P_CHAN, P_TO, P_ERR_TO, P_FROM, P_ERR_FROM, P_CHILD, P_SIGNAL, P_N };
@@ -38,6 +40,9 @@ struct pump {
 	unsigned turn;
 	int stdin_copy;       /* for SIGUSR1: the socket may become the output after its end of input */
 	int signal_fd;
+	struct bulk in_bulk, out_bulk;
+	bool bulk;	      /* the peer sends long messages: their bodies are not read but moved */
+	bool no_bulk, readable;
 };
 
 static bool is_service(const struct pump *p)
@@ -49,7 +54,7 @@ static bool is_service(const struct pump *p)
 
 static bool out_idle(const struct pump *p)
 {
-	return p->out_pos == p->out_len;
+	return p->out_pos == p->out_len && !p->out_bulk.len;
 }
 
 /* The peer reads no more: what is queued and what local sources still say has no receiver. */
@@ -57,6 +62,7 @@ static void out_dead(struct pump *p)
 {
 	p->chan_dead = true;
 	p->out_pos = p->out_len = 0;
+	bulk_fini(&p->out_bulk);
 	for (size_t i = 0; i < ARRAY_SIZE(p->src); i++) {
 		lio_close(&p->src[i].io);
 		p->src[i].eof_due = false;
@@ -64,26 +70,29 @@ static void out_dead(struct pump *p)
 	}
 }
 
+/* First what was copied (at least the header), then what is moved. */
 static void out_flush(struct pump *p)
 {
 	while (!out_idle(p) && !p->chan_dead) {
-		ssize_t n = lio_write(&p->chan, p->out + p->out_pos, p->out_len - p->out_pos);
+		bool copied = p->out_pos < p->out_len;
+		ssize_t n = copied ? lio_write(&p->chan, p->out + p->out_pos, p->out_len - p->out_pos) :
+				     bulk_drain(&p->out_bulk, p->chan.fd);
 
 		if (n == -EAGAIN)
 			return;
 		if (n < 0)
 			out_dead(p);
-		else
+		else if (copied)
 			p->out_pos += (size_t)n;
 	}
 }
 
-/* out_message makes the n bytes already placed behind the header the next message. */
+/* out_message sends the n bytes already placed behind the header, and then what is in out_bulk, as one message. */
 static void out_message(struct pump *p, uint32_t type, size_t n)
 {
 	struct wr w = wr_mem(p->out, QX_HDR_LEN);
 
-	qx_put_hdr(&w, type, (uint32_t)n);
+	qx_put_hdr(&w, type, (uint32_t)(n + p->out_bulk.len));
 	p->out_pos = 0;
 	p->out_len = QX_HDR_LEN + n;
 	out_flush(p);
@@ -97,7 +106,12 @@ static void source_end(struct source *s)
 	s->eof_due = true;
 }
 
-static void source_read(struct pump *p, struct source *s)
+static bool source_may_bulk(const struct pump *p, const struct source *s)
+{
+	return s->bulk && !s->no_bulk && !(s->type == QX_DATA_STDERR && p->cfg->err_copy);
+}
+
+static void source_copy(struct pump *p, struct source *s)
 {
 	ssize_t n = lio_read(&s->io, p->out + QX_HDR_LEN, qx_chunk_max(p->cfg->version));
 
@@ -107,9 +121,30 @@ static void source_read(struct pump *p, struct source *s)
 		source_end(s);
 		return;
 	}
+	s->bulk = n >= BULK_MIN;
 	if (s->type == QX_DATA_STDERR && p->cfg->err_copy)
 		p->cfg->err_copy(p->cfg->err_arg, p->out + QX_HDR_LEN, (size_t)n);
 	out_message(p, s->type, (size_t)n);
+}
+
+static void source_read(struct pump *p, struct source *s)
+{
+	ssize_t n;
+
+	if (!source_may_bulk(p, s)) {
+		source_copy(p, s);
+		return;
+	}
+	n = bulk_fill(&p->out_bulk, s->io.fd, qx_chunk_max(p->cfg->version));
+	if (n == -EINVAL) {
+		s->no_bulk = true;
+		source_copy(p, s);
+	} else if (n == 0 || (n < 0 && n != -EAGAIN)) {
+		source_end(s);
+	} else if (n > 0) {
+		s->bulk = n >= BULK_MIN;
+		out_message(p, s->type, 0);
+	}
 }
 
 static void send_prefix(struct pump *p)
@@ -203,6 +238,7 @@ static int next_header(struct pump *p, struct err *e)
 		return err_set(e, EBADMSG, "%s of %u bytes", qx_name(p->cur_type), len);
 	p->in_pos += QX_HDR_LEN;
 	p->cur_left = len;
+	p->bulk = len >= BULK_MIN && !p->no_bulk;
 	p->in_body = true;
 	if (len == 0 && dst)
 		to_close(p, dst);
@@ -252,6 +288,52 @@ static void deliver(struct pump *p, struct lio *dst)
 	p->cur_left -= n;
 }
 
+/* Content that is written as it came can go without being read. */
+static bool may_move(const struct pump *p, const struct lio *dst)
+{
+	unsigned filter = dst == &p->to ? PUMP_FILTER_OUT : PUMP_FILTER_ERR;
+
+	return p->in_bulk.len || (!p->no_bulk && p->cur_left >= BULK_MIN && p->readable && lio_is_open(dst) && !(p->cfg->flags & filter));
+}
+
+static bool moving(struct pump *p)
+{
+	struct lio *dst = NULL;
+
+	return p->in_body && p->in_pos == p->in_len && destination(p, p->cur_type, &dst, NULL) == 0 && dst && may_move(p, dst);
+}
+
+/* Moves a part of the current message. The copying way takes over what the pipe holds when the destination cannot be moved to. */
+static void deliver_bulk(struct pump *p, struct lio *dst)
+{
+	ssize_t n = (ssize_t)p->in_bulk.len;
+
+	if (n == 0) {
+		n = bulk_fill(&p->in_bulk, p->chan.fd, MIN(p->cur_left, (size_t)IN_CAP));
+		p->readable = n > 0;
+		if (n == -EINVAL)
+			p->no_bulk = true;
+		else if (n == 0 || (n < 0 && n != -EAGAIN))
+			p->chan_eof = true;
+		if (n <= 0)
+			return;
+	}
+	n = lio_is_open(dst) ? bulk_drain(&p->in_bulk, dst->fd) : -EPIPE;
+	if (n >= 0) {
+		p->cur_left -= (size_t)n;
+	} else if (n == -EAGAIN) {
+		p->blocked = dst;
+	} else {
+		if (n == -EINVAL)
+			p->no_bulk = true;
+		else
+			to_close(p, dst);
+		p->in_pos = 0;
+		n = bulk_read(&p->in_bulk, p->in, IN_CAP);
+		p->in_len = n > 0 ? (size_t)n : 0;
+	}
+}
+
 /* Consumes what is buffered until it is used up, blocked, or the call has ended. */
 static int in_process(struct pump *p, struct err *e)
 {
@@ -276,24 +358,35 @@ static int in_process(struct pump *p, struct err *e)
 				return 0;
 			continue;
 		}
-		if (left == 0)
-			return 0;
 		r = destination(p, p->cur_type, &dst, e);
 		if (r < 0)
 			return r;
-		deliver(p, dst);
+		if (left)
+			deliver(p, dst);
+		else if (may_move(p, dst))
+			deliver_bulk(p, dst);
+		else
+			return 0;
 	}
 	return 0;
 }
 
+/* With long messages only headers are read; a body that is longer than a copy is worth stays in the vchan for deliver_bulk. */
 static void in_read(struct pump *p)
 {
+	size_t left = p->in_len - p->in_pos, room;
 	ssize_t n;
 
-	memmove(p->in, p->in + p->in_pos, p->in_len - p->in_pos);
-	p->in_len -= p->in_pos;
+	p->readable = true;
+	if (moving(p))
+		return;
+	memmove(p->in, p->in + p->in_pos, left);
+	p->in_len = left;
 	p->in_pos = 0;
-	n = lio_read(&p->chan, p->in + p->in_len, IN_CAP - p->in_len);
+	room = IN_CAP - left;
+	if (p->bulk)
+		room = MIN(room, p->in_body ? p->cur_left : QX_HDR_LEN - left);
+	n = lio_read(&p->chan, p->in + p->in_len, room);
 	if (n == -EAGAIN)
 		return;
 	if (n <= 0)
@@ -459,7 +552,7 @@ static void pump_init(struct pump *p, const struct pump_cfg *cfg)
 {
 	bool ours = cfg->flags & PUMP_OURS;
 
-	*p = (struct pump){ .cfg = cfg, .to = LIO_CLOSED, .err_to = LIO_CLOSED, .status = cfg->exit_code, .stdin_copy = -1, .signal_fd = -1 };
+	*p = (struct pump){ .cfg = cfg, .to = LIO_CLOSED, .err_to = LIO_CLOSED, .status = cfg->exit_code, .stdin_copy = -1, .signal_fd = -1, .in_bulk = BULK_INIT, .out_bulk = BULK_INIT };
 	p->in = xmalloc(IN_CAP);
 	p->out = xmalloc(OUT_CAP);
 	p->child_done = !cfg->child;
@@ -501,6 +594,8 @@ int pump_run(const struct pump_cfg *cfg, struct err *e)
 	lio_close(&p.src[1].io);
 	fd_closep(&p.stdin_copy);
 	fd_closep(&p.signal_fd);
+	bulk_fini(&p.in_bulk);
+	bulk_fini(&p.out_bulk);
 	free(p.in);
 	free(p.out);
 	return r;
