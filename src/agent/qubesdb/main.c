@@ -195,7 +195,7 @@ static const struct {
 static int open_db(struct qdbc *c, bool writes, struct err *e)
 {
 	_cleanup_free_ char *rw = NULL, *ro = NULL;
-	const char *dir = "/var/run/qubes", *dot = opt.domain ? "." : "", *dom = opt.domain ? opt.domain : "";
+	const char *dir = "/run/qubes", *dot = opt.domain ? "." : "", *dom = opt.domain ? opt.domain : "";
 	int r;
 
 #ifndef BULKHEAD_GUEST

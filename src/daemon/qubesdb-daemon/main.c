@@ -21,7 +21,7 @@
 #include "base/sandbox.h"
 #endif
 
-#define GUEST_DIR "/var/run/qubes"
+#define GUEST_DIR "/run/qubes"
 
 struct options {
 	bool link, guest, sandbox;
