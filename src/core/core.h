@@ -91,6 +91,8 @@ struct subscriber {
 
 typedef void (*storage_fn)(void *arg, int r, const struct st_reply *reply, struct err *e);
 struct call;
+/* What a guest wrote about itself: keys without their prefix. k negative: call.err says why. */
+typedef void (*report_fn)(struct call *c, int k, const struct kvmap *map);
 
 /* What the daemon does for the core. All are asynchronous: calls end by call_finish. */
 struct core_ops {
@@ -101,6 +103,8 @@ struct core_ops {
 	int (*kill)(void *ctx, struct qube *q, struct call *c);
 	int (*pause)(void *ctx, struct qube *q, bool pause, struct call *c);
 	int (*current_state)(void *ctx, struct qube *q, struct call *c);
+	/* Reads the QubesDB keys of a running qube below prefix for the call; NULL when no qube ever runs. */
+	int (*report)(void *ctx, struct qube *q, const char *prefix, struct call *c, report_fn fn);
 	/* After a commit that touched policy-relevant data: true = ready() follows when every decision sees it. */
 	bool (*policy_sync)(void *ctx, struct call *c);
 	/* May src see an object of dest in a list (policy, never asking)? */

@@ -116,7 +116,10 @@ const struct method *method_find(const char *name);
 typedef void (*call_storage_fn)(struct call *c, int r, const struct st_reply *reply);
 int call_storage(struct call *c, const struct st_request *q, call_storage_fn next);
 
-/* api_start_sweep removes what creations and removals of an earlier life left behind. Call once when storage is there. */
+/* feature_change sets or (NULL) removes a feature with its events. */
+void feature_change(struct core *core, struct qube *q, const char *key, const char *value);
+
+/* api_sweep removes what creations and removals of an earlier life left behind. Call once when storage is there. */
 void api_sweep(struct core *core);
 /* qube_remove_now removes a halted qube with its volumes (the end of an unnamed disposable); answers nobody. */
 void qube_remove_now(struct core *core, struct qube *q);

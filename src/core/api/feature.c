@@ -22,6 +22,22 @@ static int absent(struct call *c)
 	return err_set(&c->err, AE_FEATURE_NOT_FOUND, "'%s' has no feature '%s'", c->dest->name.s, c->arg);
 }
 
+void feature_change(struct core *core, struct qube *q, const char *key, const char *value)
+{
+	const char *old = kv_get(&q->features, key);
+	_cleanup_free_ char *was = old ? xstrdup(old) : NULL;
+
+	if (!value) {
+		eventf(core, q, "domain-feature-pre-delete:", key, "feature", key, NULL);
+		txn_feature(core, q, key, NULL);
+		eventf(core, q, "domain-feature-delete:", key, "feature", key, NULL);
+		return;
+	}
+	eventf(core, q, "domain-feature-pre-set:", key, "feature", key, "value", value, was ? "oldvalue" : NULL, was, NULL);
+	txn_feature(core, q, key, value);
+	eventf(core, q, "domain-feature-set:", key, "feature", key, "value", value, was ? "oldvalue" : NULL, was, NULL);
+}
+
 int api_feature_list(struct call *c)
 {
 	for (size_t i = 0; i < c->dest->features.n; i++)
@@ -69,8 +85,6 @@ int api_feature_check(struct call *c)
 
 int api_feature_set(struct call *c)
 {
-	const char *old = kv_get(&c->dest->features, c->arg);
-	_cleanup_free_ char *was = old ? xstrdup(old) : NULL;
 	int r = may_change(c);
 
 	if (r < 0)
@@ -80,10 +94,7 @@ int api_feature_set(struct call *c)
 	if (str_starts(c->arg, "service.") && !str_starts(c->arg, "service.app-dispvm.") &&
 	    (strlen(c->arg) < 9 || strlen(c->arg) > 56 || streq(c->arg, "service..") || streq(c->arg, "service...")))
 		return err_set(&c->err, AE_VALUE, "the name of a service has 1 to 48 characters");
-	eventf(c->core, c->dest, "domain-feature-pre-set:", c->arg, "feature", c->arg, "value", c->body, was ? "oldvalue" : NULL, was,
-	       NULL);
-	txn_feature(c->core, c->dest, c->arg, c->body);
-	eventf(c->core, c->dest, "domain-feature-set:", c->arg, "feature", c->arg, "value", c->body, was ? "oldvalue" : NULL, was, NULL);
+	feature_change(c->core, c->dest, c->arg, c->body);
 	return 0;
 }
 
@@ -95,8 +106,6 @@ int api_feature_remove(struct call *c)
 		return r;
 	if (!kv_get(&c->dest->features, c->arg))
 		return absent(c);
-	eventf(c->core, c->dest, "domain-feature-pre-delete:", c->arg, "feature", c->arg, NULL);
-	txn_feature(c->core, c->dest, c->arg, NULL);
-	eventf(c->core, c->dest, "domain-feature-delete:", c->arg, "feature", c->arg, NULL);
+	feature_change(c->core, c->dest, c->arg, NULL);
 	return 0;
 }

@@ -80,13 +80,9 @@ int api_notes_set(struct call *c)
 static void set_feature(struct core *core, struct qube *q, const char *key, const char *value)
 {
 	const char *old = kv_get(&q->features, key);
-	_cleanup_free_ char *was = old ? xstrdup(old) : NULL;
 
-	if (was && streq(was, value))
-		return;
-	eventf(core, q, "domain-feature-pre-set:", key, "feature", key, "value", value, was ? "oldvalue" : NULL, was, NULL);
-	txn_feature(core, q, key, value);
-	eventf(core, q, "domain-feature-set:", key, "feature", key, "value", value, was ? "oldvalue" : NULL, was, NULL);
+	if (!old || !streq(old, value))
+		feature_change(core, q, key, value);
 }
 
 int api_notify_updates(struct call *c)

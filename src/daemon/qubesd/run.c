@@ -17,6 +17,7 @@ const struct core_ops run_ops = {
 	.pause = run_op_pause,
 	.current_state = run_op_current_state,
 	.policy_sync = policy_sync,
+	.report = run_op_report,
 };
 
 /* The name of the host's time zone, from the link that names it. Read before the sandbox closes. */
@@ -66,8 +67,10 @@ struct runs *runs_new(struct qd *d)
 
 int runs_start(struct qd *d, struct err *e)
 {
-	int r = run_adopt_all(d, e);
+	int r;
 
+	run_live_start(d);
+	r = run_adopt_all(d, e);
 	return r < 0 ? r : policy_start(d->runs, e);
 }
 

@@ -64,7 +64,14 @@ struct run {
 	uint32_t dispose_peer, dispose_port;
 };
 
+/* Our own listener of the core's events. */
+struct live {
+	struct qd *d;
+	struct subscriber sub;
+};
+
 struct runs {
+	struct live live;
 	struct qd *d;
 	struct run *list;
 	char timezone[64]; /* "" = unknown */
@@ -128,10 +135,18 @@ int run_connect_qrexec(struct run *r, struct err *e);
 int run_cmd(struct run *r, enum ld_cmd cmd, peer_reply_fn fn, void *arg, struct err *e);
 void run_disconnect(struct run *r);
 
-/* run_qdb.c: qdb_fill connects and writes all keys; then run_qdb_filled or run_fail follows. qdb_set writes one key of a running qube. */
+/* run_qdb.c: run_qdb_fill connects and writes all keys; then run_qdb_filled or run_fail follows. */
 int run_qdb_fill(struct run *r, struct err *e);
 void run_qdb_close(struct run *r);
 void run_qdb_filled(struct run *r);
+/* run_qdb_change writes or (NULL) removes one key of a running qube. */
+void run_qdb_change(struct run *r, const char *key, const char *value);
+
+/* run_live.c */
+void run_live_start(struct qd *d);
+int run_op_report(void *ctx, struct qube *q, const char *prefix, struct call *c, report_fn fn);
+/* run_live_key gives the key and value by which a guest sees a feature (value NULL = absent); false when it does not see it. */
+bool run_live_key(const char *feature, const char *value, char key[200], const char **ret_value);
 
 /* run_policy.c */
 int policy_start(struct runs *rs, struct err *e);

@@ -9,8 +9,6 @@
 #include "base/str.h"
 #include "daemon/qubesd/run.h"
 
-#define SERVICE_NAME_MAX 48
-
 static void put(struct run *r, const char *key, const char *value)
 {
 	size_t n = strlen(value);
@@ -102,22 +100,12 @@ static void put_network(struct run *r)
 /* Features that a guest reads: services, configuration, persistent paths. */
 static void put_features(struct run *r)
 {
-	static const struct {
-		const char *prefix, *dir;
-	} maps[] = { { "service.", "/qubes-service/" }, { "vm-config.", "/vm-config/" }, { "custom-persist.", "/persist/" } };
+	const char *value;
 	char key[200];
 
 	for (size_t i = 0; i < r->q->features.n; i++)
-		for (size_t k = 0; k < ARRAY_SIZE(maps); k++) {
-			const struct kv *f = &r->q->features.v[i];
-			const char *name = f->key + strlen(maps[k].prefix);
-
-			if (!str_starts(f->key, maps[k].prefix) || !name[0] || strlen(name) > SERVICE_NAME_MAX ||
-			    streq(name, "meminfo-writer"))
-				continue;
-			if (str_printf(key, sizeof key, "%s%s", maps[k].dir, name) == 0)
-				put(r, key, k ? f->value : f->value[0] ? "1" : "0");
-		}
+		if (run_live_key(r->q->features.v[i].key, r->q->features.v[i].value, key, &value))
+			put(r, key, value);
 	/* Memory is not balanced: the reporter has nothing to do. */
 	put(r, "/qubes-service/meminfo-writer", "0");
 }
@@ -189,7 +177,7 @@ static void on_qdb(struct ev_io *io, int fd, int events, void *arg)
 	ev_io_set(r->qdb_io, qdbc_wants(&r->qdb) ? EV_READ | EV_WRITE : EV_READ);
 }
 
-int run_qdb_fill(struct run *r, struct err *e)
+static int open_qdb(struct run *r, struct err *e)
 {
 	char path[PATH_MAX];
 	int k = qdbc_open(&r->qdb, path_fmt(path, PATH_RUN, "/qubesdb.%s.sock", r->q->name.s), e);
@@ -200,9 +188,34 @@ int run_qdb_fill(struct run *r, struct err *e)
 	}
 	(void)fd_nonblock(r->qdb.fd, true);
 	r->qdb_open = 0;
-	put_all(r);
 	r->qdb_io = ev_io_new(r->d->loop, r->qdb.fd, EV_READ | EV_WRITE, on_qdb, r);
 	return r->qdb_io ? 0 : err_set(e, EBADF, "cannot watch QubesDB");
+}
+
+int run_qdb_fill(struct run *r, struct err *e)
+{
+	int k;
+
+	run_qdb_close(r);
+	k = open_qdb(r, e);
+	if (k >= 0)
+		put_all(r);
+	return k;
+}
+
+void run_qdb_change(struct run *r, const char *key, const char *value)
+{
+	struct err e = { 0 };
+
+	if (r->qdb.fd < 0 && open_qdb(r, &e) < 0) {
+		log_warn("%s: %s", r->q->name.s, e.msg);
+		return;
+	}
+	if (value)
+		put(r, key, value);
+	else if (qdb_key_ok(key) && qdbc_queue(&r->qdb, QDB_CMD_RM, key, NULL, 0) == 0)
+		r->qdb_open++;
+	ev_io_set(r->qdb_io, EV_READ | EV_WRITE);
 }
 
 void run_qdb_close(struct run *r)
