@@ -224,14 +224,14 @@ static int shut_qubes(struct tool *t)
 	n = running_qubes(&q, &calls, "admin.vm.Shutdown", "force+wait");
 	if (n > 0)
 		tool_note(t, "shutting down %d qube%s", n, n == 1 ? "" : "s");
-	bulk_run(calls, (size_t)n, NULL, NULL);
+	calls_run(calls, (size_t)n, NULL, NULL);
 	for (int i = 0; i < n; i++)
 		if (calls[i].r < 0 && !adm_is_not_started(calls[i].r)) {
 			tool_note(t, "'%s' did not shut down (%s); killing it", calls[i].dest, err_text(&calls[i].e, calls[i].r));
 			r = adm_void(calls[i].dest, "admin.vm.Kill", NULL, NULL, &e);
 			failed += r < 0 && !adm_is_not_started(r);
 		}
-	bulk_fini(calls, (size_t)n);
+	calls_fini(calls, (size_t)n);
 	free(calls);
 	adm_qubes_fini(&q);
 	return failed ? tool_fail(t, "%d qubes could not be ended", failed) : 0;

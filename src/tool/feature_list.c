@@ -27,7 +27,7 @@ int features_get(struct features *ret, const char *qube, const char *prefix, str
 	while (ret->n < cap && (line = adm_line(&text)))
 		if (str_starts(line, prefix))
 			ret->calls[ret->n++] = (struct bulk_call){ .dest = qube, .method = "admin.vm.feature.Get", .arg = line };
-	bulk_run(ret->calls, ret->n, NULL, NULL);
+	calls_run(ret->calls, ret->n, NULL, NULL);
 	for (size_t i = 0; i < ret->n; i++)
 		ret->v[i] = (struct feature){ .name = ret->calls[i].arg, .value = ret->calls[i].rep.data };
 	qsort(ret->v, ret->n, sizeof *ret->v, cmp_features);
@@ -36,7 +36,7 @@ int features_get(struct features *ret, const char *qube, const char *prefix, str
 
 void features_fini(struct features *f)
 {
-	bulk_fini(f->calls, f->n);
+	calls_fini(f->calls, f->n);
 	free(f->calls);
 	free(f->v);
 	adm_reply_fini(&f->rep);

@@ -32,8 +32,8 @@ int act_on(const struct tool *t, const struct adm_qubes *all, const bool *picked
 	for (size_t i = 0; i < all->n; i++)
 		if (picked[i])
 			calls[n++] = (struct bulk_call){ .dest = all->v[i].name, .method = method, .arg = arg };
-	bulk_run(calls, n, report, &a);
-	bulk_fini(calls, n);
+	calls_run(calls, n, report, &a);
+	calls_fini(calls, n);
 	return a.failed;
 }
 

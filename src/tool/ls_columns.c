@@ -164,8 +164,8 @@ void ls_fetch(struct ls *ls)
 			want(&f, row, "admin.vm.volume.Info", "private");
 		}
 	}
-	bulk_run(f.calls, f.n, got, NULL);
-	bulk_fini(f.calls, f.n);
+	calls_run(f.calls, f.n, got, NULL);
+	calls_fini(f.calls, f.n);
 	free(f.calls);
 }
 

@@ -81,7 +81,7 @@ static void fetch_props(struct ls *ls)
 	for (size_t i = 0; i < ls->n; i++)
 		if (ls->rows[i].shown)
 			calls[n++] = (struct bulk_call){ .dest = ls->rows[i].q->name, .method = "admin.vm.property.GetAll", .user = &ls->rows[i] };
-	bulk_run(calls, n, NULL, NULL);
+	calls_run(calls, n, NULL, NULL);
 	for (size_t i = 0; i < n; i++) {
 		struct ls_row *row = calls[i].user;
 
@@ -92,7 +92,7 @@ static void fetch_props(struct ls *ls)
 		if (adm_props_parse(&row->props, NULL) < 0)
 			adm_props_fini(&row->props);
 	}
-	bulk_fini(calls, n);
+	calls_fini(calls, n);
 	free(calls);
 }
 
@@ -106,13 +106,13 @@ static void ask_rows(struct ls *ls, const char *method, const char *arg, bool (*
 	for (size_t i = 0; i < ls->n; i++)
 		if (ls->rows[i].shown)
 			calls[n++] = (struct bulk_call){ .dest = ls->rows[i].q->name, .method = method, .arg = arg, .user = &ls->rows[i] };
-	bulk_run(calls, n, NULL, NULL);
+	calls_run(calls, n, NULL, NULL);
 	for (size_t i = 0; i < n; i++) {
 		struct ls_row *row = calls[i].user;
 
 		row->shown = keep(&calls[i], wanted);
 	}
-	bulk_fini(calls, n);
+	calls_fini(calls, n);
 	free(calls);
 }
 

@@ -164,7 +164,7 @@ static int explain(struct tool *t, const char *qube)
 	text = rep.data;
 	while (n < cap && (line = adm_line(&text)))
 		calls[n++] = (struct bulk_call){ .dest = dest_of(qube), .method = method(mh, qube, "Help"), .arg = line };
-	bulk_run(calls, n, NULL, NULL);
+	calls_run(calls, n, NULL, NULL);
 	table_add(tb, "PROPERTY");
 	table_add(tb, "DESCRIPTION");
 	for (size_t i = 0; i < n; i++) {
@@ -172,7 +172,7 @@ static int explain(struct tool *t, const char *qube)
 		table_add(tb, calls[i].r < 0 ? NULL : calls[i].rep.data);
 	}
 	table_print(tb, t, true);
-	bulk_fini(calls, n);
+	calls_fini(calls, n);
 	free(calls);
 	return 0;
 }

@@ -40,7 +40,7 @@ static size_t ask_round(struct target *v, size_t n, const char *arg)
 	for (size_t i = 0; i < n; i++)
 		if (v[i].state == LEFT)
 			calls[k++] = (struct bulk_call){ .dest = v[i].name, .method = "admin.vm.Shutdown", .arg = arg, .user = &v[i] };
-	bulk_run(calls, k, NULL, NULL);
+	calls_run(calls, k, NULL, NULL);
 	for (size_t i = 0; i < k; i++) {
 		struct target *x = calls[i].user;
 
@@ -52,7 +52,7 @@ static size_t ask_round(struct target *v, size_t n, const char *arg)
 			x->state = FAILED;
 		ended += x->state == DONE;
 	}
-	bulk_fini(calls, k);
+	calls_fini(calls, k);
 	return ended;
 }
 

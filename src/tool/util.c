@@ -81,7 +81,7 @@ int tool_qube(const struct tool *t, const char *name)
 
 #define BULK_WINDOW 64
 
-void bulk_run(struct bulk_call *calls, size_t n, void (*done)(struct bulk_call *c, void *arg), void *arg)
+void calls_run(struct bulk_call *calls, size_t n, void (*done)(struct bulk_call *c, void *arg), void *arg)
 {
 	size_t begun = 0;
 
@@ -100,7 +100,7 @@ void bulk_run(struct bulk_call *calls, size_t n, void (*done)(struct bulk_call *
 	}
 }
 
-void bulk_fini(struct bulk_call *calls, size_t n)
+void calls_fini(struct bulk_call *calls, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		adm_reply_fini(&calls[i].rep);

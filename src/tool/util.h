@@ -31,9 +31,9 @@ struct bulk_call {
 	void *user;
 	int fd; /* inside */
 };
-/* bulk_run makes all calls, at most 64 at a time, and calls done (may be NULL) for each in order of the array as it has ended. */
-void bulk_run(struct bulk_call *calls, size_t n, void (*done)(struct bulk_call *c, void *arg), void *arg);
-void bulk_fini(struct bulk_call *calls, size_t n);
+/* calls_run makes all calls, at most 64 at a time, and calls done (may be NULL) for each in order of the array as it has ended. */
+void calls_run(struct bulk_call *calls, size_t n, void (*done)(struct bulk_call *c, void *arg), void *arg);
+void calls_fini(struct bulk_call *calls, size_t n);
 
 /* label_rgb gives the colour of a label, 0xRRGGBB; the eight stock labels without a call, others by admin.label.Get. */
 int label_rgb(const char *label, uint32_t *ret);
