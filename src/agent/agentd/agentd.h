@@ -13,7 +13,8 @@ void machine_dry(void);
 /* machine_seed credits n bytes to the kernel's random generator and makes it use them at once. */
 int machine_seed(const uint8_t *p, size_t n, struct err *e);
 void machine_time(uint64_t realtime_ns);
-void machine_poweroff(void);
+/* machine_poweroff is false while the init is not ready to be asked: try again a little later. */
+bool machine_poweroff(void);
 /* machine_ready tells the service manager ($NOTIFY_SOCKET), once. */
 void machine_ready(void);
 

@@ -69,20 +69,23 @@ void machine_time(uint64_t realtime_ns)
 		log_warn("setting the clock failed: error=%s", strerror(errno));
 }
 
-void machine_poweroff(void)
+bool machine_poweroff(void)
 {
 	if (dry) {
 		printf("poweroff\n");
-		return;
+		return true;
 	}
-	log_info("the host asks to power off");
-	/* systemd starts poweroff.target on this signal. Another init of ours has no services to stop. */
-	if (access("/run/systemd/system", F_OK) == 0) {
+	/* systemd starts poweroff.target on this signal, but only once it listens: one that comes earlier is lost. */
+	if (access("/run/systemd/private", F_OK) == 0) {
 		kill(1, SIGRTMIN + 4);
-		return;
+		return true;
 	}
+	if (access("/usr/lib/systemd/systemd", X_OK) == 0 && access("/run/bulkhead/boot", F_OK) == 0)
+		return false;
+	/* Another init of ours has no services to stop. */
 	sync();
 	reboot(RB_POWER_OFF);
+	return true;
 }
 
 void machine_ready(void)

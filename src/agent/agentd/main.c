@@ -17,6 +17,7 @@
 
 #define RETRY_FIRST_MS 20
 #define RETRY_MAX_MS 1000
+#define POWEROFF_RETRY_MS 100
 #define HELLO_AGAIN_MS 1000
 #define HELLOS_MAX 10 /* then with a new nonce and a clean start */
 
@@ -26,6 +27,7 @@ struct agentd {
 	struct meet *meet;
 	struct lcs *lcs;
 	struct ev_timer *retry; /* of opening the port, or of the handshake */
+	struct ev_timer *poweroff; /* asks the init again */
 	uint64_t retry_ms;
 	bool have_port, fixed_port;
 	unsigned hellos; /* sent for this session; 0 = it has ended */
@@ -111,9 +113,20 @@ static void on_time(uint64_t ns, void *arg)
 	machine_time(ns);
 }
 
+static void on_poweroff_retry(struct ev_timer *t, void *arg)
+{
+	(void)arg;
+	if (machine_poweroff())
+		ev_timer_stop(t);
+}
+
 static void on_poweroff(void *arg)
 {
-	machine_poweroff();
+	struct agentd *a = arg;
+
+	log_info("the host asks to power off");
+	if (!machine_poweroff())
+		ev_timer_repeat(a->poweroff, POWEROFF_RETRY_MS);
 }
 
 static void on_up(void *arg)
@@ -280,6 +293,7 @@ int main(int argc, char **argv)
 	a.meet = meet_new(a.loop, a.x, &meet_callbacks, &a);
 	a.lcs = lcs_new(a.loop, &lcs_callbacks, &a);
 	a.retry = ev_timer_new(a.loop, on_retry, &a);
+	a.poweroff = ev_timer_new(a.loop, on_poweroff_retry, &a);
 	if (listen_local(&a, o.socket, &e) < 0) {
 		log_error("%s", e.msg);
 		return 1;
@@ -300,6 +314,7 @@ int main(int argc, char **argv)
 	lcs_free(a.lcs);
 	meet_free(a.meet);
 	muxio_free(a.x);
+	ev_timer_free(a.poweroff);
 	ev_timer_free(a.retry);
 	ev_free(a.loop);
 	return r;
