@@ -43,12 +43,10 @@ static bool allowed(unsigned groups, const char *call)
 	return false;
 }
 
-/* Calls that need their arguments looked at when their group is allowed whole. */
-static bool by_argument(unsigned groups, const char *call)
+/* Calls of a group that are only allowed after a look at their arguments. */
+static bool by_argument(const char *call)
 {
-	bool code = !(groups & (G_EXEC | G_THREADS));
-
-	return code && (strcmp(call, "mmap") == 0 || strcmp(call, "mprotect") == 0 || strcmp(call, "tgkill") == 0);
+	return strcmp(call, "mmap") == 0 || strcmp(call, "mprotect") == 0 || strcmp(call, "tgkill") == 0;
 }
 
 static int rule(scmp_filter_ctx f, uint32_t action, const char *call, unsigned n,
@@ -68,7 +66,7 @@ static int add_groups(scmp_filter_ctx f, unsigned groups)
 
 	for (size_t g = 0; g < GI_N && r == 0; g++)
 		for (size_t i = 0; groups & 1u << g && i < group_table[g].n && r == 0; i++)
-			if (!by_argument(groups, group_table[g].calls[i]))
+			if (!by_argument(group_table[g].calls[i]))
 				r = rule(f, SCMP_ACT_ALLOW, group_table[g].calls[i], 0, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(soft) && r == 0; i++)
 		if (!allowed(groups, soft[i].call))
@@ -76,7 +74,7 @@ static int add_groups(scmp_filter_ctx f, unsigned groups)
 	return r;
 }
 
-/* New executable memory is for those who start programs or load code; others get an error, as a failed dlopen is no attack. */
+/* No role starts programs or loads code, so new executable memory is an error (and no more, as a failed dlopen is no attack). */
 static int add_no_code(scmp_filter_ctx f)
 {
 	static const char *const calls[] = { "mmap", "mprotect" };
@@ -119,7 +117,7 @@ static int add_rest(scmp_filter_ctx f, unsigned groups)
 
 		r = rule(f, SCMP_ACT_ALLOW, "ioctl", 1, &is);
 	}
-	if (r == 0 && !(groups & G_EXEC))
+	if (r == 0)
 		r = rule(f, SCMP_ACT_ALLOW, "prlimit64", 2, own);
 	if (r == 0 && !(groups & G_FILES_RO)) {
 		r = rule(f, SCMP_ACT_ALLOW, "newfstatat", 1, &empty_path);
@@ -137,7 +135,7 @@ int sandbox_load_seccomp(unsigned groups, struct err *e)
 	if (!f)
 		return err_set(e, ENOMEM, "sandbox: no seccomp filter");
 	r = add_groups(f, groups);
-	if (r == 0 && !(groups & (G_EXEC | G_THREADS)))
+	if (r == 0)
 		r = add_no_code(f);
 	if (r == 0)
 		r = add_sockets(f, groups);
