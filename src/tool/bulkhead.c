@@ -109,19 +109,33 @@ static int wait_ready(int fd, struct proc *p)
 	}
 }
 
-static int last_log_line(char *out, size_t cap, const char *path)
+/* What the daemon said since its log had from bytes: the last error, else the last line. */
+static void last_words(char *out, size_t cap, const char *path, size_t from)
 {
 	_cleanup_free_ char *text = NULL;
+	const char *best = NULL, *last = NULL;
 	size_t n = 0;
-	char *nl;
+	char *p;
 
-	if (fs_read(AT_FDCWD, path, 16u << 20, &text, &n, NULL) < 0)
-		return -ENOENT;
-	while (n && text[n - 1] == '\n')
-		text[--n] = '\0';
-	nl = strrchr(text, '\n');
-	(void)str_escape(out, cap, nl ? nl + 1 : text, strlen(nl ? nl + 1 : text));
-	return 0;
+	if (fs_read(AT_FDCWD, path, 64u << 20, &text, &n, NULL) < 0 || n <= from) {
+		(void)str_escape(out, cap, "it said nothing", strlen("it said nothing"));
+		return;
+	}
+	for (p = text + from; *p;) {
+		char *nl = strchrnul(p, '\n');
+		char *error;
+		bool end = !*nl;
+
+		*nl = '\0';
+		last = *p ? p : last;
+		error = strstr(p, " error: ");
+		best = error ? error + strlen(" error: ") : best;
+		if (end)
+			break;
+		p = nl + 1;
+	}
+	best = best ? best : last ? last : "it said nothing";
+	(void)str_escape(out, cap, best, strlen(best));
 }
 
 static int start(struct tool *t)
@@ -131,6 +145,7 @@ static int start(struct tool *t)
 	_cleanup_fd_ int rd = -1, wr = -1, out = -1;
 	struct err e = { 0 };
 	int fds[2], r;
+	off_t said;
 	pid_t pid;
 
 	if (daemon_pid(&pid) == 0) {
@@ -143,6 +158,7 @@ static int start(struct tool *t)
 	out = open(path_fmt(log, PATH_LOG, "/qubesd.log"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (out < 0)
 		return tool_fail(t, "opening '%s': %s", log, strerror(errno));
+	said = lseek(out, 0, SEEK_END);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return tool_fail(t, "pipe: %s", strerror(errno));
 	rd = fds[0];
@@ -166,10 +182,8 @@ static int start(struct tool *t)
 	fd_closep(&wr);
 	r = wait_ready(rd, &p);
 	if (r < 0) {
-		const char *text = last_log_line(line, sizeof line, log) == 0 ? line : "no log";
-		const char *error = strstr(text, " error: ");
-
-		return tool_fail(t, "qubesd did not become ready: %s (its log: '%s')", error ? error + strlen(" error: ") : text, log);
+		last_words(line, sizeof line, log, said > 0 ? (size_t)said : 0);
+		return tool_fail(t, "qubesd did not become ready: %s (its log: '%s')", line, log);
 	}
 	tool_note(t, "qubesd serves '%s' (pid %d)", where(), (int)p.pid);
 	/* It is to outlive this tool: forgotten, not ended. */

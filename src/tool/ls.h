@@ -17,6 +17,7 @@ struct ls_row {
 	struct adm_props props; /* n == 0 when not asked for */
 	struct adm_reply root, priv; /* volume.Info; data NULL when not asked for or not there */
 	struct adm_reply internal;   /* feature internal */
+	bool have_internal;	     /* internal.data is the answer, NULL = not set */
 	unsigned depth;		     /* --tree */
 };
 
@@ -27,8 +28,12 @@ struct ls {
 	size_t n;
 	char (*cols)[64]; /* names in upper case */
 	size_t n_cols;
+	struct adm_reply table; /* what ls_table got; the rows' values point into it */
 };
 
+/* ls_table asks for properties and features ("feature.X") of all qubes by one call and fills props (and internal) of all rows. -ADM_… when the
+   daemon has no such call: then ls_fetch and ls_filter ask qube by qube. */
+int ls_table(struct ls *ls);
 /* ls_fetch asks the daemon what the columns and filters need beyond the list. */
 void ls_fetch(struct ls *ls);
 /* ls_filter clears shown of the rows that the options leave out. 0 or an exit status (printed). */

@@ -92,6 +92,8 @@ void ls_print_formats(const struct tool *t)
 
 bool ls_needs_props(const struct ls *ls)
 {
+	if (opt_has(ls->t, KEY_LABEL) || opt_has(ls->t, KEY_TEMPLATE_SOURCE) || opt_has(ls->t, KEY_NETVM_IS) || opt_has(ls->t, KEY_PREFS))
+		return true;
 	for (size_t i = 0; i < ls->n_cols; i++) {
 		const struct column *c = find(ls->cols[i]);
 
@@ -110,6 +112,125 @@ static bool needs(const struct ls *ls, enum source s)
 			return true;
 	}
 	return false;
+}
+
+/* The property behind a column: "KERNEL-OPTS" is kernel_opts. */
+static void prop_name(char out[64], const char *col)
+{
+	const struct column *c = find(col);
+	size_t i;
+
+	if (c && c->prop)
+		col = c->prop;
+	for (i = 0; col[i] && i + 1 < 64; i++)
+		out[i] = col[i] == '-' ? '_' : (char)(col[i] >= 'A' && col[i] <= 'Z' ? col[i] - 'A' + 'a' : col[i]);
+	out[i] = '\0';
+}
+
+#define TABLE_COLS 64
+
+/* Names of what the columns and filters need, each once. Gives their number, or 0 when there are too many for one call. */
+static size_t table_names(const struct ls *ls, char names[TABLE_COLS][64])
+{
+	static const char *const flag_props[] = { "virt_mode", "updateable", "provides_network", "installed_by_rpm", "debug", "autostart",
+						  "feature.internal" };
+	static const char *const always[] = { "label", "template", "netvm" }; /* colours, filters, --tree */
+	size_t n = 0;
+	const char *kv;
+
+	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+		(void)!str_copy(names[n++], 64, always[i]);
+	for (size_t i = 0; i < ls->n_cols && n < TABLE_COLS - 8; i++) {
+		const struct column *c = find(ls->cols[i]);
+
+		if (c && c->source == S_FLAGS)
+			for (size_t k = 0; k < ARRAY_SIZE(flag_props); k++)
+				(void)!str_copy(names[n++], 64, flag_props[k]);
+		else if (!c || c->source == S_PROPS)
+			prop_name(names[n++], ls->cols[i]);
+	}
+	for (size_t i = 0; (kv = opt_nth(ls->t, KEY_PREFS, i)) && n < TABLE_COLS; i++)
+		if (str_printf(names[n++], 64, "%.*s", (int)strcspn(kv, "=\n"), kv) < 0)
+			return 0;
+	return n >= TABLE_COLS - 8 ? 0 : n;
+}
+
+/* Cuts the next field off *s, undoing its escapes. */
+static char *field(char **s)
+{
+	char *start = *s, *tab, *o;
+
+	if (!start)
+		return NULL;
+	tab = strchr(start, '\t');
+	*s = tab ? tab + 1 : NULL;
+	if (tab)
+		*tab = '\0';
+	o = start;
+	for (const char *p = start; *p; p++) {
+		if (*p == '\\' && p[1]) {
+			p++;
+			*o++ = *p == 'n' ? '\n' : *p == 't' ? '\t' : *p;
+		} else {
+			*o++ = *p;
+		}
+	}
+	*o = '\0';
+	return start;
+}
+
+static struct ls_row *row_named(struct ls *ls, const char *name, size_t hint)
+{
+	if (hint < ls->n && streq(ls->rows[hint].q->name, name))
+		return &ls->rows[hint];
+	for (size_t i = 0; i < ls->n; i++)
+		if (streq(ls->rows[i].q->name, name))
+			return &ls->rows[i];
+	return NULL;
+}
+
+static void take_row(struct ls *ls, char *line, char names[TABLE_COLS][64], size_t n, size_t hint)
+{
+	char *name = field(&line), *v;
+	struct ls_row *row = name ? row_named(ls, name, hint) : NULL;
+
+	if (!row || row->props.n)
+		return;
+	row->have_internal = true;
+	row->props.v = xcalloc(n, sizeof *row->props.v);
+	for (size_t i = 0; i < n && (v = field(&line)); i++) {
+		if (v[0] != '=')
+			continue;
+		if (streq(names[i], "feature.internal"))
+			row->internal.len = strlen(v + 1);
+		else
+			row->props.v[row->props.n++] = (struct adm_prop){ .name = names[i], .type = v, .value = v + 1 };
+	}
+}
+
+int ls_table(struct ls *ls)
+{
+	/* static: the rows keep pointers to the names */
+	static char names[TABLE_COLS][64];
+	_cleanup_wr_ struct wr w = wr_grow(8192);
+	size_t n = table_names(ls, names), i = 0;
+	char *text, *line;
+	int r;
+
+	if (n == 0)
+		return -E2BIG;
+	for (size_t k = 0; k < n; k++)
+		wr_printf(&w, "%s%s", k ? "\n" : "", names[k]);
+	wr_u8(&w, 0);
+	if (!wr_ok(&w))
+		return -E2BIG;
+	r = adm_internal(&ls->table, "dom0", "internal.vm.Table", NULL, (const char *)w.buf, NULL);
+	if (r < 0)
+		return r;
+	text = ls->table.data;
+	while ((line = adm_line(&text)))
+		take_row(ls, line, names, n, i++);
+	return 0;
 }
 
 struct fetch {
@@ -157,7 +278,7 @@ void ls_fetch(struct ls *ls)
 			continue;
 		if (props && !row->props.n)
 			want(&f, row, "admin.vm.property.GetAll", NULL);
-		if (internal && !row->internal.data)
+		if (internal && !row->internal.data && !row->have_internal)
 			want(&f, row, "admin.vm.feature.Get", "internal");
 		if (disk && !streq(row->q->cls, "AdminVM")) {
 			want(&f, row, "admin.vm.volume.Info", "root");
@@ -247,7 +368,6 @@ const char *ls_cell(const struct ls *ls, const struct ls_row *row, const char *c
 {
 	const struct column *c = find(col);
 	char name[64];
-	size_t i;
 
 	if (c && c->source == S_LIST)
 		return streq(col, "NAME") ? row->q->name : streq(col, "STATE") ? row->q->state : streq(col, "CLASS") ? row->q->cls : row->q->uuid;
@@ -257,8 +377,6 @@ const char *ls_cell(const struct ls *ls, const struct ls_row *row, const char *c
 		return disk(row, col, buf, cap);
 	if (c)
 		return prop(row, c->prop);
-	for (i = 0; col[i] && i + 1 < sizeof name; i++)
-		name[i] = col[i] == '-' ? '_' : (char)(col[i] >= 'A' && col[i] <= 'Z' ? col[i] - 'A' + 'a' : col[i]);
-	name[i] = '\0';
+	prop_name(name, col);
 	return streq(name, "klass") ? row->q->cls : prop(row, name);
 }

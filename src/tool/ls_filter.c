@@ -79,7 +79,7 @@ static void fetch_props(struct ls *ls)
 	size_t n = 0;
 
 	for (size_t i = 0; i < ls->n; i++)
-		if (ls->rows[i].shown)
+		if (ls->rows[i].shown && !ls->rows[i].props.n)
 			calls[n++] = (struct bulk_call){ .dest = ls->rows[i].q->name, .method = "admin.vm.property.GetAll", .user = &ls->rows[i] };
 	calls_run(calls, n, NULL, NULL);
 	for (size_t i = 0; i < n; i++) {
