@@ -58,6 +58,7 @@ struct run {
 	struct ev_timer *watch, *limit, *kill, *gone;
 	unsigned gone_polls, restarts, reconnects;
 	struct call *starters, *enders; /* calls that wait for Running, for Halted */
+	struct call *again;		/* calls that start it once it is halted */
 	struct call *waiters;		/* shutdown with wait: as enders, but limited in time */
 	struct ev_timer *shutdown_limit;
 	bool dispose;			/* a disposable of one call: */

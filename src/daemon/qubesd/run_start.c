@@ -277,9 +277,14 @@ int run_op_start(void *ctx, struct qube *q, struct call *c)
 		call_push(&r->starters, c);
 		return CALL_PENDING;
 	}
+	if (r && q->state != LIFE_HALTED) {
+		/* On its way down: the start waits for the end. */
+		call_push(&r->again, c);
+		return CALL_PENDING;
+	}
 	next = life_next(q->state, LIFE_EV_START, &c->err);
-	if (next < 0 || r)
-		return next < 0 ? next : err_set(&c->err, AE_VM_NOT_HALTED, "'%s' is not halted yet", q->name.s);
+	if (next < 0)
+		return next;
 	r = run_new(d, q);
 	r->phase = PH_NETVM;
 	call_push(&r->starters, c);

@@ -127,7 +127,7 @@ static void finish(struct run *r)
 {
 	struct qd *d = r->d;
 	struct qube *q = r->q;
-	struct call *starters = r->starters, *enders = r->enders, *waiters = r->waiters;
+	struct call *starters = r->starters, *enders = r->enders, *waiters = r->waiters, *again = r->again;
 	struct err e = r->start_err;
 	bool failed = r->failed, dispose = false;
 	char name[QNAME_MAX + 1];
@@ -145,7 +145,7 @@ static void finish(struct run *r)
 		run_begin(r);
 		return;
 	}
-	r->starters = r->enders = r->waiters = NULL;
+	r->starters = r->enders = r->waiters = r->again = NULL;
 	run_state(r, LIFE_EV_GONE);
 	run_free(r);
 	if (!failed) {
@@ -162,8 +162,23 @@ static void finish(struct run *r)
 	calls_end(&waiters, 0, NULL);
 	/* An unnamed disposable does not outlive its run. The calls above may have removed or started it: look again. */
 	q = qube_find(d->core, name);
-	if (dispose && q && qube_halted(q) && !q->busy)
+	if (dispose && q && qube_halted(q) && !q->busy) {
+		err_set(&e, AE_VM_NOT_FOUND, "disposable '%s' is gone", name);
+		calls_end(&again, -AE_VM_NOT_FOUND, &e);
 		qube_remove_now(d->core, q);
+		return;
+	}
+	while (again) {
+		struct call *c = again;
+		int k;
+
+		again = c->next;
+		c->next = NULL;
+		q = qube_find(d->core, name);
+		k = q ? run_op_start(d, q, c) : err_set(&c->err, AE_VM_NOT_FOUND, "'%s' was removed meanwhile", name);
+		if (k != CALL_PENDING)
+			call_finish(c, k);
+	}
 }
 
 static void volume_stopped(void *arg, int k, const struct st_reply *reply, struct err *e)
