@@ -111,28 +111,28 @@ int unix_connect(const char *path, int type, struct err *e)
 int unix_listen(const char *path, int type, unsigned mode, struct err *e)
 {
 	_cleanup_fd_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_free_ char *tmp = xasprintf("%s~", path);
 	struct sockaddr_un a;
-	int r = address(&a, path, e);
+	int live, r = address(&a, tmp, e);
 
 	if (r < 0)
 		return r;
 	if (fd < 0)
 		return err_errno(e, errno, "socket");
-	if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0) {
-		int live;
-
-		if (errno != EADDRINUSE)
-			return err_errno(e, errno, "binding '%s'", path);
-		live = unix_connect(path, type, NULL);
-		if (live >= 0) {
-			close(live);
-			return err_set(e, EADDRINUSE, "'%s' is in use by another process", path);
-		}
-		if (unlink(path) < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
-			return err_errno(e, errno, "binding '%s'", path);
+	live = unix_connect(path, type, NULL);
+	if (live >= 0) {
+		close(live);
+		return err_set(e, EADDRINUSE, "'%s' is in use by another process", path);
 	}
-	if (chmod(path, (mode_t)mode) < 0 || listen(fd, 128) < 0)
-		return err_errno(e, errno, "listening on '%s'", path);
+	/* Under its own name the socket appears when it already accepts, and with its final mode: who waits for the file may connect. */
+	unlink(tmp);
+	if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
+		return err_errno(e, errno, "binding '%s'", path);
+	if (chmod(tmp, (mode_t)mode) < 0 || listen(fd, 128) < 0 || rename(tmp, path) < 0) {
+		r = err_errno(e, errno, "listening on '%s'", path);
+		unlink(tmp);
+		return r;
+	}
 	return STEAL_FD(fd);
 }
 

@@ -143,6 +143,8 @@ static int apply(struct build *b, const char *tar, const char *out, struct err *
 		tar_in, upload,
 		"--customize-hook=chroot \"$1\" dpkg -i /var/tmp/bulkhead-guest.deb",
 		"--customize-hook=rm -f \"$1/var/tmp/bulkhead-guest.deb\" \"$1/etc/resolv.conf\"; : >\"$1/etc/machine-id\"",
+		/* mmdebstrap copies these from the host; a qube must not know its host's name. */
+		"--customize-hook=echo localhost >\"$1/etc/hostname\"; printf '127.0.0.1\\tlocalhost\\n::1\\tlocalhost\\n' >\"$1/etc/hosts\"",
 		b->req->flavour->sudo
 			? "--customize-hook=install -m 0440 \"$1/usr/share/bulkhead/guest/sudoers\" \"$1/etc/sudoers.d/qubes\""
 			: "--customize-hook=true",

@@ -7,9 +7,11 @@
 #ifndef AGENT_EARLY_EARLY_H
 #define AGENT_EARLY_EARLY_H
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include "agent/early/qdb.h"
+#include "base/proc.h"
 
 #define QDB_SOCKET "/run/qubes/qubesdb.sock"
 #define FLAG_DIR "/run/qubes-service"
@@ -90,5 +92,14 @@ int text_write(const char *path, const char *text, mode_t mode, struct err *e);
 int id_lookup(const char *file, const char *name, unsigned *ret_id, unsigned *ret_gid);
 /* early_protected is true when path is named in a protected-files.d file: then it is not overwritten. */
 bool early_protected(const char *path);
+
+/* Login on the serial console (console.c): poll what console_pollfd says, call console_event when it is readable. */
+struct console {
+	int fd; /* the port, watched while nobody is logged in; -1 = there is no console or no getty */
+	struct proc proc;
+};
+int console_open(struct console *c);
+void console_pollfd(const struct console *c, struct pollfd *ret);
+void console_event(struct console *c);
 
 #endif

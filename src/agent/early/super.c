@@ -210,14 +210,21 @@ static void restart_due(void)
 /* watch keeps the daemons until SIGTERM, which systemd sends to everyone at the very end. */
 static int watch(int sigfd, int notify)
 {
+	struct console console;
+
+	if (console_open(&console) < 0)
+		log_warn("no login on the console: %s", strerror(errno));
 	for (;;) {
-		struct pollfd p[D_N + 2] = { { .fd = sigfd, .events = POLLIN } };
+		struct pollfd p[D_N + 3] = { { .fd = sigfd, .events = POLLIN } };
 
 		for (size_t i = 0; i < D_N; i++)
 			p[i + 1] = (struct pollfd){ .fd = daemons[i].proc.pidfd, .events = POLLIN };
 		p[D_N + 1] = (struct pollfd){ .fd = notify, .events = POLLIN };
-		if (poll(p, D_N + 2, next_timeout()) < 0 && errno != EINTR)
+		console_pollfd(&console, &p[D_N + 2]);
+		if (poll(p, D_N + 3, next_timeout()) < 0 && errno != EINTR)
 			return 1;
+		if (p[D_N + 2].revents)
+			console_event(&console);
 		notify_drain(notify);
 		if (p[0].revents)
 			break;
