@@ -37,8 +37,10 @@
 /* A sanitizer's shadow memory must not be shared with the child: there it gets a copy, as fork would give. */
 #ifdef SANITIZED
 #define CLONE_HOW (CLONE_VFORK | CLONE_PIDFD | SIGCHLD)
+#define MAP_HOW MAP_SHARED
 #else
 #define CLONE_HOW (CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD)
+#define MAP_HOW MAP_PRIVATE
 #endif
 
 static int check_spec(const struct proc_spec *s, struct err *e)
@@ -137,7 +139,7 @@ int proc_spawn(struct proc *ret, const struct proc_spec *s, struct err *e)
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)
 		return err_errno(e, errno, "opening /dev/null");
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_HOW | MAP_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED)
 		return err_errno(e, errno, "memory for a child");
 	c = (struct proc_child *)(void *)(map + CHILD_STACK);

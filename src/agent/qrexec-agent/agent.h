@@ -60,6 +60,7 @@ struct agent {
 	TAILQ_HEAD(, call) calls;
 	unsigned n_calls;
 	struct spare spare;
+	struct ev_timer *spare_timer;
 };
 
 /* control_start waits for the daemon, for the first time or anew. */

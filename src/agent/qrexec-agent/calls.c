@@ -19,6 +19,8 @@
 
 #define CONNECT_TIMEOUT_MS 120000
 #define HELLO_TIMEOUT_MS 120000
+/* The next waiting process is made when a call ends, or this long after its start: not while the call is being started. */
+#define SPARE_DELAY_MS 10
 
 static const char *path_list(const char *variable, const char *fallback)
 {
@@ -96,6 +98,7 @@ static void on_end(struct ev_io *io, int fd, int events, void *arg)
 	c->agent->n_calls--;
 	ev_io_free(c->io);
 	close(c->pidfd);
+	calls_prepare(c->agent);
 	free(c);
 }
 
@@ -165,8 +168,15 @@ static void spare_fini(struct spare *s)
 	fd_closep(&s->pidfd);
 }
 
+static void on_spare_timer(struct ev_timer *t, void *arg)
+{
+	calls_prepare(arg);
+}
+
 void calls_prepare(struct agent *a)
 {
+	if (!a->spare_timer)
+		a->spare_timer = ev_timer_new(a->loop, on_spare_timer, a);
 	if (a->spare.fd < 0 && spare_fork(&a->spare) < 0)
 		log_warn("fork: %s", strerror(errno));
 }
@@ -218,5 +228,5 @@ void calls_start(struct agent *a, const struct qx_exec *x, bool just_exec)
 		abort(); /* a new pidfd can always be watched */
 	TAILQ_INSERT_TAIL(&a->calls, c, link);
 	a->n_calls++;
-	calls_prepare(a);
+	ev_timer_start(a->spare_timer, SPARE_DELAY_MS);
 }

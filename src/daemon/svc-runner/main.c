@@ -7,7 +7,6 @@
 
 #include <getopt.h>
 #include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 
 #include "base/log.h"
@@ -55,34 +54,38 @@ static int parse(struct options *o, int argc, char **argv)
 /* The account becomes ours for good, before any byte of the qube is read: a root that parses must not exist. */
 static int become(const struct user *u, struct err *e)
 {
-	if (initgroups(u->name, u->gid) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 || setresuid(u->uid, u->uid, u->uid) < 0)
+	if (setgroups(u->n_groups, u->groups) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 || setresuid(u->uid, u->uid, u->uid) < 0)
 		return err_errno(e, errno, "becoming '%s'", u->name);
 	if (u->uid != 0 && setuid(0) == 0)
 		return err_set(e, EPERM, "the change to '%s' can be undone", u->name);
 	return chdir(u->home) < 0 && chdir("/") < 0 ? -errno : 0;
 }
 
-static int account(struct user *ret, const struct passwd *p, struct err *e)
+/* An account that is not in the files (a directory service): what the session says. */
+static void session_account(struct user *ret)
 {
-	*ret = (struct user){ .uid = p->pw_uid, .gid = p->pw_gid };
-	if (str_copy(ret->name, sizeof ret->name, p->pw_name) < 0 || str_copy(ret->home, sizeof ret->home, p->pw_dir) < 0 ||
-	    str_copy(ret->shell, sizeof ret->shell, p->pw_shell) < 0)
-		return err_set(e, ENAMETOOLONG, "the account is too long");
-	return 0;
+	const char *name = getenv("USER"), *home = getenv("HOME");
+
+	*ret = (struct user){ .uid = geteuid(), .gid = getegid(), .shell = "/bin/sh" };
+	if (!name || str_copy(ret->name, sizeof ret->name, name) < 0)
+		(void)!str_copy(ret->name, sizeof ret->name, "user");
+	if (!home || str_copy(ret->home, sizeof ret->home, home) < 0)
+		(void)!str_copy(ret->home, sizeof ret->home, "/");
 }
 
-/* In session mode there is one account: ours. "DEFAULT" and "root" are what policy writes for it. */
+/* In session mode there is one account: ours, whatever name policy wrote. */
 static int identity(void *arg, const char *name, struct user *ret, struct start *s, struct err *e)
 {
 	bool change = paths_system_mode() && geteuid() == 0 && !chan_is_unix();
-	const struct passwd *p = change ? getpwnam(name) : getpwuid(geteuid());
-	int r;
+	int r = change ? user_by_name(ret, "/etc", name, e) : user_by_uid(ret, "/etc", geteuid(), e);
 
-	if (!p)
-		return err_set(e, EINVAL, "there is no account for the call");
-	r = account(ret, p, e);
 	if (r == 0 && change)
 		r = become(ret, e);
+	if (r < 0 && !change) {
+		err_clear(e);
+		session_account(ret);
+		r = 0;
+	}
 	s->env = (const char *const *)environ;
 	s->shell = "/bin/sh";
 	s->set_ids = false;
