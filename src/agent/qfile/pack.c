@@ -146,9 +146,12 @@ static int send_sparse(struct packer *k, int fd, const char *name, uint64_t size
 static int settle(int fd, struct stat *st)
 {
 	struct timespec now;
+	int64_t age_ms;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if ((now.tv_sec - st->st_ctim.tv_sec) * 1000 + (now.tv_nsec - st->st_ctim.tv_nsec) / 1000000 > CLOCK_GRAIN_MS)
+	age_ms = (now.tv_sec - st->st_ctim.tv_sec) * 1000 + (now.tv_nsec - st->st_ctim.tv_nsec) / 1000000;
+	/* After the clock was set back a file may be from the future; then any change shows. */
+	if (age_ms > CLOCK_GRAIN_MS || age_ms < -CLOCK_GRAIN_MS)
 		return 0;
 	(void)poll(NULL, 0, CLOCK_GRAIN_MS);
 	return fstat(fd, st) < 0 ? -errno : 0;

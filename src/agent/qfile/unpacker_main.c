@@ -212,12 +212,25 @@ static void show_name(const char *name, void *arg)
 	fprintf(stderr, "%s\n", str_escape(shown, sizeof shown, name, strlen(name)));
 }
 
+/* Started with a standard descriptor closed, a file that is opened here would take its place. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .u = { .in = STDIN_FILENO, .out = STDOUT_FILENO, .procfd = -1 }, .uid = getuid() };
 	struct err e = { 0 };
 	int r;
 
+	fill_standard_fds();
 	umask(022);
 	if (parse(&o, argc, argv) < 0) {
 		fputs(usage, stderr);
