@@ -81,7 +81,8 @@ struct adm_events {
 	uint8_t *buf;
 	size_t len, used, cap;
 };
-/* adm_events_open starts a stream of METHOD (admin.Events or admin.vm.Stats) for dest; when it returns, connection-established has arrived. */
+/* adm_events_open starts a stream of METHOD (admin.Events or admin.vm.Stats) for dest; when it returns, connection-established
+   has arrived. */
 int adm_events_open(struct adm_events *s, const char *dest, const char *method, struct err *e);
 /* adm_events_next gives 1 and an event, 0 at the end of the stream, -ETIMEDOUT after timeout_ms (-1 = for ever). */
 int adm_events_next(struct adm_events *s, int timeout_ms, struct adm_event *ret, struct err *e);

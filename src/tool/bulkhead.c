@@ -174,8 +174,10 @@ static int start(struct tool *t)
 		}
 		if (opt_has(t, KEY_NO_VMS))
 			argv[n++] = "--no-vms";
-		r = proc_spawn(&p, &(struct proc_spec){ .path = path, .argv = argv, .envp = (const char *const *)(void *)environ,
-							.fds = { { out, 1 }, { out, 2 }, { wr, 3 } }, .n_fds = 3, .new_session = true }, &e);
+		r = proc_spawn(&p,
+			       &(struct proc_spec){ .path = path, .argv = argv, .envp = (const char *const *)(void *)environ,
+						    .fds = { { out, 1 }, { out, 2 }, { wr, 3 } }, .n_fds = 3, .new_session = true },
+			       &e);
 	}
 	if (r < 0)
 		return tool_fail(t, "starting qubesd: %s", err_text(&e, r));

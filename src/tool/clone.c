@@ -5,6 +5,8 @@
 #include "proto/names.h"
 #include "tool/feature_list.h"
 
+#define LABELS "red, orange, yellow, green, gray, blue, purple, black and your own"
+
 static bool field_ok(const char *s)
 {
 	return *s && str_chars(s, "_.-");
@@ -25,7 +27,7 @@ int create_qube(struct tool *t, const char *cls, const char *tmpl, const char *n
 	if (tmpl && (r = qname_parse(&checked, tmpl, &e)) < 0)
 		return tool_usage(t, "no such template: %s", err_text(&e, r));
 	if (!field_ok(label))
-		return tool_usage(t, "'%s' is no label; there are red, orange, yellow, green, gray, blue, purple, black and your own", label);
+		return tool_usage(t, "'%s' is no label; there are " LABELS, label);
 	if (pool && opt_has(t, 'p'))
 		return tool_usage(t, "give one pool for all volumes (-P) or pools of single volumes (-p), not both");
 	wr_printf(&w, "name=%s label=%s", name, label);
@@ -45,7 +47,7 @@ int create_qube(struct tool *t, const char *cls, const char *tmpl, const char *n
 		return tool_usage(t, "'%s' is no class of qubes; 'qvm-create --help-classes' lists them", cls);
 	r = adm_void("dom0", method, tmpl, (const char *)w.buf, &e);
 	if (r == -ADM_EXC_NO_LABEL)
-		return tool_fail(t, "no such label: '%s'; there are red, orange, yellow, green, gray, blue, purple, black and your own", label);
+		return tool_fail(t, "no such label: '%s'; there are " LABELS, label);
 	return r < 0 ? tool_api(t, r, &e) : 0;
 }
 

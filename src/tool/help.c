@@ -108,8 +108,8 @@ static void man_tail(const struct verb *v, FILE *f)
 			man_text(f, v->exits[i].when);
 			(void)fputs("\n", f);
 		}
-	(void)fprintf(f, "\n# ENVIRONMENT\n\n*QUBES_ROOT*\n\tDirectory of the instance to talk to. Without it: the system's instance for root when "
-			 "there is one, else ~/.local/share/bulkhead.\n"
+	(void)fprintf(f, "\n# ENVIRONMENT\n\n*QUBES_ROOT*\n\tDirectory of the instance to talk to. Without it: the system's "
+			 "instance for root when there is one, else ~/.local/share/bulkhead.\n"
 			 "\n*NO_COLOR*\n\tNo colours, also on a terminal.\n");
 }
 

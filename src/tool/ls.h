@@ -31,8 +31,8 @@ struct ls {
 	struct adm_reply table; /* what ls_table got; the rows' values point into it */
 };
 
-/* ls_table asks for properties and features ("feature.X") of all qubes by one call and fills props (and internal) of all rows. -ADM_… when the
-   daemon has no such call: then ls_fetch and ls_filter ask qube by qube. */
+/* ls_table asks for properties and features ("feature.X") of all qubes by one call and fills props (and internal) of all rows.
+   -ADM_… when the daemon has no such call: then ls_fetch and ls_filter ask qube by qube. */
 int ls_table(struct ls *ls);
 /* ls_fetch asks the daemon what the columns and filters need beyond the list. */
 void ls_fetch(struct ls *ls);

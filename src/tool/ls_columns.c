@@ -370,7 +370,8 @@ const char *ls_cell(const struct ls *ls, const struct ls_row *row, const char *c
 	char name[64];
 
 	if (c && c->source == S_LIST)
-		return streq(col, "NAME") ? row->q->name : streq(col, "STATE") ? row->q->state : streq(col, "CLASS") ? row->q->cls : row->q->uuid;
+		return streq(col, "NAME") ? row->q->name : streq(col, "STATE") ? row->q->state :
+		       streq(col, "CLASS") ? row->q->cls : row->q->uuid;
 	if (c && c->source == S_FLAGS)
 		return flags(row, buf, cap);
 	if (c && c->source == S_DISK)

@@ -44,8 +44,8 @@ static bool filter_state(const struct tool *t, const struct adm_qube *q)
 {
 	bool any = opt_has(t, KEY_RUNNING) || opt_has(t, KEY_PAUSED) || opt_has(t, KEY_HALTED);
 
-	return !any || (opt_has(t, KEY_RUNNING) && streq(q->state, "Running")) || (opt_has(t, KEY_PAUSED) && streq(q->state, "Paused")) ||
-	       (opt_has(t, KEY_HALTED) && streq(q->state, "Halted"));
+	return !any || (opt_has(t, KEY_RUNNING) && streq(q->state, "Running")) ||
+	       (opt_has(t, KEY_PAUSED) && streq(q->state, "Paused")) || (opt_has(t, KEY_HALTED) && streq(q->state, "Halted"));
 }
 
 static bool filter_props(const struct tool *t, const struct ls_row *row)

@@ -16,7 +16,8 @@ static const char *dest_of(const char *qube)
 static bool takes_none(const char *prop)
 {
 	static const char *const names[] = { "default_dispvm", "netvm", "template", "guivm", "audiovm", "management_dispvm",
-					     "default_netvm", "default_template", "default_guivm", "default_audiovm", "updatevm", "clockvm" };
+					     "default_netvm", "default_template", "default_guivm", "default_audiovm",
+					     "updatevm", "clockvm" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (streq(names[i], prop))

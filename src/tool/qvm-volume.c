@@ -150,7 +150,9 @@ static int revert(struct tool *t, const struct volref *v, const char *revision)
 	text = rep.data;
 	while ((line = adm_line(&text)))
 		revision = line;
-	return revision ? simple(t, v, "admin.vm.volume.Revert", revision) : tool_fail(t, "%s:%s has no revision to go back to", v->qube, v->vol);
+	if (!revision)
+		return tool_fail(t, "%s:%s has no revision to go back to", v->qube, v->vol);
+	return simple(t, v, "admin.vm.volume.Revert", revision);
 }
 
 static int import(struct tool *t, const struct volref *v, const char *path)

@@ -15,8 +15,8 @@
 	{ KEY_EXCLUDE, "exclude", "NAME", "with --all: leave this one out (repeatable)", 0, W_QUBE }
 #define OPT_JSON { KEY_JSON, "json", NULL, "print JSON", 0, W_ANY }
 
-/* tool_qubes resolves the names (or --all and --exclude) against the list of qubes: picked[i] says whether all->v[i] is meant, in the list's
-   order. Prints and gives a positive exit status when a name does not exist, none is given, or the call fails; 0 otherwise.
+/* tool_qubes resolves the names (or --all and --exclude) against the list of qubes: picked[i] says whether all->v[i] is meant,
+   in the list's order. Prints and gives a positive exit status when a name does not exist, none is given, or the call fails; 0 otherwise.
    *picked is the caller's to free; all to adm_qubes_fini. */
 int tool_qubes(const struct tool *t, int argc, char **argv, struct adm_qubes *all, bool **picked);
 /* tool_qube checks that one qube exists: 0, or an exit status (printed). */
