@@ -61,6 +61,24 @@ static void conn_free(struct conn *c)
 	free(c);
 }
 
+static void on_conn(struct ev_io *io, int fd, int events, void *arg);
+
+/* Most connections are over before they would have to wait for anything: the loop learns of the others only. False = freed. */
+static bool conn_watch(struct conn *c, int events)
+{
+	if (c->io) {
+		ev_io_set(c->io, events);
+		return true;
+	}
+	if (!events)
+		return true;
+	c->io = ev_io_new(c->s->d->loop, c->fd, events, on_conn, c);
+	if (c->io)
+		return true;
+	conn_free(c);
+	return false;
+}
+
 /* Writes what it can; frees the connection when it is done or dead. False = freed. */
 static bool conn_flush(struct conn *c)
 {
@@ -70,8 +88,7 @@ static bool conn_flush(struct conn *c)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			ev_io_set(c->io, EV_WRITE | EV_GONE);
-			return true;
+			return conn_watch(c, EV_WRITE | EV_GONE);
 		}
 		if (n < 0) {
 			conn_free(c);
@@ -85,8 +102,7 @@ static bool conn_flush(struct conn *c)
 	}
 	wr_reset(&c->out);
 	c->sent = 0;
-	ev_io_set(c->io, EV_GONE);
-	return true;
+	return conn_watch(c, EV_GONE);
 }
 
 static void on_event(struct subscriber *s, const void *frame, size_t n)
@@ -131,7 +147,7 @@ static void conn_run(struct conn *c)
 	}
 	c->calling = true;
 	/* A client that goes away does not end its call; the answer then has nobody to go to. */
-	ev_io_set(c->io, 0);
+	(void)conn_watch(c, 0);
 	call = call_new(c->s->d->core, bytes, n, c->socket);
 	call->done = on_done;
 	call->conn = c;
@@ -152,8 +168,10 @@ static void conn_read(struct conn *c)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN) {
+			(void)conn_watch(c, EV_READ);
 			return;
+		}
 		if (n == 0) {
 			conn_run(c);
 			return;
@@ -204,12 +222,6 @@ static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 		c->socket = l->socket;
 		c->in = wr_grow(ADMIN_REQUEST_MAX);
 		c->out = wr_grow((64u << 20) + STREAM_MAX);
-		c->io = ev_io_new(l->s->d->loop, f, EV_READ, on_conn, c);
-		if (!c->io) {
-			close(f);
-			free(c);
-			continue;
-		}
 		c->next = l->s->conns;
 		c->prev = &l->s->conns;
 		if (c->next)
