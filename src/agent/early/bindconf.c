@@ -17,7 +17,7 @@ static bool path_ok(const char *path)
 {
 	size_t len = strlen(path);
 
-	if (path[0] != '/' || len < 2 || len > PATH_LEN_MAX)
+	if (path[0] != '/' || strspn(path, "/") == len || len > PATH_LEN_MAX)
 		return false;
 	return !strstr(path, "/../") && !str_ends(path, "/..") && !strchr(path, '\n');
 }
