@@ -174,7 +174,7 @@ static int serve_request(const struct options *o, const struct qx_command *cmd, 
 	uint32_t domain = 0, port = 0;
 	char path[PATH_MAX];
 	const char *argv[] = { path_program(path, "svc-runner"), "--user", cmd->user, "--source", cmd->source, "--target-type",
-			       cmd->target_type, "--target", cmd->target, "--", cmd->full, NULL };
+			       cmd->target_type, "--target", cmd->target, "--exit-code", "--", cmd->full, NULL };
 	struct proc_spec p = { .path = path, .argv = argv, .envp = (const char *const *)environ, .keep_stderr = true };
 	int status, r;
 

@@ -29,7 +29,13 @@ static bool unprivileged(void)
 static int own_identity(const char *name, struct user *ret, struct start *s, struct err *e)
 {
 	int r = user_by_uid(ret, "/etc", geteuid(), e);
+	const char *own = getenv("USER");
 
+	if (r == -ENOENT && own) {
+		/* an account of a directory service, or none at all, as in a container */
+		*ret = (struct user){ .uid = geteuid(), .gid = getegid(), .home = "/", .shell = "/bin/sh" };
+		r = str_copy(ret->name, sizeof ret->name, own);
+	}
 	if (r < 0)
 		return r;
 	if (!streq(ret->name, name))

@@ -22,6 +22,7 @@ extern char **environ;
 
 struct options {
 	const char *user, *source, *target_type, *target, *service;
+	bool exit_code;
 };
 
 static int parse(struct options *o, int argc, char **argv)
@@ -29,7 +30,7 @@ static int parse(struct options *o, int argc, char **argv)
 	static const struct option options[] = {
 		{ "user", required_argument, NULL, 'u' },	 { "source", required_argument, NULL, 's' },
 		{ "target-type", required_argument, NULL, 'k' }, { "target", required_argument, NULL, 't' },
-		{ NULL, 0, NULL, 0 },
+		{ "exit-code", no_argument, NULL, 'e' },	 { NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -42,6 +43,8 @@ static int parse(struct options *o, int argc, char **argv)
 			o->target_type = optarg;
 		else if (c == 't')
 			o->target = optarg;
+		else if (c == 'e')
+			o->exit_code = true;
 		else
 			return -1;
 	}
@@ -153,5 +156,5 @@ int main(int argc, char **argv)
 	r = serve_call(SVC_RUNNER_FD_DATA, &v, &e);
 	if (r < 0)
 		log_warn("service %s: %s", log_escs(o.service), log_escs(err_text(&e, r)));
-	return r < 0 ? 1 : 0;
+	return r < 0 ? 1 : o.exit_code ? r : 0;
 }
