@@ -101,7 +101,10 @@ struct core_ops {
 	int (*start)(void *ctx, struct qube *q, struct call *c);
 	int (*shutdown)(void *ctx, struct qube *q, bool wait, struct call *c);
 	int (*kill)(void *ctx, struct qube *q, struct call *c);
-	int (*pause)(void *ctx, struct qube *q, bool pause, struct call *c);
+	/* ev is one of PAUSE, UNPAUSE, SUSPEND, RESUME; the caller has checked that the state allows it. */
+	int (*pause)(void *ctx, struct qube *q, enum life_event ev, struct call *c);
+	/* A listener of vm-stats came (core.stat_subs). */
+	void (*stats)(void *ctx);
 	int (*current_state)(void *ctx, struct qube *q, struct call *c);
 	/* Reads the QubesDB keys of a running qube below prefix for the call; NULL when no qube ever runs. */
 	int (*report)(void *ctx, struct qube *q, const char *prefix, struct call *c, report_fn fn);
@@ -126,6 +129,7 @@ struct core {
 	const struct db_ops *db;
 	void *db_ctx;
 	struct subscriber *subs;
+	struct subscriber *stat_subs; /* of admin.vm.Stats */
 	bool no_vms;
 	uint64_t sysinfo_gen; /* counts changes of anything that GetSystemInfo shows */
 	struct wr sysinfo;    /* its text for sysinfo_done, rebuilt when the generations differ */

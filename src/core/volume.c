@@ -81,8 +81,6 @@ int64_t volume_keep(const struct core *c, const struct volume *v)
 
 	if (v->keep_set)
 		return v->revisions_to_keep;
-	if (!v->save_on_stop)
-		return 0;
 	s = pool_option(c, v, "revisions_to_keep");
 	return s && str_i64(s, -1, INT32_MAX, &n) == 0 ? n : 1;
 }

@@ -95,27 +95,39 @@ int api_kill(struct call *c)
 	return c->core->ops->kill(c->core->ops_ctx, c->dest, c);
 }
 
-static int set_pause(struct call *c, bool pause)
+/* Suspend and resume are a pause under another name: the machines have no sleep state of their own. */
+static int set_pause(struct call *c, enum life_event ev, const char *before)
 {
-	int r = not_dom0(c, pause ? AE_VM_NOT_RUNNING : AE_VM_NOT_PAUSED);
+	bool stop = ev == LIFE_EV_PAUSE || ev == LIFE_EV_SUSPEND;
+	int r = not_dom0(c, stop ? AE_VM_NOT_RUNNING : AE_VM_NOT_PAUSED);
 
 	if (r < 0)
 		return r;
-	r = life_next(c->dest->state, pause ? LIFE_EV_PAUSE : LIFE_EV_UNPAUSE, &c->err);
+	r = life_next(c->dest->state, ev, &c->err);
 	if (r < 0)
 		return r;
-	event(c->core, c->dest, pause ? "domain-pre-paused" : "domain-pre-unpaused", NULL);
-	return c->core->ops->pause(c->core->ops_ctx, c->dest, pause, c);
+	event(c->core, c->dest, before, NULL);
+	return c->core->ops->pause(c->core->ops_ctx, c->dest, ev, c);
 }
 
 int api_pause(struct call *c)
 {
-	return set_pause(c, true);
+	return set_pause(c, LIFE_EV_PAUSE, "domain-pre-paused");
 }
 
 int api_unpause(struct call *c)
 {
-	return set_pause(c, false);
+	return set_pause(c, LIFE_EV_UNPAUSE, "domain-pre-unpaused");
+}
+
+int api_suspend(struct call *c)
+{
+	return set_pause(c, LIFE_EV_SUSPEND, "domain-pre-paused");
+}
+
+int api_resume(struct call *c)
+{
+	return set_pause(c, LIFE_EV_RESUME, "domain-pre-unpaused");
 }
 
 int api_current_state(struct call *c)

@@ -18,6 +18,7 @@ const struct core_ops run_ops = {
 	.current_state = run_op_current_state,
 	.policy_sync = policy_sync,
 	.report = run_op_report,
+	.stats = run_op_stats,
 };
 
 /* The name of the host's time zone, from the link that names it. Read before the sandbox closes. */

@@ -61,6 +61,7 @@ struct run {
 	struct call *again;		/* calls that start it once it is halted */
 	struct call *waiters;		/* shutdown with wait: as enders, but limited in time */
 	struct ev_timer *shutdown_limit;
+	uint64_t stat_cpu_ms, stat_us;	/* of the last vm-stats */
 	bool dispose;			/* a disposable of one call: */
 	uint32_t dispose_peer, dispose_port;
 };
@@ -77,6 +78,7 @@ struct runs {
 	struct run *list;
 	char timezone[64]; /* "" = unknown */
 	uint64_t n_starts, n_retries;
+	struct ev_timer *stats; /* runs while there are listeners */
 	/* policyd */
 	struct peer *policyd;
 	struct ev_timer *policyd_again;
@@ -122,7 +124,7 @@ uint64_t run_timeout_ms(const struct run *r, enum prop_id id);
 /* run_stop.c */
 int run_op_shutdown(void *ctx, struct qube *q, bool wait, struct call *c);
 int run_op_kill(void *ctx, struct qube *q, struct call *c);
-int run_op_pause(void *ctx, struct qube *q, bool pause, struct call *c);
+int run_op_pause(void *ctx, struct qube *q, enum life_event ev, struct call *c);
 int run_op_current_state(void *ctx, struct qube *q, struct call *c);
 /* run_end makes the machine end by force; run_gone: it has ended; run_cleanup stops the volumes. */
 void run_end(struct run *r);
@@ -148,6 +150,9 @@ void run_live_start(struct qd *d);
 int run_op_report(void *ctx, struct qube *q, const char *prefix, struct call *c, report_fn fn);
 /* run_live_key gives the key and value by which a guest sees a feature (value NULL = absent); false when it does not see it. */
 bool run_live_key(const char *feature, const char *value, char key[200], const char **ret_value);
+
+/* run_stats.c: vm-stats for admin.vm.Stats, as long as somebody listens */
+void run_op_stats(void *ctx);
 
 /* run_policy.c */
 int policy_start(struct runs *rs, struct err *e);

@@ -308,35 +308,42 @@ struct pausing {
 	struct qd *d;
 	uint32_t qid;
 	struct call *c;
-	bool pause;
+	enum life_event ev;
 };
 
 static void pause_done(void *arg, int k, struct msg *m, struct err *e)
 {
+	static const char *const names[LIFE_EVENT_N] = {
+		[LIFE_EV_PAUSE] = "domain-paused",
+		[LIFE_EV_SUSPEND] = "domain-paused",
+		[LIFE_EV_UNPAUSE] = "domain-unpaused",
+		[LIFE_EV_RESUME] = "domain-resumed",
+	};
 	struct pausing p = *(struct pausing *)arg;
 	struct run *r = run_find(p.d, p.qid);
 
 	free(arg);
 	if (k >= 0 && r && r->phase == PH_UP) {
-		run_state(r, p.pause ? LIFE_EV_PAUSE : LIFE_EV_UNPAUSE);
-		event(p.d->core, r->q, p.pause ? "domain-paused" : "domain-unpaused", NULL);
+		run_state(r, p.ev);
+		event(p.d->core, r->q, names[p.ev], NULL);
 	} else if (k < 0) {
 		p.c->err = *e;
 	}
 	call_finish(p.c, k);
 }
 
-int run_op_pause(void *ctx, struct qube *q, bool pause, struct call *c)
+int run_op_pause(void *ctx, struct qube *q, enum life_event ev, struct call *c)
 {
 	struct run *r = run_find(ctx, q->qid);
+	bool stop = ev == LIFE_EV_PAUSE || ev == LIFE_EV_SUSPEND;
 	struct pausing *p;
 	int k;
 
 	if (!r || r->phase != PH_UP)
 		return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is not running", q->name.s);
 	p = xcalloc(1, sizeof *p);
-	*p = (struct pausing){ ctx, q->qid, c, pause };
-	k = run_cmd(r, pause ? LD_STOP : LD_CONT, pause_done, p, &c->err);
+	*p = (struct pausing){ ctx, q->qid, c, ev };
+	k = run_cmd(r, stop ? LD_STOP : LD_CONT, pause_done, p, &c->err);
 	if (k < 0) {
 		free(p);
 		return k;

@@ -39,12 +39,16 @@ struct conn {
 
 static void unsubscribe(struct conn *c)
 {
-	struct subscriber **p = &c->s->d->core->subs;
+	struct subscriber **lists[] = { &c->s->d->core->subs, &c->s->d->core->stat_subs };
 
-	while (*p && *p != &c->sub)
-		p = &(*p)->next;
-	if (*p)
-		*p = c->sub.next;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		struct subscriber **p = lists[i];
+
+		while (*p && *p != &c->sub)
+			p = &(*p)->next;
+		if (*p)
+			*p = c->sub.next;
+	}
 }
 
 static void conn_free(struct conn *c)

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vm-stats events (specs/admin-api.md §4): measured from outside, and only while somebody listens. */
+#include "base/io.h"
+#include "base/str.h"
+#include "daemon/qubesd/run.h"
+
+struct sample {
+	struct qd *d;
+	uint32_t qid;
+};
+
+static void arg_u64(struct wr *w, const char *key, uint64_t v)
+{
+	char text[24];
+
+	if (str_printf(text, sizeof text, "%llu", (unsigned long long)v) == 0)
+		admin_put_event_arg(w, key, text);
+}
+
+static void publish(struct run *r, const struct ipc_sp_usage *u)
+{
+	struct core *core = r->d->core;
+	uint64_t now = now_us(), vcpus = (uint64_t)prop_int(core, r->q, P_vcpus, 1), usage = 0;
+	uint64_t assigned = (uint64_t)prop_int(core, r->q, P_memory, 0) * 1024;
+	uint8_t buf[1024];
+	struct wr w = wr_mem(buf, sizeof buf);
+	struct subscriber *s, *next;
+
+	if (r->stat_us && now > r->stat_us && u->cpu_ms >= r->stat_cpu_ms)
+		usage = (u->cpu_ms - r->stat_cpu_ms) * 100000 / (now - r->stat_us) / (vcpus ? vcpus : 1);
+	r->stat_us = now;
+	r->stat_cpu_ms = u->cpu_ms;
+	admin_put_event(&w, r->q->name.s, "vm-stats");
+	arg_u64(&w, "memory_kb", u->rss_kib);
+	arg_u64(&w, "memory_assigned_total", assigned);
+	arg_u64(&w, "memory_assigned_usable", assigned);
+	arg_u64(&w, "memory_with_swap_used", u->rss_kib);
+	arg_u64(&w, "cpu_time", u->cpu_ms);
+	arg_u64(&w, "cpu_usage", MIN(usage, (uint64_t)100));
+	arg_u64(&w, "online_vcpus", vcpus);
+	admin_put_event_end(&w);
+	if (!wr_ok(&w))
+		return;
+	for (s = core->stat_subs; s; s = next) {
+		next = s->next; /* send may end the subscription */
+		/* Others than dom0 see what a call about this one qube was allowed for. */
+		if (s->only[0] ? streq(s->only, r->q->name.s) : streq(s->src, "dom0"))
+			s->send(s, w.buf, w.len);
+	}
+}
+
+static void usage_known(void *arg, int k, struct msg *m, struct err *e)
+{
+	struct sample x = *(struct sample *)arg;
+	struct run *r = run_find(x.d, x.qid);
+	struct ipc_sp_usage u;
+	struct rd rd;
+
+	free(arg);
+	if (k < 0 || !r)
+		return;
+	rd = msg_rd(m);
+	if (ipc_get_sp_usage(&rd, &u) == 0)
+		publish(r, &u);
+}
+
+static void on_tick(struct ev_timer *t, void *arg)
+{
+	struct qd *d = arg;
+
+	if (!d->core->stat_subs) {
+		ev_timer_stop(t);
+		return;
+	}
+	for (struct run *r = d->runs->list; r; r = r->next) {
+		struct ipc_sp_usage_req q = { .pid = r->qemu_pid, .start = r->qemu_start };
+		uint8_t buf[32];
+		struct wr w = wr_mem(buf, sizeof buf);
+		struct sample *x;
+		struct err e;
+
+		if (r->phase != PH_UP && r->phase != PH_BOOT)
+			continue;
+		ipc_put_sp_usage_req(&w, &q);
+		x = xcalloc(1, sizeof *x);
+		*x = (struct sample){ d, r->q->qid };
+		if (peer_request(d->spawner, IPC_SP_USAGE, &w, NULL, 0, usage_known, x, &e) < 0)
+			free(x);
+	}
+}
+
+void run_op_stats(void *ctx)
+{
+	struct qd *d = ctx;
+	int64_t s = prop_int(d->core, NULL, P_g_stats_interval, 3);
+
+	if (!d->runs)
+		return;
+	if (!d->runs->stats)
+		d->runs->stats = ev_timer_new(d->loop, on_tick, d);
+	ev_timer_repeat(d->runs->stats, (uint64_t)(s > 3600 ? 3600 : s) * 1000);
+}
