@@ -12,6 +12,11 @@ import time
 
 BUILD = os.path.abspath(os.environ.get("BULKHEAD_BUILD") or "build")
 DEADLINE = float(os.environ.get("BULKHEAD_DEADLINE") or 30)
+try:
+    with open(BUILD + "/bin/qrexec-daemon", "rb") as _f:
+        SANITIZED = b"__asan_init" in _f.read()  # memory figures mean nothing then
+except FileNotFoundError:
+    SANITIZED = False
 STDIN, STDOUT, STDERR, EXIT = 0x190, 0x191, 0x192, 0x193
 EXEC, JUST_EXEC, CONNECT, REFUSED = 0x200, 0x201, 0x202, 0x203
 TRIGGER, TERMINATED, TRIGGER3, TRIGGER4, HELLO = 0x210, 0x211, 0x212, 0x213, 0x300
