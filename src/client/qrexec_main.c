@@ -3,7 +3,9 @@
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 
+#include "base/io.h"
 #include "base/paths.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -166,19 +168,31 @@ static int connect_qubes(const struct options *o, struct err *e)
 	return 0;
 }
 
+/* The runner is given the service's end of the data channel, as it gets it from a ticket. */
+static int start_runner(struct proc *ret, const struct qx_command *cmd, int chan, struct err *e)
+{
+	char path[PATH_MAX];
+	const char *argv[] = { path_program(path, "svc-runner"), "--user", cmd->user, "--source", cmd->source, "--target-type",
+			       cmd->target_type, "--target", cmd->target, "--exit-code", "--", cmd->full, NULL };
+	struct proc_spec p = { .path = path, .argv = argv, .envp = (const char *const *)environ, .keep_stderr = true };
+
+	if (!cmd->target_type[0])
+		return err_set(e, EINVAL, "a service of dom0 needs the kind and name of the target");
+	p.fds[0].fd = chan;
+	p.fds[0].as = 3;
+	p.n_fds = 1;
+	return proc_spawn(ret, &p, e);
+}
+
 /* A service of dom0 for a request of a qube. */
 static int serve_request(const struct options *o, const struct qx_command *cmd, struct err *e)
 {
 	_cleanup_proc_ struct proc runner = PROC_INIT;
 	_cleanup_fd_ int source = -1, chan = -1;
 	uint32_t domain = 0, port = 0;
-	char path[PATH_MAX];
-	const char *argv[] = { path_program(path, "svc-runner"), "--user", cmd->user, "--source", cmd->source, "--target-type",
-			       cmd->target_type, "--target", cmd->target, "--exit-code", "--", cmd->full, NULL };
-	struct proc_spec p = { .path = path, .argv = argv, .envp = (const char *const *)environ, .keep_stderr = true };
 	int status, r;
 
-	if (!cmd->rpc || !cmd->target_type[0])
+	if (!cmd->rpc)
 		return err_set(e, EINVAL, "only services of dom0 can be called by qubes");
 	source = qrexec_answer(o->call.socket_dir, &o->request, &domain, &port, e);
 	if (source < 0)
@@ -186,13 +200,30 @@ static int serve_request(const struct options *o, const struct qx_command *cmd, 
 	chan = chan_connect(NULL, domain, port, DOM0_CONNECT_MS, e);
 	if (chan < 0)
 		return chan;
-	p.fds[0].fd = chan;
-	p.fds[0].as = 3;
-	p.n_fds = 1;
-	r = proc_spawn(&runner, &p, e);
+	r = start_runner(&runner, cmd, chan, e);
 	if (r == 0)
 		r = proc_wait(&runner, -1, &status);
 	return r < 0 ? r : proc_exit_code(status);
+}
+
+/* "-d dom0" with a service: both ends of the data channel are here. */
+static int call_dom0(const struct options *o, const struct qx_command *cmd, struct err *e)
+{
+	_cleanup_proc_ struct proc runner = PROC_INIT;
+	_cleanup_fd_ int ours = -1, theirs = -1;
+	int fds[2], r = unix_pair(SOCK_STREAM, fds);
+
+	if (r < 0)
+		return err_errno(e, -r, "socketpair");
+	ours = fds[0];
+	theirs = fds[1];
+	r = start_runner(&runner, cmd, theirs, e);
+	if (r < 0)
+		return r;
+	fd_closep(&theirs);
+	r = caller_run(ours, &o->call.caller, e);
+	(void)proc_wait(&runner, -1, NULL);
+	return r;
 }
 
 /* "-d dom0": the command runs here, as we are, on our descriptors. */
@@ -204,8 +235,8 @@ static int run_here(const struct options *o, const struct qx_command *cmd, struc
 	struct proc_spec p = { .path = argv[0], .argv = argv, .envp = (const char *const *)environ, .cwd = getcwd(cwd, sizeof cwd) };
 	int status, r;
 
-	if (cmd->rpc || o->local)
-		return err_set(e, ENOTSUP, "services of dom0 are called by qubes, or directly");
+	if (o->local)
+		return err_set(e, ENOTSUP, "-l needs a service or a qube");
 	for (int i = 0; i < 3 && !o->call.just_exec; i++) {
 		p.fds[i].fd = p.fds[i].as = i;
 		p.n_fds++;
@@ -229,7 +260,9 @@ static int run_dom0(const struct options *o, struct err *e)
 
 	if (r < 0)
 		return r;
-	return o->answer ? serve_request(o, &cmd, e) : run_here(o, &cmd, e);
+	if (o->answer)
+		return serve_request(o, &cmd, e);
+	return cmd.rpc && !o->call.just_exec ? call_dom0(o, &cmd, e) : run_here(o, &cmd, e);
 }
 
 int main(int argc, char **argv)
