@@ -62,6 +62,8 @@ static int serve(struct qd *d, struct err *e)
 	if (r < 0)
 		return r;
 	api_sweep(d->core);
+	if (d->runs)
+		run_sweep_disposables(d);
 	say_ready(d);
 	log_info("serving %zu qubes", d->core->n_sorted);
 	return 0;

@@ -45,6 +45,22 @@ static bool read_hello(int fd, struct ipc_ld_hello *h)
 	return ipc_get_ld_hello(&rd, h) == 0 && rd_done(&rd) && h->version == IPC_VERSION;
 }
 
+/* PEER.PORT of the one call that a disposable was made for. */
+static void load_dispose(struct run *r, char *text)
+{
+	char *dot = strchr(text, '.');
+	uint64_t peer, port;
+
+	if (!dot)
+		return;
+	*dot = '\0';
+	if (str_u64(text, UINT32_MAX, &peer) < 0 || str_u64(dot + 1, UINT32_MAX, &port) < 0)
+		return;
+	r->dispose = true;
+	r->dispose_peer = (uint32_t)peer;
+	r->dispose_port = (uint32_t)port;
+}
+
 static void load_line(struct run *r, char *line, bool *up)
 {
 	char *eq = strchr(line, '=');
@@ -59,6 +75,8 @@ static void load_line(struct run *r, char *line, bool *up)
 		*up = streq(eq, "1");
 	else if (streq(line, "attempt") && str_u64(eq, 100, &n) == 0)
 		r->attempt = (unsigned)n;
+	else if (streq(line, "dispose"))
+		load_dispose(r, eq);
 	else if (str_starts(line, "head.") && str_u64(line + 5, VOL_N - 1, &n) == 0)
 		(void)!str_copy(r->q->vol_head[n], sizeof r->q->vol_head[n], eq);
 }
@@ -171,4 +189,17 @@ int run_adopt_all(struct qd *d, struct err *e)
 	closedir(dir);
 	run_commit(d);
 	return 0;
+}
+
+void run_sweep_disposables(struct qd *d)
+{
+	/* From the end: removing takes one out of the list. */
+	for (size_t i = d->core->n_sorted; i-- > 0;) {
+		struct qube *q = d->core->sorted[i];
+
+		if (q->klass != K_DISP || !qube_halted(q) || q->run || q->busy || !prop_bool(d->core, q, P_auto_cleanup))
+			continue;
+		log_info("disposable %s ended while nobody looked: removing it", q->name.s);
+		qube_remove_now(d->core, q);
+	}
 }

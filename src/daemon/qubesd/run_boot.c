@@ -27,6 +27,8 @@ void run_save(struct run *r)
 
 	wr_printf(&w, "start_id=%s\nstart_time=%llu\nup=%d\nattempt=%u\n", r->spec.start_id, (unsigned long long)r->q->start_time,
 		  r->phase == PH_UP, r->attempt);
+	if (r->dispose)
+		wr_printf(&w, "dispose=%u.%u\n", r->dispose_peer, r->dispose_port);
 	for (unsigned i = 0; i < VOL_N; i++)
 		wr_printf(&w, "head.%u=%s\n", i, r->q->vol_head[i]);
 	if (fs_write_atomic(AT_FDCWD, path_fmt(path, PATH_QUBE_RUN, "/%u/state", r->q->qid), w.buf, w.len, 0600, &e) < 0)

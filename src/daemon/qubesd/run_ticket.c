@@ -95,6 +95,7 @@ static void run_in_target(struct ticket *k, struct run *src)
 		target->dispose = true;
 		target->dispose_peer = k->t.source_qid;
 		target->dispose_port = k->port;
+		run_save(target);
 	}
 	if (peer_send(target->qrexec, IPC_QD_EXEC, &w, NULL, 0) < 0 || !connect_source(k, src)) {
 		refuse(k, "a daemon does not take its messages");
