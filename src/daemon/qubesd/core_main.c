@@ -19,6 +19,15 @@ static void on_signal(struct ev_signal *s, int signum, void *arg)
 	ev_stop(d->loop, 0);
 }
 
+/* Nobody writes to it: it is ready when the supervisor is gone. A core that nobody watches would hold the database for ever. */
+static void on_life(struct ev_io *io, int fd, int events, void *arg)
+{
+	struct qd *d = arg;
+
+	log_warn("the supervisor is gone: stopping; qubes go on running");
+	ev_stop(d->loop, 1);
+}
+
 static void on_spawner_msg(struct peer *p, struct msg *m)
 {
 	struct qd *d = p->arg;
@@ -126,6 +135,8 @@ static int run(struct qd *d, struct err *e)
 	d->spawner = peer_new(d->loop, QUBESD_FD_SPAWNER, &spawner_ops, d, "spawner");
 	if (!d->spawner || !ev_signal_new(d->loop, SIGTERM, on_signal, d) || !ev_signal_new(d->loop, SIGINT, on_signal, d))
 		return err_set(e, EBADF, "descriptor %d is not the channel to the spawner", QUBESD_FD_SPAWNER);
+	if (d->life_fd >= 0 && (fd_cloexec(d->life_fd, true) < 0 || !ev_io_new(d->loop, d->life_fd, EV_READ, on_life, d)))
+		return err_set(e, EBADF, "descriptor %d is not the supervisor's", d->life_fd);
 	r = confine(e);
 	if (r < 0)
 		return r;
@@ -133,9 +144,9 @@ static int run(struct qd *d, struct err *e)
 	return r < 0 ? r : ev_run(d->loop);
 }
 
-int core_main(const char *root, bool no_vms, int ready_fd)
+int core_main(const char *root, bool no_vms, int ready_fd, int life_fd)
 {
-	struct qd d = { .no_vms = no_vms, .ready_fd = ready_fd };
+	struct qd d = { .no_vms = no_vms, .ready_fd = ready_fd, .life_fd = life_fd };
 	struct err e = { 0 };
 	int r;
 

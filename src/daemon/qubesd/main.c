@@ -19,7 +19,7 @@ static const char usage[] = "usage: qubesd [--root DIR] [--foreground] [--ready-
 struct options {
 	const char *root;
 	bool foreground, no_vms, core;
-	int ready_fd;
+	int ready_fd, life_fd;
 };
 
 static int parse(int argc, char **argv, struct options *o)
@@ -27,7 +27,8 @@ static int parse(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{ "root", required_argument, NULL, 'r' },     { "foreground", no_argument, NULL, 'f' },
 		{ "ready-fd", required_argument, NULL, 'y' }, { "no-vms", no_argument, NULL, 'n' },
-		{ "core", no_argument, NULL, 'c' },	      { "help", no_argument, NULL, 'h' },
+		{ "core", no_argument, NULL, 'c' },	      { "life-fd", required_argument, NULL, 'l' },
+		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },	      { NULL, 0, NULL, 0 },
 	};
 	uint64_t n;
@@ -45,6 +46,11 @@ static int parse(int argc, char **argv, struct options *o)
 			if (str_u64(optarg, 1023, &n) < 0)
 				return -EINVAL;
 			o->ready_fd = (int)n;
+			break;
+		case 'l':
+			if (str_u64(optarg, 1023, &n) < 0)
+				return -EINVAL;
+			o->life_fd = (int)n;
 			break;
 		case 'n':
 			o->no_vms = true;
@@ -115,7 +121,7 @@ static int background(const struct options *o, const char *self, struct err *e)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .ready_fd = -1 };
+	struct options o = { .ready_fd = -1, .life_fd = -1 };
 	char self[PATH_MAX];
 	struct err e = { 0 };
 	ssize_t n;
@@ -126,7 +132,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (o.core)
-		return core_main(o.root, o.no_vms, o.ready_fd);
+		return core_main(o.root, o.no_vms, o.ready_fd, o.life_fd);
 	if (o.foreground)
 		return supervisor_main(o.root, o.no_vms, o.ready_fd);
 	n = readlink("/proc/self/exe", self, sizeof self - 1);

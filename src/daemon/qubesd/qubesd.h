@@ -13,6 +13,7 @@
 
 #define QUBESD_FD_SPAWNER 3 /* in core and spawner */
 #define QUBESD_FD_READY 4   /* of the first core */
+#define QUBESD_FD_LIFE 5    /* of the core: ends when the supervisor does */
 #define QUBESD_EXIT_CONFIG 3 /* starting again would not help */
 
 struct server;
@@ -27,10 +28,11 @@ struct qd {
 	struct runs *runs; /* running qubes and policyd; NULL with --no-vms */
 	bool no_vms;
 	int ready_fd; /* -1 = nobody waits */
+	int life_fd;  /* -1 = there is no supervisor */
 };
 
-/* core_main runs the core process: gives its exit status. */
-int core_main(const char *root, bool no_vms, int ready_fd);
+/* core_main runs the core process: gives its exit status. life_fd -1: systemd is the supervisor. */
+int core_main(const char *root, bool no_vms, int ready_fd, int life_fd);
 /* supervisor_main starts and watches core and spawner. ready_fd -1 = nobody waits. */
 int supervisor_main(const char *root, bool no_vms, int ready_fd);
 

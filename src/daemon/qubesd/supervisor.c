@@ -27,6 +27,7 @@ struct supervisor {
 	const char *root;
 	bool no_vms;
 	int ready_fd, lock;
+	int life[2]; /* a pipe that ends with this process: the core holds the reading end */
 	struct proc core, spawner;
 	struct ev_io *core_io, *spawner_io;
 	struct ev_timer *again, *force;
@@ -37,7 +38,8 @@ struct supervisor {
 
 static void start_pair(struct supervisor *s);
 
-static int start_one(struct proc *ret, const char *program, const char *const *argv, int channel, int ready_fd, struct err *e)
+static int start_one(struct proc *ret, const char *program, const char *const *argv, int channel, int ready_fd, int life_fd,
+		     struct err *e)
 {
 	extern char **environ;
 	struct proc_spec spec = { .path = program, .argv = argv, .envp = (const char *const *)environ, .keep_stderr = true };
@@ -47,6 +49,10 @@ static int start_one(struct proc *ret, const char *program, const char *const *a
 	if (ready_fd >= 0) {
 		spec.fds[spec.n_fds].fd = ready_fd;
 		spec.fds[spec.n_fds++].as = QUBESD_FD_READY;
+	}
+	if (life_fd >= 0) {
+		spec.fds[spec.n_fds].fd = life_fd;
+		spec.fds[spec.n_fds++].as = QUBESD_FD_LIFE;
 	}
 	return proc_spawn(ret, &spec, e);
 }
@@ -128,8 +134,8 @@ static void on_again(struct ev_timer *t, void *arg)
 static int try_pair(struct supervisor *s, struct err *e)
 {
 	char self[PATH_MAX], spawner[PATH_MAX];
-	const char *core_argv[8] = { "qubesd", "--core" }, *spawner_argv[4] = { "spawner" };
-	size_t k = 2;
+	const char *core_argv[10] = { "qubesd", "--core", "--life-fd=5" }, *spawner_argv[4] = { "spawner" };
+	size_t k = 3;
 	_cleanup_fd_ int a = -1, b = -1;
 	int pair[2], r;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -149,11 +155,11 @@ static int try_pair(struct supervisor *s, struct err *e)
 		return err_errno(e, errno, "socketpair");
 	a = pair[0];
 	b = pair[1];
-	r = start_one(&s->spawner, path_program(spawner, "spawner"), spawner_argv, a, -1, e);
+	r = start_one(&s->spawner, path_program(spawner, "spawner"), spawner_argv, a, -1, -1, e);
 	if (r < 0)
 		return err_add(e, r, "starting the spawner");
 	s->spawner_io = ev_io_new(s->loop, s->spawner.pidfd, EV_READ, on_spawner, s);
-	r = start_one(&s->core, self, core_argv, b, s->ready_fd, e);
+	r = start_one(&s->core, self, core_argv, b, s->ready_fd, s->life[0], e);
 	if (r < 0)
 		return err_add(e, r, "starting the core");
 	s->core_io = ev_io_new(s->loop, s->core.pidfd, EV_READ, on_core, s);
@@ -291,6 +297,10 @@ int supervisor_main(const char *root, bool no_vms, int ready_fd)
 		return 1;
 	}
 	s.root = paths_root();
+	if (pipe2(s.life, O_CLOEXEC) < 0) {
+		log_error("pipe: %s", strerror(errno));
+		return 1;
+	}
 	s.loop = ev_new();
 	s.again = ev_timer_new(s.loop, on_again, &s);
 	s.force = ev_timer_new(s.loop, on_force, &s);
