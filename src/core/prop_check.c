@@ -159,8 +159,13 @@ static const struct qube *client_of(const struct core *c, const struct qube *q)
 
 C(c_provides)
 {
-	const struct qube *x = value && streq(value, "False") && q ? client_of(c, q) : NULL;
+	const struct qube *x;
 
+	if (streq(value, "True") || !q)
+		return 0;
+	if (c->globals[P_g_default_netvm] && streq(c->globals[P_g_default_netvm], q->name.s))
+		return err_set(e, AE_VM_IN_USE, "'%s' is the default netvm", q->name.s);
+	x = client_of(c, q);
 	if (x)
 		return err_set(e, AE_VM_IN_USE, "'%s' provides the network of '%s'", q->name.s, x->name.s);
 	return 0;
