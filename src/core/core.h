@@ -184,6 +184,11 @@ const char *qube_used_by(const struct core *c, const struct qube *q, char out[96
 void volumes_init(struct qube *q);
 /* volume_source gives the volume that a snap_on_start volume shows, and its owner; NULL otherwise. */
 const struct volume *volume_source(const struct core *c, const struct qube *q, const struct volume *v, struct qube **ret_owner);
+/* volume_on_disk rounds a size up to whole sectors: a volume may have any size, its image may not. */
+static inline uint64_t volume_on_disk(uint64_t size)
+{
+	return (size + 511) & ~(uint64_t)511;
+}
 uint64_t volume_size(const struct core *c, const struct qube *q, const struct volume *v);
 int64_t volume_keep(const struct core *c, const struct volume *v);
 bool volume_ephemeral(const struct core *c, const struct volume *v);

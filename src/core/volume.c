@@ -112,7 +112,7 @@ int volume_request(const struct core *c, const struct qube *q, const struct volu
 	ret->snap_on_start = v->snap_on_start;
 	ret->save_on_stop = v->save_on_stop;
 	ret->revisions_to_keep = (int32_t)volume_keep(c, v);
-	ret->size = volume_size(c, q, v);
+	ret->size = volume_on_disk(volume_size(c, q, v));
 	if (str_copy(ret->driver, sizeof ret->driver, p->driver) < 0 ||
 	    str_copy(ret->pool_dir, sizeof ret->pool_dir, pool_dir(p)) < 0 ||
 	    str_copy(ret->vid, sizeof ret->vid, v->vid) < 0 ||

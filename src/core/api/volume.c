@@ -53,6 +53,14 @@ static void put_info(struct call *c, uint64_t size, uint64_t usage, bool outdate
 		  yes(v->snap_on_start), (long long)volume_keep(c->core, v), yes(volume_ephemeral(c->core, v)), yes(outdated));
 }
 
+/* The image's size, or the exact one that it was rounded up from. */
+static uint64_t shown_size(struct call *c, const struct st_reply *reply)
+{
+	uint64_t size = volume_size(c->core, c->dest, c->vol);
+
+	return reply->size && reply->size != volume_on_disk(size) ? reply->size : size;
+}
+
 static void info_known(struct call *c, int r, const struct st_reply *reply)
 {
 	const char *head = c->dest->vol_head[vol_index(c)];
@@ -61,10 +69,10 @@ static void info_known(struct call *c, int r, const struct st_reply *reply)
 	if (r < 0)
 		put_info(c, volume_size(c->core, c->dest, c->vol), 0, false);
 	else if (c->vol->snap_on_start)
-		put_info(c, reply->size ? reply->size : volume_size(c->core, c->dest, c->vol), 0,
+		put_info(c, shown_size(c, reply), 0,
 			 !qube_halted(c->dest) && head[0] && !streq(head, reply->head));
 	else
-		put_info(c, reply->size ? reply->size : c->vol->size, reply->usage, false);
+		put_info(c, shown_size(c, reply), reply->usage, false);
 	call_finish(c, 0);
 }
 
@@ -219,7 +227,7 @@ int api_volume_resize(struct call *c)
 		return 0;
 	}
 	r = volume_request(c->core, c->dest, c->vol, ST_RESIZE, &rq, &c->err);
-	rq.size = c->u64;
+	rq.size = volume_on_disk(c->u64);
 	return r < 0 ? r : call_storage(c, &rq, resize_done);
 }
 
@@ -312,7 +320,7 @@ static void clone_done(struct call *c, int r, const struct st_reply *reply)
 	const struct clone *cl = c->state;
 
 	if (r >= 0) {
-		set_size(c, reply->size ? reply->size : cl->size);
+		set_size(c, reply->size && reply->size != volume_on_disk(cl->size) ? reply->size : cl->size);
 		event(c->core, c->dest, "domain-volume-import-end", "volume", c->vol->name, "success", "True", NULL);
 	}
 	call_finish(c, r);
@@ -352,7 +360,7 @@ static void clone_cleared(struct call *c, int r, const struct st_reply *reply)
 		r = volume_request(c->core, c->dest, c->vol, ST_CLONE, &rq, &c->err);
 	if (r >= 0) {
 		memcpy(rq.source, cl->source, sizeof rq.source);
-		rq.size = cl->size;
+		rq.size = volume_on_disk(cl->size);
 		r = call_storage(c, &rq, clone_tried);
 	}
 	if (r < 0)
@@ -458,7 +466,7 @@ int api_import_begin(struct call *c)
 		r = need_halted(c);
 	if (r == 0)
 		r = volume_request(c->core, c->dest, c->vol, ST_IMPORT_BEGIN, &rq, &c->err);
-	rq.size = c->u64;
+	rq.size = volume_on_disk(c->u64);
 	return r < 0 ? r : call_storage(c, &rq, import_begun);
 }
 

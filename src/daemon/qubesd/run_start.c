@@ -166,7 +166,7 @@ static int add_volatile(struct run *r, struct err *e)
 
 	if (!d)
 		return -AE_STORAGE;
-	d->ephemeral_size = v->size;
+	d->ephemeral_size = volume_on_disk(v->size);
 	return 0;
 }
 
