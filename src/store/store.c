@@ -15,6 +15,8 @@ const char *const store_kv_tables[KV_N] = {
 	[KV_TEXT] = "texts", [KV_GLOBAL] = "globals",	[KV_POOL] = "pool_config",
 };
 
+#define LOCK_WAIT_MS 5000
+
 static const char *const row_names[] = { [ROW_CREATING] = "creating", [ROW_READY] = "ready", [ROW_REMOVING] = "removing" };
 
 enum { ST_QUBE_PUT, ST_QUBE_DEL, ST_VOLUME_PUT, ST_LABEL_PUT, ST_LABEL_DEL, ST_POOL_PUT, ST_POOL_DEL, ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_FIXED };
@@ -151,6 +153,8 @@ int store_open(struct store **ret, const char *path, struct err *e)
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	/* The exclusive lock keeps a second process out, and the index of the log in our memory instead of a shared file. */
+	/* A daemon that was killed may take a moment to let go of its lock. */
+	sqlite3_busy_timeout(s->db, LOCK_WAIT_MS);
 	r = exec(s, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
 		    "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; PRAGMA wal_autocheckpoint = 400",
 		 e);

@@ -4,6 +4,7 @@
 Owns: finding the build tree, starting and stopping qubesd below a short directory, running tools with time limits, finding
 processes of the instance. It never sleeps for a fixed time to wait for an event: waiting is polling a condition with a deadline.
 """
+import glob
 import json
 import os
 import re
@@ -123,11 +124,12 @@ class Instance:
                     rest = f.read().rsplit(")", 1)[1].split()
                 with open(f"/proc/{d}/environ", "rb") as f:
                     env = f.read()
+                exe = os.readlink(f"/proc/{d}/exe")
             except (OSError, IndexError):
                 continue
             if rest[0] in "ZX":
                 continue
-            procs[int(d)] = (argv, env)
+            procs[int(d)] = (argv, env, exe)
             children.setdefault(int(rest[1]), []).append(int(d))
         marker = self.root.encode()
         found = set()
@@ -137,9 +139,13 @@ class Instance:
                 found.add(pid)
                 for c in children.get(pid, []):
                     take(c)
-        for pid, (argv, env) in procs.items():
-            exe = argv[0] if argv else b""
-            ours = exe.startswith(self.build.encode()) or b"qemu-system" in exe
+        # Roles outlive the spawner that was their parent; it left their pids beside their sockets.
+        for path in glob.glob(os.path.join(self.root, "run", "q", "*", "pids")):
+            for pid in re.findall(r"^\S+ (\d+) ", open(path).read(), re.M):
+                if int(pid) in procs:
+                    take(int(pid))
+        for pid, (argv, env, exe) in procs.items():
+            ours = exe.startswith(self.build) or "qemu-system" in exe
             if ours and (any(marker in a for a in argv[1:]) or (b"QUBES_ROOT=" + marker) in env):
                 take(pid)
         return sorted((p, procs[p][0]) for p in found if p in procs)
@@ -189,6 +195,13 @@ class Instance:
 
     def state(self, qube):
         return self.states().get(qube)
+
+    def state_or_none(self, qube):
+        """For waiting: None while the daemon does not answer."""
+        try:
+            return self.state(qube)
+        except Failure:
+            return None
 
     def prop(self, qube, name):
         return self.good("qvm-prefs", qube, name).text.strip()
