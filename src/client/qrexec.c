@@ -33,28 +33,10 @@ static int receive(int fd, uint8_t buf[QX_HDR_LEN + QX_PARAMS_LEN], struct qx_fr
 	return 0;
 }
 
-static int hello(int fd, struct err *e)
-{
-	uint8_t buf[QX_HDR_LEN + QX_PARAMS_LEN], out[QX_HDR_LEN + 4];
-	struct wr w = wr_mem(out, sizeof out);
-	struct qx_frame f;
-	uint32_t version;
-	int r = receive(fd, buf, &f, e);
-
-	if (r < 0)
-		return r;
-	if (f.type != QX_HELLO || qx_get_hello(f.body, &version) < 0 || version < QX_VERSION_CLIENT)
-		return err_set(e, EPROTO, "the daemon speaks another version");
-	qx_put_hello(&w, QX_VERSION_CLIENT);
-	r = write_full(fd, w.buf, w.len);
-	return r < 0 ? err_errno(e, -r, "writing to the daemon") : 0;
-}
-
 static int connect_daemon(const char *dir, const char *qube, struct err *e)
 {
 	char path[PATH_MAX];
-	_cleanup_fd_ int fd = -1;
-	int r;
+	int fd;
 
 	if (strchr(qube, '/'))
 		return err_set(e, EINVAL, "'%s' is no name of a qube", qube);
@@ -63,21 +45,43 @@ static int connect_daemon(const char *dir, const char *qube, struct err *e)
 	fd = unix_connect(path, SOCK_STREAM, e);
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
 		return err_set(e, -fd, "qube '%s' is not running or not ready for commands", qube);
-	if (fd < 0)
-		return fd;
-	r = hello(fd, e);
-	return r < 0 ? r : STEAL_FD(fd);
+	return fd;
 }
 
-static int exchange(int fd, const struct wr *w, uint32_t type, uint32_t *ret_domain, uint32_t *ret_port, struct err *e)
+/* Our HELLO and the order go out together: a daemon of another version hangs up, and a round trip is saved. */
+static int say(int fd, const struct wr *order, struct err *e)
+{
+	_cleanup_wr_ struct wr w = wr_grow(2 * QX_HDR_LEN + 4 + QX_CLIENT_MSG_MAX);
+	int r = -EMSGSIZE;
+
+	qx_put_hello(&w, QX_VERSION_CLIENT);
+	if (wr_ok(order))
+		wr_bytes(&w, order->buf, order->len);
+	if (wr_ok(order) && wr_ok(&w))
+		r = write_full(fd, w.buf, w.len);
+	return r < 0 ? err_errno(e, -r, "asking the daemon") : 0;
+}
+
+static int hear_hello(int fd, struct err *e)
 {
 	uint8_t buf[QX_HDR_LEN + QX_PARAMS_LEN];
 	struct qx_frame f;
-	int r = wr_ok(w) ? write_full(fd, w->buf, w->len) : -EMSGSIZE;
+	uint32_t version;
+	int r = receive(fd, buf, &f, e);
 
 	if (r < 0)
-		return err_errno(e, -r, "asking the daemon");
-	r = receive(fd, buf, &f, e);
+		return r;
+	if (f.type != QX_HELLO || qx_get_hello(f.body, &version) < 0 || version < QX_VERSION_CLIENT)
+		return err_set(e, EPROTO, "the daemon speaks another version");
+	return 0;
+}
+
+static int hear_place(int fd, uint32_t type, uint32_t *ret_domain, uint32_t *ret_port, struct err *e)
+{
+	uint8_t buf[QX_HDR_LEN + QX_PARAMS_LEN];
+	struct qx_frame f;
+	int r = receive(fd, buf, &f, e);
+
 	if (r < 0)
 		return r;
 	if (f.type != type || qx_get_params(f.body, ret_domain, ret_port) < 0)
@@ -95,7 +99,11 @@ int qrexec_open(const struct qrexec_call *c, uint32_t domain, uint32_t *ret_doma
 	if (fd < 0)
 		return fd;
 	qx_put_params(&w, type, domain, 0, c->command, strlen(c->command) + 1);
-	r = exchange(fd, &w, type, ret_domain, ret_port, e);
+	r = say(fd, &w, e);
+	if (r == 0)
+		r = hear_hello(fd, e);
+	if (r == 0)
+		r = hear_place(fd, type, ret_domain, ret_port, e);
 	return r < 0 ? r : STEAL_FD(fd);
 }
 
@@ -104,7 +112,7 @@ int qrexec_answer(const char *socket_dir, const struct qrexec_request *q, uint32
 	uint8_t buf[QX_HDR_LEN + QX_PARAMS_LEN + QX_IDENT_LEN], ident[QX_IDENT_LEN] = { 0 };
 	struct wr w = wr_mem(buf, sizeof buf);
 	_cleanup_fd_ int fd = -1;
-	uint32_t d, p;
+	uint32_t d = *domain, p = *port;
 	int r;
 
 	if (strlen(q->ident) >= sizeof ident)
@@ -114,13 +122,11 @@ int qrexec_answer(const char *socket_dir, const struct qrexec_request *q, uint32
 	if (fd < 0)
 		return fd;
 	qx_put_params(&w, QX_SERVICE_CONNECT, *domain, *port, ident, sizeof ident);
-	r = write_full(fd, w.buf, w.len);
-	if (r < 0)
-		return err_errno(e, -r, "answering the request");
-	if (*port)
-		return STEAL_FD(fd);
-	wr_reset(&w);
-	r = exchange(fd, &w, QX_SERVICE_CONNECT, &d, &p, e);
+	r = say(fd, &w, e);
+	if (r == 0)
+		r = hear_hello(fd, e);
+	if (r == 0 && *port == 0)
+		r = hear_place(fd, QX_SERVICE_CONNECT, &d, &p, e);
 	if (r < 0)
 		return r;
 	*domain = d;

@@ -49,8 +49,7 @@ static ssize_t target_data(struct chan_stream *s, const uint8_t *p, size_t n, vo
 		if (f.type != QX_HELLO || qx_get_hello(f.body, &a) < 0 || a < QX_VERSION_CLIENT)
 			return -EPROTO;
 		r->hello = true;
-		rc = send_exec(r);
-		return rc < 0 ? rc : (ssize_t)f.size;
+		return (ssize_t)f.size;
 	}
 	if (f.type != QX_EXEC_CMDLINE || qx_get_params(f.body, &a, &b) < 0)
 		return -EPROTO;
@@ -83,7 +82,8 @@ static int to_qube(struct route *r)
 	if (!r->stream)
 		return -EIO;
 	(void)STEAL_FD(fd);
-	return 0;
+	/* HELLO and the order go out together: a daemon of another version hangs up */
+	return send_exec(r);
 }
 
 /* --- dom0 --- */
