@@ -52,7 +52,7 @@ static uint8_t *room(struct wr *w, size_t n)
 		w->bad = true;
 		return NULL;
 	}
-	if (need > w->cap) {
+	if (need > w->cap || (w->own && !w->buf)) {
 		if (!w->own) {
 			w->bad = true;
 			return NULL;
