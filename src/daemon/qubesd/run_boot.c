@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <time.h>
 
-#include "base/fsx.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/paths.h"
@@ -18,12 +17,24 @@ uint64_t run_timeout_ms(const struct run *r, enum prop_id id)
 	return (uint64_t)s * 1000 * (r->accel == ACCEL_TCG ? EMULATED_FACTOR : 1);
 }
 
+/* A file of this run: replaced in one step, but not synced, since it says nothing once the machine is down. */
+static void write_run_file(const char *path, const void *p, size_t n)
+{
+	char tmp[PATH_MAX];
+	_cleanup_fd_ int fd = -1;
+
+	if (str_printf(tmp, sizeof tmp, "%s~", path) < 0)
+		return;
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write_full(fd, p, n) < 0 || rename(tmp, path) < 0)
+		log_warn("%s: %s", path, strerror(errno));
+}
+
 /* What a later core must know and nobody else can tell it: lines of key=value. */
 void run_save(struct run *r)
 {
 	_cleanup_wr_ struct wr w = wr_grow(4096);
 	char path[PATH_MAX];
-	struct err e = { 0 };
 
 	wr_printf(&w, "start_id=%s\nstart_time=%llu\nup=%d\nattempt=%u\n", r->spec.start_id, (unsigned long long)r->q->start_time,
 		  r->phase == PH_UP, r->attempt);
@@ -31,8 +42,7 @@ void run_save(struct run *r)
 		wr_printf(&w, "dispose=%u.%u\n", r->dispose_peer, r->dispose_port);
 	for (unsigned i = 0; i < VOL_N; i++)
 		wr_printf(&w, "head.%u=%s\n", i, r->q->vol_head[i]);
-	if (fs_write_atomic(AT_FDCWD, path_fmt(path, PATH_QUBE_RUN, "/%u/state", r->q->qid), w.buf, w.len, 0600, &e) < 0)
-		log_warn("%s: %s", r->q->name.s, e.msg);
+	write_run_file(path_fmt(path, PATH_QUBE_RUN, "/%u/state", r->q->qid), w.buf, w.len);
 }
 
 void run_spawned(struct run *r)
@@ -158,7 +168,7 @@ void run_count(struct runs *rs)
 	char path[PATH_MAX], text[64];
 
 	if (str_printf(text, sizeof text, "%llu %llu\n", (unsigned long long)rs->n_starts, (unsigned long long)rs->n_retries) == 0)
-		(void)fs_write_atomic(AT_FDCWD, path_fmt(path, PATH_RUN, "/start-retries"), text, strlen(text), 0644, NULL);
+		write_run_file(path_fmt(path, PATH_RUN, "/start-retries"), text, strlen(text));
 }
 
 void run_ready(struct run *r)
