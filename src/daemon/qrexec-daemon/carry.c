@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* An allowed call of the direct flow: through the target's daemon, or to a service runner of dom0. */
 #include "route.h"
+#include "runner.h"
 
 #include <sys/socket.h>
 
 #include "base/io.h"
-#include "base/paths.h"
 #include "base/str.h"
 
 #define DOM0_CONNECT_MS 5000
-
-extern char **environ;
 
 static const char *service_of(const struct route *r)
 {
@@ -92,24 +90,18 @@ static void runner_exited(struct ev_io *io, int fd, int events, void *arg)
 {
 	struct route *r = arg;
 
-	if (proc_wait(&r->proc, 0, &r->status) == 0)
-		route_end(r);
+	if (proc_wait(&r->proc, 0, &r->status) < 0)
+		return;
+	runners_prepare(r->o->runners);
+	route_end(r);
 }
 
 static int start_runner(struct route *r, int chan)
 {
-	bool keyword = r->reply.requested_target[0] == '@';
-	char path[PATH_MAX];
-	const char *argv[] = { path_program(path, "svc-runner"), "--user",   r->reply.user, "--source", source_of(r), "--target-type",
-			       keyword ? "keyword" : "name",	 "--target", r->reply.requested_target + keyword, "--", service_of(r), NULL };
-	struct proc_spec p = { .path = path, .argv = argv, .envp = (const char *const *)environ, .keep_stderr = true };
+	struct runner_call call = { r->reply.user, source_of(r), r->reply.requested_target, service_of(r), r->qd->id };
 	struct err e = { 0 };
-	int rc;
+	int rc = runners_run(r->o->runners, &r->proc, &call, chan, &e);
 
-	p.fds[0].fd = chan;
-	p.fds[0].as = 3;
-	p.n_fds = 1;
-	rc = proc_spawn(&r->proc, &p, &e);
 	if (rc < 0) {
 		log_error("%s", err_text(&e, rc));
 		return rc;

@@ -106,8 +106,10 @@ void requests_drop(struct qd *qd);
 
 /* --- link.c, direct.c --- */
 int link_start(struct qd *qd, struct err *e);
+struct runners;
 struct direct_options {
 	const char *socket_dir, *policy_program;
+	struct runners *runners;
 };
 int direct_start(struct qd *qd, const struct direct_options *o, struct err *e);
 void direct_stop(struct qd *qd);

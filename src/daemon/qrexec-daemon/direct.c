@@ -10,12 +10,14 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "chan/chan.h"
+#include "runner.h"
 
 #define STARTUP_TIMEOUT_S 60
 
 struct direct {
 	struct qd *qd;
 	struct direct_options o;
+	struct runners runners;
 	struct chan_req *req;
 	struct ev_io *req_io;
 	struct ev_timer *startup, *retry;
@@ -167,6 +169,8 @@ int direct_start(struct qd *qd, const struct direct_options *o, struct err *e)
 
 	d->qd = qd;
 	d->o = *o;
+	d->runners = RUNNERS_INIT;
+	d->o.runners = &d->runners;
 	d->paths[0] = xasprintf("%s/qrexec.%u", o->socket_dir, qd->id);
 	d->paths[1] = xasprintf("%s/qrexec.%s", o->socket_dir, qd->name);
 	d->paths[2] = xasprintf("%s/qrexec.uuid:%s", o->socket_dir, qd->uuid);
@@ -183,5 +187,8 @@ int direct_start(struct qd *qd, const struct direct_options *o, struct err *e)
 
 void direct_stop(struct qd *qd)
 {
-	remove_sockets(qd->wired);
+	struct direct *d = qd->wired;
+
+	remove_sockets(d);
+	runners_fini(&d->runners);
 }

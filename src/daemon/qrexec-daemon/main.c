@@ -138,7 +138,7 @@ static void on_stop(struct ev_signal *s, int signum, void *arg)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .user = "user", .d = { SOCKET_DIR, POLICY_PROGRAM } };
+	struct options o = { .user = "user", .d = { .socket_dir = SOCKET_DIR, .policy_program = POLICY_PROGRAM } };
 	static struct qd qd = { .listen_fd = -1 };
 	struct err e = { 0 };
 	int r = parse(&o, argc, argv), code;

@@ -3,6 +3,9 @@
  * How svc-runner is started: `svc-runner --user USER --source QUBE --target-type TYPE --target TARGET -- SERVICE+ARGUMENT`, where TYPE is name or
  * keyword and TARGET is without '@'. It resolves the service, becomes the user (in system mode, started by root), and only then reads
  * the data stream. With --exit-code its own status is the service's; otherwise 0 means that the call was served. stderr is a log. QUBES_ROOT chooses the session as for every program.
+ *
+ * `svc-runner --wait` is started ahead of a call: descriptor 3 is then a SEQPACKET socket that brings one SP_DOM0_SERVICE with the data stream. It ends
+ * without a word when that socket closes first.
  */
 #ifndef SVC_RUNNER_FDS_H
 #define SVC_RUNNER_FDS_H

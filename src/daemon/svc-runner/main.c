@@ -14,6 +14,7 @@
 #include "base/sandbox.h"
 #include "base/str.h"
 #include "chan/chan.h"
+#include "proto/ipc.h"
 #include "qrexec/serve.h"
 
 #define HELLO_TIMEOUT_MS 60000
@@ -22,15 +23,21 @@ extern char **environ;
 
 struct options {
 	const char *user, *source, *target_type, *target, *service;
-	bool exit_code;
+	bool exit_code, wait;
 };
+
+static bool kind_ok(const char *s)
+{
+	return streq(s, "name") || streq(s, "keyword");
+}
 
 static int parse(struct options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "user", required_argument, NULL, 'u' },	 { "source", required_argument, NULL, 's' },
 		{ "target-type", required_argument, NULL, 'k' }, { "target", required_argument, NULL, 't' },
-		{ "exit-code", no_argument, NULL, 'e' },	 { NULL, 0, NULL, 0 },
+		{ "exit-code", no_argument, NULL, 'e' },	 { "wait", no_argument, NULL, 'w' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -45,13 +52,35 @@ static int parse(struct options *o, int argc, char **argv)
 			o->target = optarg;
 		else if (c == 'e')
 			o->exit_code = true;
+		else if (c == 'w')
+			o->wait = true;
 		else
 			return -1;
 	}
+	if (o->wait)
+		return argc == 2 ? 0 : -1;
 	if (argc - optind != 1 || !o->user || !o->source || !o->target || !o->target_type)
 		return -1;
 	o->service = argv[optind];
-	return streq(o->target_type, "name") || streq(o->target_type, "keyword") ? 0 : -1;
+	return kind_ok(o->target_type) ? 0 : -1;
+}
+
+/* Started ahead: the order comes as a message, with the data channel. Gives 1, or 0 when whoever would order has gone. */
+static int wait_order(struct options *o, int *ret_chan)
+{
+	static struct ipc_sp_dom0_service q;
+	_cleanup_msg_ struct msg m = { 0 };
+	int r = msg_recv(SVC_RUNNER_FD_DATA, &m);
+	struct rd body;
+
+	if (r <= 0)
+		return r;
+	body = msg_rd(&m);
+	if (m.type != IPC_SP_DOM0_SERVICE || m.n_fds != 1 || ipc_get_sp_dom0_service(&body, &q) < 0 || !rd_done(&body) || !kind_ok(q.target_type))
+		return -EBADMSG;
+	*o = (struct options){ q.user, q.source, q.target_type, q.target, q.service, false, true };
+	*ret_chan = STEAL_FD(m.fds[0]);
+	return 1;
 }
 
 /* The account becomes ours for good, before any byte of the qube is read: a root that parses must not exist. */
@@ -131,18 +160,23 @@ int main(int argc, char **argv)
 	};
 	_cleanup_free_ char *target = NULL;
 	struct options o = { 0 };
+	int r, chan = SVC_RUNNER_FD_DATA;
 	struct err e = { 0 };
-	int r;
 
 	if (parse(&o, argc, argv) < 0) {
 		fprintf(stderr, "usage: svc-runner --user USER --source QUBE --target-type name|keyword --target TARGET SERVICE+ARGUMENT\n");
 		return 2;
 	}
-	log_init("svc-runner", o.source, -1);
 	signal(SIGPIPE, SIG_IGN);
 	r = paths_init(NULL, &e);
 	if (r == 0)
 		r = search_paths(services, configs, &e);
+	if (r == 0 && o.wait) {
+		r = wait_order(&o, &chan);
+		if (r == 0)
+			return 0;
+	}
+	log_init("svc-runner", o.source, -1);
 	if (r < 0) {
 		log_error("%s", err_text(&e, r));
 		return 1;
@@ -153,7 +187,7 @@ int main(int argc, char **argv)
 		return 1;
 	v.command = (const char *)w.buf;
 	v.command_len = w.len - 1;
-	r = serve_call(SVC_RUNNER_FD_DATA, &v, &e);
+	r = serve_call(chan, &v, &e);
 	if (r < 0)
 		log_warn("service %s: %s", log_escs(o.service), log_escs(err_text(&e, r)));
 	return r < 0 ? 1 : o.exit_code ? r : 0;
