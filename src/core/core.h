@@ -84,6 +84,7 @@ struct pool {
 /* One listener of admin.Events. */
 struct subscriber {
 	struct subscriber *next;
+	uint64_t id; /* of this subscription, never used again */
 	char src[QNAME_MAX + 1];
 	char only[QNAME_MAX + 1]; /* "" = all subjects */
 	void (*send)(struct subscriber *s, const void *frame, size_t n);
@@ -93,6 +94,8 @@ typedef void (*storage_fn)(void *arg, int r, const struct st_reply *reply, struc
 struct call;
 /* What a guest wrote about itself: keys without their prefix. k negative: call.err says why. */
 typedef void (*report_fn)(struct call *c, int k, const struct kvmap *map);
+
+typedef void (*policy_fn)(void *arg, const char *answers);
 
 /* What the daemon does for the core. All are asynchronous: calls end by call_finish. */
 struct core_ops {
@@ -110,8 +113,9 @@ struct core_ops {
 	int (*report)(void *ctx, struct qube *q, const char *prefix, struct call *c, report_fn fn);
 	/* After a commit that touched policy-relevant data: true = ready() follows when every decision sees it. */
 	bool (*policy_sync)(void *ctx, struct call *c);
-	/* May src see an object of dest in a list (policy, never asking)? */
-	bool (*policy_allows)(void *ctx, const char *src, const char *method, const char *arg, const char *dest);
+	/* Would src be allowed to call service ("NAME+ARG") on each of the targets (names, one space between them), nobody being asked? fn gets
+	   one '1' or '0' a target, or NULL when nobody decides; it is never called before this returns. */
+	int (*policy_ask)(void *ctx, const char *src, const char *service, const char *targets, policy_fn fn, void *arg, struct err *e);
 };
 
 struct core {
@@ -130,6 +134,7 @@ struct core {
 	void *db_ctx;
 	struct subscriber *subs;
 	struct subscriber *stat_subs; /* of admin.vm.Stats */
+	uint64_t n_subs; /* ids given to subscriptions so far */
 	bool no_vms;
 	uint64_t sysinfo_gen; /* counts changes of anything that GetSystemInfo shows */
 	struct wr sysinfo;    /* its text for sysinfo_done, rebuilt when the generations differ */

@@ -136,22 +136,45 @@ static void drop_events(struct core *c)
 	c->txn.events_tail = &c->txn.events;
 }
 
-static bool wants(const struct core *c, const struct subscriber *s, const struct queued_event *ev)
-{
-	const uint8_t *name = ev->frame + 2 + strlen(ev->subject) + 1;
-	char arg[200];
+/* An event for a caller other than dom0, until policy has answered. */
+struct held_event {
+	struct core *c;
+	uint64_t sub;
+	size_t len;
+	uint8_t frame[];
+};
 
-	if (s->only[0] && !streq(s->only, ev->subject))
-		return false;
-	if (streq(s->src, "dom0"))
-		return true;
-	if (str_copy(arg, sizeof arg, (const char *)name) < 0)
-		return false;
-	for (char *p = arg; *p; p++)
+static void held_answered(void *arg, const char *answers)
+{
+	struct held_event *h = arg;
+	struct subscriber *s = h->c->subs;
+
+	while (s && s->id != h->sub)
+		s = s->next;
+	if (s && answers && answers[0] == '1')
+		s->send(s, h->frame, h->len);
+	free(h);
+}
+
+/* Policy is asked for admin.Events with the event's name as argument, on the qube (or dom0) that it is about. */
+static void ask_for(struct core *c, const struct subscriber *s, const struct queued_event *ev)
+{
+	const char *name = (const char *)ev->frame + 2 + strlen(ev->subject) + 1;
+	struct held_event *h;
+	char service[300];
+
+	if (!c->ops->policy_ask || str_printf(service, sizeof service, "admin.Events+%s", name) < 0)
+		return;
+	for (char *p = service; *p; p++)
 		if (*p == ':')
 			*p = '_';
-	return c->ops->policy_allows &&
-	       c->ops->policy_allows(c->ops_ctx, s->src, "admin.Events", arg, ev->subject[0] ? ev->subject : "dom0");
+	h = xcalloc(1, sizeof *h + ev->len);
+	h->c = c;
+	h->sub = s->id;
+	h->len = ev->len;
+	memcpy(h->frame, ev->frame, ev->len);
+	if (c->ops->policy_ask(c->ops_ctx, s->src, service, ev->subject[0] ? ev->subject : "dom0", held_answered, h, NULL) < 0)
+		free(h); /* nobody decides: not allowed */
 }
 
 static void send_events(struct core *c)
@@ -167,8 +190,12 @@ static void send_events(struct core *c)
 		list = ev->next;
 		for (s = c->subs; s; s = next) {
 			next = s->next; /* send may end the subscription */
-			if (wants(c, s, ev))
+			if (s->only[0] && !streq(s->only, ev->subject))
+				continue;
+			if (streq(s->src, "dom0"))
 				s->send(s, ev->frame, ev->len);
+			else
+				ask_for(c, s, ev);
 		}
 		free(ev);
 	}

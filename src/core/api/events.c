@@ -12,6 +12,7 @@ static int subscribe(struct call *c, struct subscriber **list)
 	memcpy(s->src, c->src_name, sizeof s->src);
 	if (c->dest != c->core->dom0)
 		memcpy(s->only, c->dest->name.s, sizeof s->only);
+	s->id = ++c->core->n_subs;
 	s->next = *list;
 	*list = s;
 	c->keep_open = true;

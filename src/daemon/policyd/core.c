@@ -123,6 +123,51 @@ static int on_sync(struct pd *pd, struct rd *r)
 	return pd_core_send(pd, IPC_PD_SYNCED, &w);
 }
 
+/* Lists of the Admin API show a caller what single calls about each qube would be allowed for: the same rules, without asking anybody. */
+static bool would_allow(struct pd *pd, const struct pol_query *q)
+{
+	struct pol_decision d;
+	bool yes;
+
+	pd_decide(pd, &d, pd->si, q);
+	yes = d.outcome == POL_O_ALLOW && streq(d.target, "dom0");
+	pol_decision_fini(&d);
+	return yes;
+}
+
+static int on_eval(struct pd *pd, struct rd *r)
+{
+	static struct ipc_pd_eval m; /* large, both */
+	static struct ipc_pd_evaled a;
+	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
+	struct pol_query q = { .source = m.source, .service = m.service };
+	const char *argument = "+";
+	char *plus, *s;
+	size_t n = 0;
+
+	if (ipc_get_pd_eval(r, &m) < 0 || !rd_done(r))
+		return -EBADMSG;
+	plus = strchr(m.service, '+');
+	_cleanup_free_ char *arg = xstrdup(plus ? plus : argument);
+
+	if (plus)
+		*plus = '\0';
+	q.argument = arg;
+	for (s = m.targets; *s && n + 1 < sizeof a.answers;) {
+		size_t len = strcspn(s, " ");
+		bool last = s[len] == '\0';
+
+		s[len] = '\0';
+		q.target = s;
+		a.answers[n++] = would_allow(pd, &q) ? '1' : '0';
+		s += len + !last;
+	}
+	a.answers[n] = '\0';
+	a.token = m.token;
+	ipc_put_pd_evaled(&w, &a);
+	return pd_core_send(pd, IPC_PD_EVALED, &w);
+}
+
 static int on_attach(struct pd *pd, struct msg *m, struct rd *r)
 {
 	struct ipc_pd_attach a;
@@ -169,6 +214,8 @@ static int on_message(struct pd *pd, struct msg *m)
 		return 0;
 	case IPC_PD_SYNC:
 		return on_sync(pd, &r);
+	case IPC_PD_EVAL:
+		return on_eval(pd, &r);
 	default:
 		return -EBADMSG;
 	}

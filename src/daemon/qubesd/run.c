@@ -17,6 +17,7 @@ const struct core_ops run_ops = {
 	.pause = run_op_pause,
 	.current_state = run_op_current_state,
 	.policy_sync = policy_sync,
+	.policy_ask = policy_ask,
 	.report = run_op_report,
 	.stats = run_op_stats,
 };

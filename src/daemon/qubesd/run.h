@@ -85,6 +85,8 @@ struct runs {
 	uint64_t policyd_delay_ms;
 	uint32_t sync_token;
 	struct sync_wait *syncs;
+	struct eval_wait *evals;
+	uint32_t eval_token;
 	struct sent *sent;
 	uint32_t next_port;
 };
@@ -157,6 +159,7 @@ void run_op_stats(void *ctx);
 /* run_policy.c */
 int policy_start(struct runs *rs, struct err *e);
 bool policy_sync(void *ctx, struct call *c);
+int policy_ask(void *ctx, const char *src, const char *service, const char *targets, policy_fn fn, void *arg, struct err *e);
 /* policy_push sends what has changed without waiting. */
 void policy_push(struct runs *rs);
 void policy_attach(struct run *r);

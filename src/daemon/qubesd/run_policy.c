@@ -19,6 +19,14 @@ struct sync_wait {
 	struct call *c;
 };
 
+/* A question to policyd; they are answered in order. */
+struct eval_wait {
+	struct eval_wait *next;
+	uint32_t token;
+	policy_fn fn;
+	void *arg;
+};
+
 /* What policyd was told last about a qube. */
 struct sent {
 	UT_hash_handle hh;
@@ -175,6 +183,46 @@ static void synced(struct runs *rs, uint32_t token)
 	}
 }
 
+int policy_ask(void *ctx, const char *src, const char *service, const char *targets, policy_fn fn, void *arg, struct err *e)
+{
+	struct runs *rs = ((struct qd *)ctx)->runs;
+	struct ipc_pd_eval *m;
+	_cleanup_free_ void *own = m = xcalloc(1, sizeof *m);
+	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
+	struct eval_wait *x, **p;
+	int k;
+
+	if (!rs || !rs->policyd)
+		return err_set(e, ENOTCONN, "policyd does not run");
+	m->token = ++rs->eval_token;
+	if (str_copy(m->source, sizeof m->source, src) < 0 || str_copy(m->service, sizeof m->service, service) < 0 ||
+	    str_copy(m->targets, sizeof m->targets, targets) < 0)
+		return err_set(e, ENAMETOOLONG, "a question that is too long");
+	ipc_put_pd_eval(&w, m);
+	k = peer_send(rs->policyd, IPC_PD_EVAL, &w, NULL, 0);
+	if (k < 0)
+		return err_errno(e, -k, "policyd");
+	x = xcalloc(1, sizeof *x);
+	*x = (struct eval_wait){ .token = m->token, .fn = fn, .arg = arg };
+	for (p = &rs->evals; *p; p = &(*p)->next)
+		;
+	*p = x;
+	return 0;
+}
+
+/* One answer, or NULL for all that are open when policyd has gone. */
+static void evaluated(struct runs *rs, const struct ipc_pd_evaled *a)
+{
+	while (rs->evals && (!a || (int32_t)(rs->evals->token - a->token) <= 0)) {
+		struct eval_wait *x = rs->evals;
+		const char *answers = a && x->token == a->token ? a->answers : NULL;
+
+		rs->evals = x->next;
+		x->fn(x->arg, answers);
+		free(x);
+	}
+}
+
 void policy_attach(struct run *r)
 {
 	struct runs *rs = r->d->runs;
@@ -216,11 +264,14 @@ static void on_msg(struct peer *p, struct msg *m)
 {
 	struct runs *rs = p->arg;
 	struct rd rd = msg_rd(m);
+	static struct ipc_pd_evaled a; /* large */
 	struct ipc_pd_synced s;
 	struct ipc_pd_notify n;
 
 	if (m->type == IPC_PD_SYNCED && ipc_get_pd_synced(&rd, &s) == 0 && rd_done(&rd))
 		synced(rs, s.token);
+	else if (m->type == IPC_PD_EVALED && ipc_get_pd_evaled(&rd, &a) == 0 && rd_done(&rd))
+		evaluated(rs, &a);
 	else if (m->type == IPC_PD_TICKET)
 		ticket_new(rs, m);
 	else if (m->type == IPC_PD_NOTIFY && ipc_get_pd_notify(&rd, &n) == 0)
@@ -262,6 +313,7 @@ static void on_gone(struct peer *p)
 	forget_all(rs);
 	/* Without a policyd nothing is decided by old facts. */
 	synced(rs, rs->sync_token);
+	evaluated(rs, NULL);
 	again(rs);
 }
 

@@ -90,7 +90,43 @@ static void storage_step(void)
 	worker.fn(worker.arg, storage_result, &reply, &e);
 }
 
-static const struct core_ops ops = { .storage = op_storage };
+/* Policy that answers at the next step: yes for "deb" and for nothing else. */
+static struct {
+	policy_fn fn;
+	void *arg;
+	char service[64], targets[256];
+	bool waiting;
+} policy;
+
+static int op_policy(void *ctx, const char *src, const char *service, const char *targets, policy_fn fn, void *arg, struct err *e)
+{
+	assert_false(policy.waiting);
+	assert_string_equal(src, "work");
+	policy.fn = fn;
+	policy.arg = arg;
+	policy.waiting = true;
+	assert_int_equal(str_copy(policy.service, sizeof policy.service, service), 0);
+	return str_copy(policy.targets, sizeof policy.targets, targets);
+}
+
+static void policy_step(bool gone)
+{
+	char answers[64];
+	size_t n = 0;
+
+	assert_true(policy.waiting);
+	policy.waiting = false;
+	for (const char *s = policy.targets; *s; n++) {
+		size_t len = strcspn(s, " ");
+
+		answers[n] = len == 3 && memcmp(s, "deb", 3) == 0 ? '1' : '0';
+		s += len + (s[len] == ' ');
+	}
+	answers[n] = '\0';
+	policy.fn(policy.arg, gone ? NULL : answers);
+}
+
+static const struct core_ops ops = { .storage = op_storage, .policy_ask = op_policy };
 
 static void on_event(struct subscriber *s, const void *frame, size_t n)
 {
@@ -116,6 +152,8 @@ static void on_done(struct call *c)
 	call_free(c);
 }
 
+static const char *caller = "dom0";
+
 static void request(struct core *c, const char *method, const char *arg, const char *dest, const char *payload)
 {
 	struct wr w = wr_grow(ADMIN_REQUEST_MAX);
@@ -123,7 +161,7 @@ static void request(struct core *c, const char *method, const char *arg, const c
 	size_t n;
 	uint8_t *bytes;
 
-	admin_put_request(&w, method, arg, "dom0", dest, payload, strlen(payload));
+	admin_put_request(&w, method, arg, caller, dest, payload, strlen(payload));
 	bytes = (uint8_t *)wr_take(&w, &n);
 	call = call_new(c, bytes, n, SOCK_ADMIN);
 	call->done = on_done;
@@ -278,6 +316,51 @@ static void test_removed_while_waiting(void **state)
 	assert_string_equal(last_event, " domain-delete");
 }
 
+static struct subscriber other = { .src = "work", .send = on_event, .id = 77 };
+
+/* A qube's lists and events show what policy would allow it one by one, and nothing when nobody decides. */
+static void test_policy_filter(void **state)
+{
+	struct core *c = *state;
+
+	make_template(c);
+	request(c, "admin.vm.Create.AppVM", "deb", "dom0", "name=work label=red");
+	storage_step();
+	assert_int_equal(result, 0);
+	caller = "work";
+	request(c, "admin.vm.List", NULL, "dom0", "");
+	assert_false(answered);
+	assert_string_equal(policy.service, "admin.vm.List+");
+	assert_string_equal(policy.targets, "dom0 deb work");
+	policy_step(false);
+	assert_true(answered);
+	assert_non_null(strstr(answer + 2, "deb class=TemplateVM"));
+	assert_null(strstr(answer + 2, "work class"));
+	request(c, "admin.vm.List", NULL, "dom0", "");
+	policy_step(true);
+	assert_true(answered && result == 0);
+	assert_string_equal(answer + 2, "");
+	request(c, "admin.vm.List", NULL, "work", "");
+	assert_true(answered);
+	assert_non_null(strstr(answer + 2, "work class"));
+	caller = "dom0";
+	/* Events wait for policy, and go nowhere when the listener has left. */
+	c->subs = &other;
+	events_seen = 0;
+	request(c, "admin.vm.tag.Set", "x", "deb", "");
+	assert_string_equal(policy.service, "admin.Events+domain-tag-add_x");
+	assert_int_equal(events_seen, 0);
+	policy_step(false);
+	assert_int_equal(events_seen, 1);
+	request(c, "admin.vm.tag.Set", "x", "work", "");
+	policy_step(false);
+	assert_int_equal(events_seen, 1);
+	request(c, "admin.vm.tag.Set", "y", "deb", "");
+	c->subs = NULL;
+	policy_step(false);
+	assert_int_equal(events_seen, 1);
+}
+
 static void test_addresses(void **state)
 {
 	static const struct {
@@ -323,6 +406,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_database_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waiting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_while_waiting, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_policy_filter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sysinfo, setup, teardown),
 	};
