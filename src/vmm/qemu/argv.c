@@ -103,7 +103,8 @@ static void kernel(struct qemu_argv *a, const struct vm_spec *s, const struct qe
 	opt(a, "-kernel", "/proc/self/fd/%d", p->kernel);
 	if (p->initrd >= 0)
 		opt(a, "-initrd", "/proc/self/fd/%d", p->initrd);
-	opt(a, "-append", "root=/dev/mapper/dmroot console=ttyS0 quiet systemd.machine_id=%s%s%s%s%s", id,
+	/* panic=1: a kernel that gave up restarts, which with -no-reboot ends the machine instead of burning a processor. */
+	opt(a, "-append", "root=/dev/mapper/dmroot console=ttyS0 quiet panic=1 systemd.machine_id=%s%s%s%s%s", id,
 	    p->accel == ACCEL_TCG ? " cryptomgr.notests noreplace-smp" : "", s->debug ? " bulkhead.debug" : "",
 	    s->kernelopts[0] ? " " : "", s->kernelopts);
 }

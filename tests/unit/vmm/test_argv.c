@@ -55,7 +55,7 @@ static const char *const golden[] = {
 	"q35,usb=off,smbus=off,sata=off,vmport=off,mem-merge=off,dump-guest-core=off", "-accel", "tcg,tb-size=64", "-cpu",
 	"max,erms=off,fsrm=off", "-smp", "2", "-m", "400M", "-rtc", "base=utc", "-kernel", "/proc/self/fd/8", "-initrd",
 	"/proc/self/fd/9", "-append",
-	"root=/dev/mapper/dmroot console=ttyS0 quiet systemd.machine_id=0f0e0d0c0b0a49088706050403020100 cryptomgr.notests "
+	"root=/dev/mapper/dmroot console=ttyS0 quiet panic=1 systemd.machine_id=0f0e0d0c0b0a49088706050403020100 cryptomgr.notests "
 	"noreplace-smp swiotlb=2048",
 	"-chardev", "socket,id=qmp,fd=5", "-mon", "chardev=qmp,mode=control", "-chardev", "socket,id=console,fd=6", "-serial",
 	"chardev:console", "-device", "virtio-serial-pci,id=vser,bus=pcie.0,addr=0x02,disable-legacy=on,max_ports=4", "-chardev",
