@@ -227,7 +227,7 @@ static int set_features(const struct template_install *ti, const char *version, 
 }
 
 /* A global property that has no value yet gets one; a choice of the user is left alone. */
-static int default_property(const char *name, const char *value, bool (*replace)(const char *old), struct err *e)
+static int default_property(const char *name, const char *value, bool (*replace)(const char *old, const char *value), struct err *e)
 {
 	_cleanup_reply_ struct adm_reply old = { 0 };
 	int r = adm_text(&old, "dom0", "admin.property.Get", name, NULL, e);
@@ -236,17 +236,21 @@ static int default_property(const char *name, const char *value, bool (*replace)
 	if (r < 0)
 		return r;
 	v = strrchr(old.data, ' ');
-	if (v && v[1] && !(replace && replace(v + 1)))
+	if (v && v[1] && !(replace && replace(v + 1, value)))
 		return 0;
 	return adm_void("dom0", "admin.property.Set", name, value, e);
 }
 
-/* A kernel that is not on disk cannot be a choice: a fresh instance has a placeholder. */
-static bool kernel_is_absent(const char *name)
+/* A kernel that is not on disk cannot be a choice: a fresh instance has a placeholder. Nor is the same kernel with an older first program
+   (the part after the last dot) one: it came from here, and a template expects the newer. */
+static bool kernel_gives_way(const char *old, const char *value)
 {
+	const char *dot = strrchr(value, '.'), *old_dot = strrchr(old, '.');
 	char path[PATH_MAX];
 
-	return access(path_fmt(path, PATH_KERNELS, "/%s/vmlinuz", name), F_OK) < 0;
+	if (access(path_fmt(path, PATH_KERNELS, "/%s/vmlinuz", old), F_OK) < 0)
+		return true;
+	return dot && old_dot && dot - value == old_dot - old && strncmp(old, value, (size_t)(dot - value)) == 0;
 }
 
 static int ensure_qube(const char *name, bool *ret_created, struct err *e)
@@ -296,7 +300,7 @@ int template_install(const struct template_install *ti, bool *ret_changed, struc
 	*ret_changed = false;
 	r = install_kernel(ti->kernel_dir, version, &j, e);
 	if (r == 0)
-		r = default_property("default_kernel", version, kernel_is_absent, e);
+		r = default_property("default_kernel", version, kernel_gives_way, e);
 	if (r == 0)
 		r = ensure_qube(ti->name, &created, e);
 	if (r < 0)
