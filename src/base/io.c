@@ -108,22 +108,17 @@ int unix_connect(const char *path, int type, struct err *e)
 	return STEAL_FD(fd);
 }
 
-int unix_listen(const char *path, int type, unsigned mode, struct err *e)
+int unix_listen_replace(const char *path, int type, unsigned mode, struct err *e)
 {
 	_cleanup_fd_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	_cleanup_free_ char *tmp = xasprintf("%s~", path);
 	struct sockaddr_un a;
-	int live, r = address(&a, tmp, e);
+	int r = address(&a, tmp, e);
 
 	if (r < 0)
 		return r;
 	if (fd < 0)
 		return err_errno(e, errno, "socket");
-	live = unix_connect(path, type, NULL);
-	if (live >= 0) {
-		close(live);
-		return err_set(e, EADDRINUSE, "'%s' is in use by another process", path);
-	}
 	/* Under its own name the socket appears when it already accepts, and with its final mode: who waits for the file may connect. */
 	unlink(tmp);
 	if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
@@ -134,6 +129,17 @@ int unix_listen(const char *path, int type, unsigned mode, struct err *e)
 		return r;
 	}
 	return STEAL_FD(fd);
+}
+
+int unix_listen(const char *path, int type, unsigned mode, struct err *e)
+{
+	int live = unix_connect(path, type, NULL);
+
+	if (live >= 0) {
+		close(live);
+		return err_set(e, EADDRINUSE, "'%s' is in use by another process", path);
+	}
+	return unix_listen_replace(path, type, mode, e);
 }
 
 int unix_pair(int type, int ret[2])

@@ -16,6 +16,9 @@ int fd_cloexec(int fd, bool on);
 /* unix_listen binds a socket of the given SOCK_ type at path (a stale one is replaced, a live one gives -EADDRINUSE),
    mode as given; non-blocking, close-on-exec. Gives the descriptor. */
 int unix_listen(const char *path, int type, unsigned mode, struct err *e);
+/* unix_listen_replace is the same without the check for a live one: for paths that a lock makes ours, where the last owner may be
+   ending at this moment. */
+int unix_listen_replace(const char *path, int type, unsigned mode, struct err *e);
 /* unix_connect gives a connected, close-on-exec socket or -errno. */
 int unix_connect(const char *path, int type, struct err *e);
 /* unix_pair makes a close-on-exec socketpair. */

@@ -192,7 +192,7 @@ int pd_listen(struct pd *pd, const char *path, enum pd_local kind, struct err *e
 {
 	static struct listener listeners[PD_EVAL_GUI + 1]; /* live as long as the process */
 	struct listener *l = &listeners[kind];
-	int fd = unix_listen(path, SOCK_STREAM, 0660, e);
+	int fd = unix_listen_replace(path, SOCK_STREAM, 0660, e);
 
 	*l = (struct listener){ pd, kind };
 	if (fd >= 0 && ev_io_new(pd->loop, fd, EV_READ, on_listen, l))

@@ -52,7 +52,7 @@ static const char *qrexec_link(char out[PATH_MAX], const char *name)
 int sock_bind(enum role_sock w, uint32_t qid, const char *name, struct err *e)
 {
 	char path[PATH_MAX], link[PATH_MAX], target[32];
-	int fd = unix_listen(sock_path(path, w, qid, name), socks[w].type, socks[w].mode, e);
+	int fd = unix_listen_replace(sock_path(path, w, qid, name), socks[w].type, socks[w].mode, e);
 
 	if (fd < 0 || w != RS_QREXEC)
 		return fd;
