@@ -157,6 +157,8 @@ int core_main(const char *root, bool no_vms, int ready_fd, int life_fd)
 	r = paths_init(root, &e);
 	d.loop = ev_new();
 	d.runs = r < 0 || no_vms ? NULL : runs_new(&d);
+	if (r == 0 && no_vms)
+		r = run_none_alive(&e);
 	if (r == 0)
 		r = open_state(&d, &e);
 	if (r < 0) {

@@ -171,6 +171,8 @@ void ticket_call_done(struct run *target, uint32_t peer, uint32_t port);
 
 /* run_adopt.c */
 int run_adopt_all(struct qd *d, struct err *e);
+/* run_none_alive fails when a qube of this instance runs: --no-vms would not know of it and touch its images. */
+int run_none_alive(struct err *e);
 void run_remove_files(struct qube *q);
 /* run_sweep_disposables removes unnamed disposables that do not run: at the start of the core only. */
 void run_sweep_disposables(struct qd *d);

@@ -191,6 +191,27 @@ int run_adopt_all(struct qd *d, struct err *e)
 	return 0;
 }
 
+int run_none_alive(struct err *e)
+{
+	DIR *dir = opendir(path_get(PATH_QUBE_RUN));
+	struct dirent *de;
+	int r = 0;
+
+	while (dir && r == 0 && (de = readdir(dir))) {
+		char path[PATH_MAX];
+		_cleanup_fd_ int fd = -1;
+
+		if (de->d_name[0] == '.')
+			continue;
+		fd = unix_connect(path_fmt(path, PATH_QUBE_RUN, "/%s/linkd.ctl", de->d_name), SOCK_SEQPACKET, NULL);
+		if (fd >= 0)
+			r = err_set(e, EBUSY, "qubes of this instance are running: start without --no-vms and shut them down first");
+	}
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
 void run_sweep_disposables(struct qd *d)
 {
 	/* From the end: removing takes one out of the list. */
