@@ -41,7 +41,8 @@ static bool has_word(struct rd list, const char *word)
 	return false;
 }
 
-/* take copies a word when it is made of harmless characters: the text goes into a configuration file and a command line. */
+/* take copies a word when it is made of harmless characters: the text goes into a configuration
+   file and a command line. */
 static bool take(struct rd w, const char *extra, char *ret, size_t cap)
 {
 	rd_text(&w, ret, cap);

@@ -74,7 +74,8 @@ static int take_lock(const struct build *b, struct err *e)
 	return fd;
 }
 
-/* tmp_reset empties the temporary directory, also of what an earlier build left when it was killed. */
+/* tmp_reset empties the temporary directory, also of what an earlier build left when it was
+   killed. */
 static int tmp_reset(struct build *b, bool make, struct err *e)
 {
 	char path[PATH_MAX];

@@ -28,7 +28,8 @@ static void entry(struct cpio *c, const char *name, mode_t mode, unsigned major,
 		c->failed = -EFBIG;
 		return;
 	}
-	/* magic, ino, mode, uid, gid, nlink, mtime, size, device numbers of the file system, of the node, name length, check sum */
+	/* magic, ino, mode, uid, gid, nlink, mtime, size, device numbers of the file system, of
+	   the node, name length, check sum */
 	snprintf(head, sizeof head, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", ++c->ino, (unsigned)mode, 0, 0, 1, 0,
 		 (unsigned)n, 0, 0, major, minor, (unsigned)name_len, 0);
 	put(c, head, 110);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Writer of initramfs archives ("newc"): names, owners and times are fixed, so the same input gives the same bytes. */
+/* Writer of initramfs archives ("newc"): names, owners and times are fixed, so the same input
+   gives the same bytes. */
 #ifndef TEMPLATE_CPIO_H
 #define TEMPLATE_CPIO_H
 

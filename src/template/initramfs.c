@@ -12,8 +12,9 @@
 
 #define MODULE_MAX (32u << 20)
 
-/* What the init loads: "boot" always, the others when the root file system asks for them. A name that a kernel has built in is passed over;
-   the file list of each group is what /modules.list holds. */
+/* What the init loads: "boot" always, the others when the root file system asks for them. A name
+   that a kernel has built in is passed over; the file list of each group is what /modules.list
+   holds. */
 static const struct {
 	const char *group, *module;
 } wanted[] = {

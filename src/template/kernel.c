@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The guest kernel: a Debian package, unpacked (never installed), turned into the files that a qube is started with. */
+/* The guest kernel: a Debian package, unpacked (never installed), turned into the files that a
+   qube is started with. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -20,7 +21,8 @@ static const char *meta_package(const struct build *b)
 	return b->req->full_kernel ? "linux-image-amd64" : "linux-image-cloud-amd64";
 }
 
-/* apt_options: a private state below the cache, so that neither root nor the host's package lists are needed. */
+/* apt_options: a private state below the cache, so that neither root nor the host's package
+   lists are needed. */
 /* The options outlive every argv made from them. */
 struct apt {
 	char sources[PATH_MAX + 40], lists[PATH_MAX + 40], cache[PATH_MAX + 40], status[PATH_MAX + 40];
@@ -77,7 +79,8 @@ static void apt_argv(struct apt *a, const char *program, const char *const *word
 	a->argv[a->n] = NULL;
 }
 
-/* image_package finds the versioned package that the meta package depends on: the first word of that form. */
+/* image_package finds the versioned package that the meta package depends on: the first word of
+   that form. */
 static int image_package(const char *show, char ret[128], struct err *e)
 {
 	const char *p = strstr(show, "\nDepends: ");
@@ -114,7 +117,8 @@ static int fetch(struct build *b, const char *record, char ret[256], struct err 
 		r = image_package(show, package, e);
 	if (r < 0)
 		return r;
-	/* download-only of one package without its dependencies: they belong to a bootable system, not to a kernel file. */
+	/* download-only of one package without its dependencies: they belong to a bootable
+	   system, not to a kernel file. */
 	r = build_path(b, dir, e, "tmp/deb");
 	if (r >= 0)
 		r = fs_mkdir_p(dir, 0755, e);
@@ -217,7 +221,8 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
 	return walk.result < 0;
 }
 
-/* unpack_modules replaces packed modules by plain ones, which is what our init can load, and gives the size of everything. */
+/* unpack_modules replaces packed modules by plain ones, which is what our init can load, and
+   gives the size of everything. */
 static int unpack_modules(struct build *b, const char *dir, uint64_t *ret_bytes, struct err *e)
 {
 	for (int pass = 0; pass < 2; pass++) {
@@ -337,7 +342,8 @@ static int assemble(struct build *b, const char *tree, const char *version, cons
 	return r < 0 ? r : initramfs_make(dir, b->init, to, e);
 }
 
-/* name_of makes the directory's name: the kernel's release and a mark of our init, so that a changed init is another kernel. */
+/* name_of makes the directory's name: the kernel's release and a mark of our init, so that a
+   changed init is another kernel. */
 static int name_of(const struct build *b, const char *deb, char ret[160], struct err *e)
 {
 	_cleanup_digest_ struct digest d = { 0 };
@@ -357,7 +363,8 @@ static int name_of(const struct build *b, const char *deb, char ret[160], struct
 	return str_printf(ret, 160, "%.*s.%.8s", (int)strcspn(v, "_"), v, hex) < 0 ? err_set(e, ENAMETOOLONG, "%s", deb) : 0;
 }
 
-/* modules_at_lib moves the modules of a package for a merged /usr to the place where depmod looks. */
+/* modules_at_lib moves the modules of a package for a merged /usr to the place where depmod
+   looks. */
 static int modules_at_lib(const struct build *b, const char *modules, struct err *e)
 {
 	char merged[PATH_MAX], lib[PATH_MAX];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Decoder of the legacy LZ4 stream: a magic number, then blocks of at most 8 MiB of output, each with its packed length in front. */
+/* Decoder of the legacy LZ4 stream: a magic number, then blocks of at most 8 MiB of output, each
+   with its packed length in front. */
 #include "template/lz4.h"
 
 #include "base/wr.h"

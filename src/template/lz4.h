@@ -6,8 +6,8 @@
 #include "base/err.h"
 #include "base/rd.h"
 
-/* lz4_legacy unpacks a whole stream to memory of the caller (free), at most max bytes. -ENOTSUP when it is not of this kind, -EBADMSG when it
-   is damaged, -EFBIG above max. */
+/* lz4_legacy unpacks a whole stream to memory of the caller (free), at most max bytes. -ENOTSUP
+   when it is not of this kind, -EBADMSG when it is damaged, -EFBIG above max. */
 int lz4_legacy(struct rd r, size_t max, uint8_t **ret, size_t *ret_len, struct err *e);
 
 #endif

@@ -16,7 +16,8 @@ void moddep_free(struct moddep_list *l)
 	*l = (struct moddep_list){ 0 };
 }
 
-/* is_module is true when the file name of path is that of the module, whatever it is compressed with. */
+/* is_module is true when the file name of path is that of the module, whatever it is compressed
+   with. */
 static bool is_module(const char *path, const char *name)
 {
 	const char *base = strrchr(path, '/');
@@ -47,7 +48,8 @@ static int append(struct moddep_list *l, const char *path, struct err *e)
 	return 0;
 }
 
-/* add_needed appends the words of the list in reverse: modules.dep names the deepest dependency last. */
+/* add_needed appends the words of the list in reverse: modules.dep names the deepest dependency
+   last. */
 static int add_needed(struct rd list, struct moddep_list *l, struct err *e)
 {
 	char words[64][PATH_LEN];

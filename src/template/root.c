@@ -10,7 +10,8 @@
 #include "base/wr.h"
 #include "template/run.h"
 
-/* Counts up when a step below changes what it makes, so that old results are not taken for new ones. */
+/* Counts up when a step below changes what it makes, so that old results are not taken for new
+   ones. */
 #define BUILDER_VERSION "bulkhead-template-3"
 #define BASE_VERSION "bulkhead-base-1"
 #define ROOT_BYTES (UINT64_C(10) << 30)
@@ -118,7 +119,8 @@ static int root_digest(const struct build *b, const char *key, char ret[65], str
 	return r < 0 ? r : digest_end(&d, ret, e);
 }
 
-/* apply installs our package on the archive. As root the result is a directory, else an archive that keeps the owners. */
+/* apply installs our package on the archive. As root the result is a directory, else an archive
+   that keeps the owners. */
 static int apply(struct build *b, const char *tar, const char *out, struct err *e)
 {
 	char q[PATH_MAX + 2], tar_in[PATH_MAX + 64], upload[PATH_MAX + 64], sources[PATH_MAX];
@@ -156,7 +158,8 @@ static int apply(struct build *b, const char *tar, const char *out, struct err *
 
 static int make_image(struct build *b, const char *dir, const char *img, bool faked, const char *state, struct err *e)
 {
-	/* A small journal: the image is copied and read far more often than a template is written to. */
+	/* A small journal: the image is copied and read far more often than a template is
+	   written to. */
 	const char *const argv[] = { "fakeroot", "-i", state, "--", "/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-L", "bulkhead-root",
 				     "-J", "size=16", "-E", "root_owner=0:0", "-d", dir, img, NULL };
 	_cleanup_fd_ int fd = open(img, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

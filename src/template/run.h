@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Steps of a build: paths of the cache, programs with their output in a log, digests, files that appear only when complete. */
+/* Steps of a build: paths of the cache, programs with their output in a log, digests, files that
+   appear only when complete. */
 #ifndef TEMPLATE_RUN_H
 #define TEMPLATE_RUN_H
 
@@ -21,8 +22,9 @@ extern volatile sig_atomic_t build_cancelled;
 
 /* build_step announces a step that will end at permille_end of the whole. */
 void build_step(struct build *b, const char *text, unsigned permille_end);
-/* build_run runs a program; argv[0] is its absolute path, or a plain name that is looked for in the system's directories. Output goes to the log. When it fails, the
-   text ends with the last lines of its output. The environment holds PATH, HOME, TMPDIR, LANG and the proxy variables. */
+/* build_run runs a program; argv[0] is its absolute path, or a plain name that is looked for in
+   the system's directories. Output goes to the log. When it fails, the text ends with the last
+   lines of its output. The environment holds PATH, HOME, TMPDIR, LANG and the proxy variables. */
 int build_run(struct build *b, const char *const *argv, struct err *e);
 /* build_capture is build_run whose standard output is given to the caller (free). */
 int build_capture(struct build *b, const char *const *argv, char **ret, struct err *e);

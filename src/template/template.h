@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Builds templates and guest kernels from Debian packages, for the user who calls it and without a daemon. Everything is kept below one
- * cache directory (docs/guest-boot.md section 4); a step whose result is there is not done again. Nothing outside the cache is
- * written, and nothing is mounted.
+ * Builds templates and guest kernels from Debian packages, for the user who calls it and without a
+ * daemon. Everything is kept below one cache directory (docs/guest-boot.md section 4); a step whose
+ * result is there is not done again. Nothing outside the cache is written, and nothing is mounted.
  */
 #ifndef TEMPLATE_TEMPLATE_H
 #define TEMPLATE_TEMPLATE_H
@@ -20,7 +20,8 @@ struct template_req {
 	const char *init;      /* the initramfs program; NULL = the one that belongs to this program */
 	bool full_kernel;      /* the general kernel (USB, sound, graphics) instead of the cloud kernel */
 	bool refresh;	       /* fetch packages anew although the cache has them */
-	/* Called at every change: text of the step, its number 1..n and thousandths of the whole. May be NULL. */
+	/* Called at every change: text of the step, its number 1..n and thousandths of the
+	   whole. May be NULL. */
 	void (*progress)(void *arg, const char *text, unsigned step, unsigned n_steps, unsigned permille);
 	void *arg;
 };
@@ -33,9 +34,10 @@ struct template_result {
 	const char *suite;
 };
 
-/* template_build makes what is missing and fills *ret. It runs for minutes (downloads) when the cache is empty. -EINTR when
-   template_cancel was called or the terminal's interrupt ended a step; temporary files are removed then, finished steps stay.
-   -EBUSY while another build uses the cache. */
+/* template_build makes what is missing and fills *ret. It runs for minutes (downloads) when the
+   cache is empty. -EINTR when template_cancel was called or the terminal's interrupt ended a
+   step; temporary files are removed then, finished steps stay. -EBUSY while another build uses
+   the cache. */
 int template_build(const struct template_req *req, struct template_result *ret, struct err *e);
 /* template_cancel may be called from a signal handler. */
 void template_cancel(void);

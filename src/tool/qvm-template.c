@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * qvm-template build|list-flavours: makes a template from Debian packages and brings it into the running instance. The build
- * itself is src/template; this file is only its face.
+ * qvm-template build|list-flavours: makes a template from Debian packages and brings it into the
+ * running instance. The build itself is src/template; this file is only its face.
  */
 #include <fcntl.h>
 #include <signal.h>

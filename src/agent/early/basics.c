@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What systemd and udev's helpers would make later and calls need at once: mounts, device files, an empty /tmp, loopback. */
+/* What systemd and udev's helpers would make later and calls need at once: mounts, device files,
+   an empty /tmp, loopback. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -24,7 +25,8 @@ static int loopback_up(struct err *e)
 	return ioctl(fd, SIOCSIFFLAGS, &q) < 0 ? err_errno(e, errno, "loopback") : 0;
 }
 
-/* static_nodes makes the device files whose first use loads a driver; udev's tools for that are not worth their start. */
+/* static_nodes makes the device files whose first use loads a driver; udev's tools for that are
+   not worth their start. */
 static int static_nodes(struct err *e)
 {
 	static const struct {
@@ -44,7 +46,8 @@ static int static_nodes(struct err *e)
 	return 0;
 }
 
-/* tmp_reset empties /tmp now: done later by systemd, it would take away files of the first calls. */
+/* tmp_reset empties /tmp now: done later by systemd, it would take away files of the first
+   calls. */
 static int tmp_reset(struct err *e)
 {
 	static const struct {

@@ -99,7 +99,8 @@ int bind_mount(const char *path, struct err *e)
 	return mount(kept, real, NULL, MS_BIND, NULL) < 0 ? err_errno(e, errno, "binding %s", real) : 0;
 }
 
-/* by_shell lets bash read a file that is more than two kinds of lines. The result starts empty: what came before is passed as arguments. */
+/* by_shell lets bash read a file that is more than two kinds of lines. The result starts empty:
+   what came before is passed as arguments. */
 static int by_shell(const char *file, struct binds *b, struct err *e)
 {
 	static const char script[] = "f=$1; shift; binds=(\"$@\"); . \"$f\" >&2; for b in \"${binds[@]}\"; do printf '%s\\n' \"$b\"; done";
@@ -179,7 +180,8 @@ static int id_of(const char *file, const char *name, unsigned *ret)
 	return id_lookup(file, name, ret, NULL);
 }
 
-/* persist_make makes the kept file or directory of a typed entry with its owner when it is not there yet. */
+/* persist_make makes the kept file or directory of a typed entry with its owner when it is not
+   there yet. */
 static int persist_make(const struct persist *p, struct err *e)
 {
 	char kept[PATH_MAX];

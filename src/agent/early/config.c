@@ -47,7 +47,8 @@ char *hosts_update(const char *old, const char *name)
 	return wr_take(&w, NULL);
 }
 
-/* set_text writes a configuration file unless the user protected it or it says so already (a write costs a block of the layer). */
+/* set_text writes a configuration file unless the user protected it or it says so already (a
+   write costs a block of the layer). */
 static int set_text(const char *path, const char *text, struct err *e)
 {
 	_cleanup_free_ char *old = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Login on the qube's console, only when somebody is there: until a line arrives on the serial port no getty runs, which saves each
- * qube a process and part of its boot. Who reaches the console is dom0, so the login is root's without a password.
+ * Login on the qube's console, only when somebody is there: until a line arrives on the serial port
+ * no getty runs, which saves each qube a process and part of its boot. Who reaches the console is
+ * dom0, so the login is root's without a password.
  */
 #include <fcntl.h>
 #include <poll.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Early configuration of a qube: what must be true before the first call is answered. It runs before systemd, so it may use only
- * the kernel, QubesDB and, on a first boot, mkfs. Each part can fail without stopping the others: a qube with a broken
- * /rw must still be reachable for repair.
+ * Early configuration of a qube: what must be true before the first call is answered. It runs
+ * before systemd, so it may use only the kernel, QubesDB and, on a first boot, mkfs. Each part can
+ * fail without stopping the others: a qube with a broken /rw must still be reachable for repair.
  */
 #ifndef AGENT_EARLY_EARLY_H
 #define AGENT_EARLY_EARLY_H
@@ -29,8 +29,8 @@ struct early {
 	bool rw_mounted, rw_fresh; /* fresh: mounted by this run, so nothing is bound from it yet */
 };
 
-/* sysinit.c: identity and flag files from QubesDB. -EINVAL for a type or persistence that is not known: the caller must stop then, because
-   guessing could keep what should be thrown away. */
+/* sysinit.c: identity and flag files from QubesDB. -EINVAL for a type or persistence that is not
+   known: the caller must stop then, because guessing could keep what should be thrown away. */
 int early_sysinit(struct early *q, struct err *e);
 /* early_forget removes the flag files of an earlier identity. */
 int early_forget(struct err *e);
@@ -47,11 +47,13 @@ int early_hostname(struct early *q, struct err *e);
 int early_timezone(struct early *q, struct err *e);
 int early_random_seed(struct early *q, struct err *e);
 int early_rc_local(struct early *q, struct err *e);
-/* hosts_update gives new text of /etc/hosts (caller frees) in which 127.0.1.1 is name; NULL when old already says so. */
+/* hosts_update gives new text of /etc/hosts (caller frees) in which 127.0.1.1 is name; NULL when
+   old already says so. */
 char *hosts_update(const char *old, const char *name);
 /* timezone_ok refuses everything that could leave the zone directory. */
 bool timezone_ok(const char *tz);
-/* base64_decode gives the number of bytes written, or -EINVAL. Blanks are not accepted; padding is. */
+/* base64_decode gives the number of bytes written, or -EINVAL. Blanks are not accepted; padding
+   is. */
 ssize_t base64_decode(const char *text, uint8_t *ret, size_t cap);
 
 /* private.c: the private volume on /rw */
@@ -59,19 +61,24 @@ int early_private(struct early *q, struct err *e);
 
 /* bind.c */
 int early_bind_dirs(struct early *q, struct err *e);
-/* bind_source gives the place below /rw that keeps path: /rw/home, /rw/usrlocal, or /rw/bind-dirs + path. */
+/* bind_source gives the place below /rw that keeps path: /rw/home, /rw/usrlocal, or
+   /rw/bind-dirs + path. */
 int bind_source(const char *path, char *ret, size_t cap);
-/* bind_mount binds the kept copy over path; it is made from the original on first use. A path that exists nowhere is passed over. */
+/* bind_mount binds the kept copy over path; it is made from the original on first use. A path
+   that exists nowhere is passed over. */
 int bind_mount(const char *path, struct err *e);
 
-/* super.c: starts and keeps the daemons; returns the exit code. go_fd gets one byte when pid 1 may go on. */
+/* super.c: starts and keeps the daemons; returns the exit code. go_fd gets one byte when pid 1
+   may go on. */
 int supervise(int go_fd);
 
-/* early_configure does everything that depends on QubesDB. again: this machine had another identity before (it was cloned from a saved
-   state); the old flags are removed first and what is mounted stays. Gives the exit code. */
+/* early_configure does everything that depends on QubesDB. again: this machine had another
+   identity before (it was cloned from a saved state); the old flags are removed first and what
+   is mounted stays. Gives the exit code. */
 int early_configure(bool again);
 
-/* wait_for_file sleeps until DIR/NAME exists (0), stop_fd becomes readable (-ECHILD; -1 = none) or the time is up (-ETIMEDOUT). */
+/* wait_for_file sleeps until DIR/NAME exists (0), stop_fd becomes readable (-ECHILD; -1 = none)
+   or the time is up (-ETIMEDOUT). */
 int wait_for_file(const char *dir, const char *name, int stop_fd, int timeout_ms, struct err *e);
 
 /* post.c: what is left for the time when systemd runs. */
@@ -80,20 +87,23 @@ int early_post(void);
 /* fsops.c */
 /* run_program runs an absolute path with arguments, waits; output goes to our stderr. */
 int run_program(const char *const *argv, struct err *e);
-/* copy_tree copies what is below src into dst (made when missing) with modes; owner (uid, gid) when uid is not (uid_t)-1, else as in src.
-   Existing files stay. Depth at most 32. */
+/* copy_tree copies what is below src into dst (made when missing) with modes; owner (uid, gid)
+   when uid is not (uid_t)-1, else as in src. Existing files stay. Depth at most 32. */
 int copy_tree(const char *src, const char *dst, uid_t uid, gid_t gid, struct err *e);
 /* copy_any copies one file, link or tree. */
 int copy_any(const char *src, const char *dst, struct err *e);
 /* touch makes an empty file; text_write replaces a small file that need not survive a power cut. */
 int touch(const char *path, struct err *e);
 int text_write(const char *path, const char *text, mode_t mode, struct err *e);
-/* id_lookup finds a name in /etc/passwd or /etc/group without libc's name services. For passwd *ret_gid is the primary group. */
+/* id_lookup finds a name in /etc/passwd or /etc/group without libc's name services. For passwd
+   *ret_gid is the primary group. */
 int id_lookup(const char *file, const char *name, unsigned *ret_id, unsigned *ret_gid);
-/* early_protected is true when path is named in a protected-files.d file: then it is not overwritten. */
+/* early_protected is true when path is named in a protected-files.d file: then it is not
+   overwritten. */
 bool early_protected(const char *path);
 
-/* Login on the serial console (console.c): poll what console_pollfd says, call console_event when it is readable. */
+/* Login on the serial console (console.c): poll what console_pollfd says, call console_event
+   when it is readable. */
 struct console {
 	int fd; /* the port, watched while nobody is logged in; -1 = there is no console or no getty */
 	struct proc proc;

@@ -33,7 +33,8 @@ int ext4_sb_parse(struct rd r, struct ext4_sb *ret, struct err *e)
 	if (blocks > UINT64_MAX >> (10 + log_size))
 		return err_set(e, EINVAL, "the superblock has an impossible size");
 	ret->bytes = blocks << (10 + log_size);
-	/* With a journal the state stays "valid" while mounted and the kernel replays; without one it tells the truth. */
+	/* With a journal the state stays "valid" while mounted and the kernel replays; without
+	   one it tells the truth. */
 	ret->clean = !(state & STATE_ERROR) && ((state & STATE_VALID) || (compat & COMPAT_HAS_JOURNAL));
 	return 0;
 }

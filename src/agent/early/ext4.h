@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the early boot wants to know from an ext4 superblock: a pure decoder. The full check belongs to fsck. */
+/* What the early boot wants to know from an ext4 superblock: a pure decoder. The full check
+   belongs to fsck. */
 #ifndef AGENT_EARLY_EXT4_H
 #define AGENT_EARLY_EXT4_H
 
@@ -15,7 +16,8 @@ struct ext4_sb {
 	bool clean;	      /* neither errors recorded nor (without a journal) left mounted */
 };
 
-/* ext4_sb_parse: -ENODATA when it is no ext2/3/4 superblock, -EINVAL when its numbers make no sense. */
+/* ext4_sb_parse: -ENODATA when it is no ext2/3/4 superblock, -EINVAL when its numbers make no
+   sense. */
 int ext4_sb_parse(struct rd r, struct ext4_sb *ret, struct err *e);
 
 #endif

@@ -31,7 +31,8 @@ int early_post(void)
 	struct dirent **list = NULL;
 	int n;
 
-	/* With custom-persist, and in a template, no script of /rw runs: it may come from a compromised session. */
+	/* With custom-persist, and in a template, no script of /rw runs: it may come from a
+	   compromised session. */
 	if (early_service("custom-persist"))
 		return 0;
 	n = scandir(RC_DIR, &list, is_rc, alphasort);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The private volume. dom0 gives an empty one and never looks into it, so formatting it, checking it and filling it for the first
- * time is done here. A volume that holds something unknown is left alone: it is the user's data.
+ * The private volume. dom0 gives an empty one and never looks into it, so formatting it, checking
+ * it and filling it for the first time is done here. A volume that holds something unknown is left
+ * alone: it is the user's data.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -46,8 +47,8 @@ static int all_zero(int fd, struct err *e)
 
 static int make_fs(const struct early *q, struct err *e)
 {
-	/* Tables are written later by the kernel; the volume is sparse and zero, so nothing needs discarding. A disposable needs no
-	   journal: nobody will ever recover it. */
+	/* Tables are written later by the kernel; the volume is sparse and zero, so nothing
+	   needs discarding. A disposable needs no journal: nobody will ever recover it. */
 	const char *const argv[] = { "/sbin/mkfs.ext4", "-q", "-F", "-m", "0",
 				     "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
 				     "-O", q->disposable ? "^has_journal" : "has_journal", PRIVATE_DEV, NULL };
@@ -67,7 +68,8 @@ static int check_fs(struct err *e)
 	return 0;
 }
 
-/* examine formats an empty volume and checks a dirty one; *ret_grow when it is smaller than its device. */
+/* examine formats an empty volume and checks a dirty one; *ret_grow when it is smaller than its
+   device. */
 static int examine(const struct early *q, const char **ret_fs, bool *ret_grow, struct err *e)
 {
 	uint8_t sb[EXT4_SB_SIZE];
@@ -136,7 +138,8 @@ static int first_copy(const char *dst, const char *src, struct err *e)
 	return rename(tmp, dst) < 0 ? err_errno(e, errno, "renaming %s", tmp) : 0;
 }
 
-/* make_home gives the default user a home from the skeleton, and takes it over when the template's user got another id. */
+/* make_home gives the default user a home from the skeleton, and takes it over when the
+   template's user got another id. */
 static int make_home(struct err *e)
 {
 	unsigned uid, gid;

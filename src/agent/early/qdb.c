@@ -76,7 +76,8 @@ static int send_request(struct qdb *q, uint8_t type, const char *path, struct er
 	return r < 0 ? err_errno(e, -r, "writing to QubesDB") : 0;
 }
 
-/* receive reads one message; its data (NUL added) goes to data, which holds QDB_DATA_MAX + 1 bytes. */
+/* receive reads one message; its data (NUL added) goes to data, which holds QDB_DATA_MAX + 1
+   bytes. */
 static int receive(struct qdb *q, struct qdb_head *h, char *data, struct err *e)
 {
 	uint8_t buf[QDB_HEADER];
@@ -157,7 +158,8 @@ int qdb_wait(struct qdb *q, const char *key, char *ret, size_t cap, int timeout_
 		struct pollfd p = { .fd = q->fd, .events = POLLIN };
 		uint64_t now = now_us();
 
-		/* Read before waiting: the key may have come between the first read and the watch. */
+		/* Read before waiting: the key may have come between the first read and the
+		   watch. */
 		r = qdb_read(q, key, ret, cap, e);
 		if (r != -ENOENT)
 			break;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The supervisor: starts the qube's daemons in order with the early configuration between them, and starts again what dies. It is a
- * child of pid 1 from before systemd, so that the first call can be answered without waiting for systemd's own start, which costs
- * more than everything else of the boot.
+ * The supervisor: starts the qube's daemons in order with the early configuration between them, and
+ * starts again what dies. It is a child of pid 1 from before systemd, so that the first call can be
+ * answered without waiting for systemd's own start, which costs more than everything else of the
+ * boot.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +27,8 @@
 #define RESTART_DELAY_MAX_US 30000000
 #define HEALTHY_US 60000000
 #define NOTIFY_PATH "/run/bulkhead/notify"
-/* How long pid 1 waits for the host to take up the control channel: systemd's start would only slow the first call down. */
+/* How long pid 1 waits for the host to take up the control channel: systemd's start would only
+   slow the first call down. */
 #define CONTROL_TIMEOUT_MS 2000
 
 struct daemon {
@@ -110,7 +112,8 @@ static int notify_open(void)
 	return STEAL_FD(fd);
 }
 
-/* notify_wait sleeps until a word of the last daemon started comes, or a while. What the word is does not matter. */
+/* notify_wait sleeps until a word of the last daemon started comes, or a while. What the word is
+   does not matter. */
 static void notify_wait(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -119,8 +122,9 @@ static void notify_wait(int fd)
 		log_warn("the host has not taken up the control channel yet");
 		return;
 	}
-	/* A qube is mostly started for a call, which comes now. systemd's start takes as much processor time as all before it; a short
-	   pause, a quarter of the time since power on, lets the call go first on a slow machine and is nothing on a fast one. */
+	/* A qube is mostly started for a call, which comes now. systemd's start takes as much
+	   processor time as all before it; a short pause, a quarter of the time since power on,
+	   lets the call go first on a slow machine and is nothing on a fast one. */
 	poll(NULL, 0, (int)MIN(now_us() / 4000, UINT64_C(1000)));
 }
 
@@ -132,7 +136,8 @@ static void notify_drain(int fd)
 		;
 }
 
-/* configure runs every part even when one before it failed, except that nothing is mounted when the class of the qube is unknown. */
+/* configure runs every part even when one before it failed, except that nothing is mounted when
+   the class of the qube is unknown. */
 int early_configure(bool again)
 {
 	static const struct {
@@ -265,7 +270,8 @@ int supervise(int go_fd)
 	notify_drain(notify);
 	if (daemon_bring_up(&daemons[D_QREXEC]) >= 0)
 		notify_wait(notify);
-	/* Whatever happened, pid 1 goes on: a qube without calls can still be looked at from its console. */
+	/* Whatever happened, pid 1 goes on: a qube without calls can still be looked at from its
+	   console. */
 	if (write_full(go_fd, "g", 1) < 0)
 		log_error("pid 1 does not listen");
 	close(go_fd);

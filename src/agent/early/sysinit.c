@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Type, persistence and services of this qube, read once and turned into flag files that units and scripts test. */
+/* Type, persistence and services of this qube, read once and turned into flag files that units
+   and scripts test. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -4,8 +4,9 @@
 
 #include "base/str.h"
 
-/* next_word copies the next word (quotes removed) to out. Gives its length, 0 at the end, -E2BIG when it does not fit; such a word is
-   skipped whole, because a long word of somebody else is no reason to fail. */
+/* next_word copies the next word (quotes removed) to out. Gives its length, 0 at the end, -E2BIG
+   when it does not fit; such a word is skipped whole, because a long word of somebody else is no
+   reason to fail. */
 static int next_word(struct rd *r, char *out, size_t cap)
 {
 	bool quoted = false, any = false, cut = false;

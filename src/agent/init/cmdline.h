@@ -15,8 +15,9 @@ struct cmdline {
 	bool debug;	  /* bulkhead.debug: say more on the console */
 };
 
-/* cmdline_parse decodes the words of /proc/cmdline. Words that are not ours are ignored; a word of ours with a bad value, or a value
-   that is too long, is -EINVAL. Words in double quotes may hold blanks. On failure *ret is untouched. */
+/* cmdline_parse decodes the words of /proc/cmdline. Words that are not ours are ignored; a word
+   of ours with a bad value, or a value that is too long, is -EINVAL. Words in double quotes may
+   hold blanks. On failure *ret is untouched. */
 int cmdline_parse(struct rd r, struct cmdline *ret, struct err *e);
 
 #endif

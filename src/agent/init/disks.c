@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Disks are known by the serial number that dom0 gave them (docs/design.md section 3), never by their order. Waiting is done on the kernel's
- * device events, so nothing polls.
+ * Disks are known by the serial number that dom0 gave them (docs/design.md section 3), never by
+ * their order. Waiting is done on the kernel's device events, so nothing polls.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -36,7 +36,8 @@ int uevent_open(struct err *e)
 	return STEAL_FD(fd);
 }
 
-/* uevent_wait sleeps until something happened since the last call and empties the queue: what it was is read from /sys. */
+/* uevent_wait sleeps until something happened since the last call and empties the queue: what it
+   was is read from /sys. */
 static int uevent_wait(int fd, uint64_t deadline_us, const char *what, struct err *e)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -193,7 +194,8 @@ int disks_link(const struct boot *b, struct err *e)
 	return 0;
 }
 
-/* part_label finds PARTNAME=... in a partition's uevent file: the kernel has already parsed the partition table. */
+/* part_label finds PARTNAME=... in a partition's uevent file: the kernel has already parsed the
+   partition table. */
 static bool part_label_is(int dirfd, const char *dev, unsigned n, const char *label)
 {
 	char name[40], text[512];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Device mapper by its ioctls: one table, one line. The library and its udev cookies are not wanted in an initramfs. */
+/* Device mapper by its ioctls: one table, one line. The library and its udev cookies are not
+   wanted in an initramfs. */
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
 #include <sys/ioctl.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The first program of a qube: it runs as pid 1 from the initramfs, loads the drivers, finds the disks by their serial numbers,
- * makes the throw-away layer over a read-only root and hands over to the init of the root file system. It owns nothing
- * afterwards. It must not start another program: everything here is a system call.
+ * The first program of a qube: it runs as pid 1 from the initramfs, loads the drivers, finds the
+ * disks by their serial numbers, makes the throw-away layer over a read-only root and hands over to
+ * the init of the root file system. It owns nothing afterwards. It must not start another program:
+ * everything here is a system call.
  */
 #ifndef AGENT_INIT_INIT_H
 #define AGENT_INIT_INIT_H
@@ -32,10 +33,12 @@ struct boot {
 };
 
 /* disks.c */
-/* uevent_open gives a non-blocking socket that receives the kernel's device events, or a negative code. */
+/* uevent_open gives a non-blocking socket that receives the kernel's device events, or a
+   negative code. */
 int uevent_open(struct err *e);
-/* disks_wait fills b->disks. It waits (at most timeout_ms) for the root disk and, when that is read-only, for the volatile one; the others
-   were found together with them because drivers probe in order, and are optional here. */
+/* disks_wait fills b->disks. It waits (at most timeout_ms) for the root disk and, when that is
+   read-only, for the volatile one; the others were found together with them because drivers
+   probe in order, and are optional here. */
 int disks_wait(struct boot *b, int timeout_ms, struct err *e);
 /* disks_link makes the /dev/xvdX names of every disk found. */
 int disks_link(const struct boot *b, struct err *e);
@@ -49,11 +52,13 @@ int root_partition(const struct boot *b, char *ret, size_t cap, struct err *e);
 int volatile_prepare(struct boot *b, struct err *e);
 
 /* dm.c */
-/* dm_snapshot makes /dev/mapper/NAME: a writable view of origin whose changes go to cow and are lost at the end. */
+/* dm_snapshot makes /dev/mapper/NAME: a writable view of origin whose changes go to cow and are
+   lost at the end. */
 int dm_snapshot(const char *name, const char *origin, const char *cow, uint64_t sectors, struct err *e);
 
 /* modules.c */
-/* modules_load loads every module of a group of /modules.list in the order of the file. An absent group is success. */
+/* modules_load loads every module of a group of /modules.list in the order of the file. An
+   absent group is success. */
 int modules_load(const char *group, struct err *e);
 
 /* mounts.c */
@@ -62,7 +67,8 @@ int mounts_root(struct boot *b, struct err *e);
 /* mounts_modules binds the kernel's modules into the root when it has none of that version. */
 int mounts_modules(const struct boot *b, struct err *e);
 int mounts_facts(const struct boot *b, struct err *e);
-/* mounts_switch moves the mounts, frees the initramfs and executes the next init. Returns only on failure. */
+/* mounts_switch moves the mounts, frees the initramfs and executes the next init. Returns only
+   on failure. */
 int mounts_switch(const struct boot *b, struct err *e);
 
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Order of the boot steps and the one way to fail: a clear line on the console, then power off. There is no rescue shell. */
+/* Order of the boot steps and the one way to fail: a clear line on the console, then power off.
+   There is no rescue shell. */
 #include <fcntl.h>
 #include <sys/reboot.h>
 
 #include "agent/init/init.h"
 #include "base/fsx.h"
 
-/* The emulator on a busy host is slow, not broken: the host's own watchdog is the one that decides. */
+/* The emulator on a busy host is slow, not broken: the host's own watchdog is the one that
+   decides. */
 #define DISK_TIMEOUT_MS 120000
 
 static int step_args(struct boot *b, struct err *e)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Kernel modules from the initramfs. /modules.list is made at build time from the kernel's own dependency table: each line is "GROUP
- * FILE", dependencies first, so no resolver is needed here.
+ * Kernel modules from the initramfs. /modules.list is made at build time from the kernel's own
+ * dependency table: each line is "GROUP FILE", dependencies first, so no resolver is needed here.
  */
 #include <fcntl.h>
 #include <sys/syscall.h>

@@ -156,7 +156,8 @@ int mounts_root(struct boot *b, struct err *e)
 	return do_mount("/dev/mapper/dmroot", NEWROOT, b->root_fs, MS_NOATIME, NULL, e);
 }
 
-/* modules_source finds the directory of this kernel in the mounted image: VERSION, or lib/modules/VERSION. */
+/* modules_source finds the directory of this kernel in the mounted image: VERSION, or
+   lib/modules/VERSION. */
 static int modules_source(const char *release, char *ret, size_t cap)
 {
 	static const char *const tops[] = { RUN_DIR "/modules", RUN_DIR "/modules/lib/modules" };
@@ -251,7 +252,8 @@ int mounts_switch(const struct boot *b, struct err *e)
 	if (chdir(NEWROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		return err_errno(e, errno, "changing to the new root");
 
-	/* The guest package brings its own first program; a foreign root has only an ordinary init. */
+	/* The guest package brings its own first program; a foreign root has only an ordinary
+	   init. */
 	const char *init = b->args.init[0]		  ? b->args.init
 			   : access(GUEST_BOOT, X_OK) == 0 ? GUEST_BOOT
 							   : "/sbin/init";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The volatile disk: partitioned anew at every boot (its content is thrown away), swap switched on. */
+/* The volatile disk: partitioned anew at every boot (its content is thrown away), swap switched
+   on. */
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
