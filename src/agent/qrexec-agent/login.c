@@ -6,6 +6,7 @@
 #include "agent.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -92,6 +93,21 @@ static const char *const *rows(char *text, size_t n)
 	return v;
 }
 
+/* env_lock waits for a capture of the same user that is under way: the first call after a start would otherwise do the work of
+   login_prepare a second time beside it. The lock ends with the descriptor; -1 (no lock) only costs time. */
+static int env_lock(const struct user *u)
+{
+	char path[128];
+	int fd;
+
+	if (fs_mkdir_p(ENV_DIR, 0700, NULL) < 0 || str_printf(path, sizeof path, ENV_DIR "/%u.lock", u->uid) < 0)
+		return -1;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		(void)flock(fd, LOCK_EX);
+	return fd;
+}
+
 /* Memory lives as long as the process, which serves one call. */
 static const char *const *login_env(const struct user *u)
 {
@@ -101,6 +117,8 @@ static const char *const *login_env(const struct user *u)
 
 	if (str_printf(path, sizeof path, ENV_DIR "/%u", u->uid) < 0)
 		return plain_env;
+	_cleanup_fd_ int lock = access(path, R_OK) < 0 ? env_lock(u) : -1;
+
 	if (fs_read(AT_FDCWD, path, ENV_BYTES_MAX, &text, &n, NULL) < 0) {
 		if (capture(u, &text, &n, &e) < 0) {
 			log_warn("login environment of '%s': %s", u->name, e.msg);
