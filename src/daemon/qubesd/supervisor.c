@@ -32,6 +32,7 @@ struct supervisor {
 	struct ev_io *core_io, *spawner_io;
 	struct ev_timer *again, *force;
 	uint64_t started_us, delay_ms;
+	unsigned n_starts;
 	bool stopping;
 	int status;
 };
@@ -91,7 +92,8 @@ static void reap(struct supervisor *s, struct proc *p, struct ev_io **io, const 
 	*p = PROC_INIT;
 	if (!s->stopping)
 		log_warn("%s ended with status %d", what, proc_exit_code(status));
-	if (p == &s->core && proc_exit_code(status) == QUBESD_EXIT_CONFIG) {
+	/* What stops the first start will stop every other; later it may be passing, such as the lock of a core that is still ending. */
+	if (p == &s->core && proc_exit_code(status) == QUBESD_EXIT_CONFIG && s->n_starts == 1) {
 		s->stopping = true;
 		s->status = 1;
 	}
@@ -172,6 +174,7 @@ static void start_pair(struct supervisor *s)
 	int r;
 
 	s->started_us = now_us();
+	s->n_starts++;
 	r = try_pair(s, &e);
 	fd_closep(&s->ready_fd); /* the first core has it */
 	if (r >= 0)
