@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/fsx.h"
@@ -48,6 +49,33 @@ static void test_start_and_state(void **state)
 	vm_cmd_async(v, LD_POWERDOWN, &serial);
 	assert_int_equal(vm_reply(v, serial), 0);
 	vm_agent_line(v, "poweroff", text, sizeof text);
+	vm_stop(v);
+}
+
+/* Why the host's read of an image failed stands in linkd's log, for the first failures only. */
+static void test_disk_errors(void **state)
+{
+	_cleanup_fd_ int log = memfd_create("log", MFD_CLOEXEC), old = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	struct fakevm *v;
+	char text[8192] = "";
+	unsigned n = 0;
+
+	assert_true(log >= 0 && old >= 0 && dup2(log, STDERR_FILENO) >= 0);
+	v = vm_start_without_agent(7);
+	assert_true(dup2(old, STDERR_FILENO) >= 0);
+	vm_qmp_send(v, "{\"event\": \"BLOCK_IO_ERROR\"}");
+	vm_qmp_send(v, "{\"event\": \"BLOCK_IMAGE_CORRUPTED\", \"data\": {\"node-name\": \"root\", \"msg\": \"bad table\", \"fatal\": true}}");
+	for (int i = 0; i < 20; i++)
+		vm_qmp_send(v, "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"device\": \"\", \"nospace\": false, \"node-name\": \"root\", "
+			       "\"reason\": \"Input/output error\", \"operation\": \"read\", \"action\": \"report\"}}");
+	vm_qmp_send(v, "{\"event\": \"RESUME\"}");
+	vm_event(v, LD_EV_RUNNING, 0);
+	assert_true(pread(log, text, sizeof text - 1, 0) > 0);
+	assert_non_null(strstr(text, "disk error: disk=root operation= reason=bad table"));
+	assert_non_null(strstr(text, "disk error: disk=root operation=read reason=Input/output error"));
+	for (const char *s = text; (s = strstr(s, "disk error:")); s++)
+		n++;
+	assert_int_equal(n, 8);
 	vm_stop(v);
 }
 
@@ -617,7 +645,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_hostile_port),	cmocka_unit_test(test_console),
 		cmocka_unit_test(test_console_log_bound), cmocka_unit_test(test_core_returns),
 		cmocka_unit_test(test_fairness),	cmocka_unit_test(test_seeds_differ),
-		cmocka_unit_test(test_hello_flood),
+		cmocka_unit_test(test_hello_flood),	cmocka_unit_test(test_disk_errors),
 	};
 	const struct CMUnitTest benches[] = { cmocka_unit_test(bench) };
 	bool want_bench = argc == 4 && streq(argv[3], "--bench");

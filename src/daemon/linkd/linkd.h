@@ -24,6 +24,7 @@ struct linkd {
 
 	struct qmp *qmp;
 	enum ld_state state;
+	unsigned block_errors;	 /* reported by QEMU; the first are logged */
 	bool end_told;		 /* SHUTDOWN or CRASHED was sent */
 	struct ev_timer *ending; /* QEMU has gone: time to deliver what is on its way */
 	unsigned ending_ticks;

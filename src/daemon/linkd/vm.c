@@ -5,6 +5,7 @@
 #include "daemon/linkd/linkd.h"
 #include "proto/fds.h"
 
+#define BLOCK_ERRORS_LOGGED 8
 #define ENDING_TICK_MS 50
 #define ENDING_TICKS 60 /* a reader of a call's last bytes gets 3 s */
 
@@ -47,6 +48,20 @@ static void on_port_change(struct linkd *d, json_t *data)
 		link_port_event(d, json_is_true(open));
 }
 
+/* A guest sees only that its read failed; why is known to QEMU alone. A disk that fails goes on failing: the first ones tell. */
+static void on_block_error(struct linkd *d, json_t *data)
+{
+	const char *node = json_string_value(json_object_get(data, "node-name"));
+	const char *op = json_string_value(json_object_get(data, "operation"));
+	const char *reason = json_string_value(json_object_get(data, "reason"));
+	const char *msg = json_string_value(json_object_get(data, "msg"));
+
+	if (++d->block_errors > BLOCK_ERRORS_LOGGED)
+		return;
+	log_error("disk error: disk=%s operation=%s reason=%s", log_escs(node ? node : ""), log_escs(op ? op : ""),
+		  log_escs(reason ? reason : msg ? msg : ""));
+}
+
 static void on_event(const char *name, json_t *data, void *arg)
 {
 	struct linkd *d = arg;
@@ -61,6 +76,8 @@ static void on_event(const char *name, json_t *data, void *arg)
 		on_shutdown(d, data);
 	else if (streq(name, "GUEST_PANICKED"))
 		tell_end(d, LD_EV_CRASHED, "guest panic");
+	else if (streq(name, "BLOCK_IO_ERROR") || streq(name, "BLOCK_IMAGE_CORRUPTED"))
+		on_block_error(d, data);
 }
 
 static void on_ending(struct ev_timer *t, void *arg)
