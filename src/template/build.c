@@ -67,10 +67,17 @@ static int take_lock(const struct build *b, struct err *e)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_errno(e, errno, "opening %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		close(fd);
-		return err_set(e, EBUSY, "another build uses %s", b->cache);
-	}
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (b->req->progress)
+		b->req->progress(b->req->arg, "waiting for another build", 0, b->n_steps, 0);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR || build_cancelled) {
+			r = errno == EINTR ? err_set(e, EINTR, "interrupted while another build uses %s", b->cache) :
+					     err_errno(e, errno, "locking %s", path);
+			close(fd);
+			return r;
+		}
 	return fd;
 }
 
