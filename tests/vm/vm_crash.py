@@ -137,6 +137,27 @@ def kill_during_start_leaves_nothing(inst):
 
 
 @suite.test
+def kill_during_shutdown_loses_nothing(inst):
+    """The core, then the spawner, dies while a qube shuts down: the qube ends up halted and its data are there at the next start."""
+    for n, role in enumerate(("qubesd", "spawner")):
+        if inst.state("beta") != "Running":
+            inst.good("qvm-start", "beta", timeout=900)
+        inst.sh("beta", f"echo {n} >/home/user/kept; sync")
+        import subprocess
+        p = subprocess.Popen([os.path.join(inst.bin, "qvm-shutdown"), "--wait", "beta"], env=inst.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        log = os.path.join(inst.root, "log", "guest.beta.log")
+        wait_for(lambda: b"power off" in open(log, "rb").read()[-4000:] or p.poll() is not None, "the shutdown going on", 120)
+        for pid in inst.role_pids(role):
+            if role == "spawner" or b"--core" in open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0"):
+                kill9(pid)
+        p.wait(300)
+        wait_for(lambda: inst.state_or_none("beta") == "Halted", "beta halted", 300, 0.5)
+        wait_for(lambda: not [r for r in ("linkd", "qrexec-daemon", "qubesdb-daemon") if inst.role_pids(r, "beta")], "beta's roles are gone", 60)
+        inst.good("qvm-start", "beta", timeout=900)
+        equal(inst.sh("beta", "cat /home/user/kept").text.strip(), str(n), f"data after {role} died in a shutdown")
+
+
+@suite.test
 def kill_of_all_leaves_no_process(inst):
     inst.good("qvm-kill", "alpha", "beta")
     for name, state in inst.states().items():
