@@ -145,6 +145,8 @@ def qemu_is_confined(inst):
         equal(int(status["CapEff"], 16), 0, f"capabilities of QEMU {pid}")
         for ns in ("net", "mnt", "pid", "user", "ipc"):
             check(os.readlink(f"/proc/{pid}/ns/{ns}") != os.readlink(f"/proc/self/ns/{ns}"), f"QEMU {pid} has its own {ns} namespace")
+        limit = next(line for line in open(f"/proc/{pid}/limits") if line.startswith("Max address space")).split()[3]
+        equal(int(limit), (400 + 2048) << 20, f"address space of QEMU {pid} for 400 MiB of guest memory")
         check(not os.path.exists(f"/proc/{pid}/root/home") and not os.path.exists(f"/proc/{pid}/root/root"), "QEMU sees no home directory")
 
 

@@ -106,6 +106,22 @@ static int wait_report(int fd, uint32_t *ret_pid, uint64_t *ret_start, struct er
 	return r < 0 ? err_errno(e, -r, "QEMU ended at once") : 0;
 }
 
+/*
+ * What a qube may cost its host in memory, also after an escape into QEMU: its own memory, and room for QEMU, its libraries, stacks and
+ * translated code (about 600 MiB of addresses were seen). The address sanitizer of a test build of the shim needs all addresses.
+ */
+#define QEMU_ROOM_MIB 2048ull
+#ifdef __SANITIZE_ADDRESS__
+#define SHIM_LIMITS 1
+#else
+#define SHIM_LIMITS 2
+#endif
+
+static uint64_t address_space(uint32_t memory_mib)
+{
+	return (memory_mib + QEMU_ROOM_MIB) << 20;
+}
+
 static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, const char *shim, char *const *qemu_args, struct err *e)
 {
 	const struct proc_bind root[] = {
@@ -142,7 +158,9 @@ static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, co
 		l->spec.n_groups = 1;
 	}
 	l->spec.rlimits[0].resource = RLIMIT_CORE;
-	l->spec.n_rlimits = 1;
+	l->spec.rlimits[1].resource = RLIMIT_AS;
+	l->spec.rlimits[1].soft = l->spec.rlimits[1].hard = address_space(s->memory_mib);
+	l->spec.n_rlimits = SHIM_LIMITS;
 	l->spec.confine = (struct proc_confine){ .userns = true, .netns = true, .ipcns = true, .pidns = true, .utsns = true,
 						 .no_new_privs = true, .root = root,
 						 .n_root = ARRAY_SIZE(root) - (l->plan.accel == ACCEL_KVM ? 0 : 1) };
