@@ -20,7 +20,7 @@
 #include "storage/storage.h"
 
 #define BLOCK 65536u
-#define VID "appvms/work/private"
+#define VID "appvms/mail/private"
 
 struct pool {
 	char dir[120];

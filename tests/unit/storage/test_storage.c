@@ -34,12 +34,12 @@ static void create_and_remove(void **state)
 		assert_int_equal(str_copy(head, sizeof head, r.head), 0);
 		r = op(p, ST_INFO, VID, 0);
 		assert_string_equal(head, r.head);
-		(void)op(p, ST_CREATE, "appvms/work/other", 1 << 20);
+		(void)op(p, ST_CREATE, "appvms/mail/other", 1 << 20);
 		(void)op(p, ST_REMOVE, VID, 0);
 		(void)op(p, ST_REMOVE, VID, 0);
 		assert_int_equal(files_with(p, "appvms/work", "private"), 0);
 		assert_int_equal(files_with(p, "appvms/work", "other"), 1);
-		(void)op(p, ST_REMOVE, "appvms/work/other", 0);
+		(void)op(p, ST_REMOVE, "appvms/mail/other", 0);
 		assert_int_equal(files_with(p, "appvms", "work"), 0); /* the directory went with its last volume */
 		(void)op(p, ST_REMOVE, "appvms/never/private", 0);
 	}

@@ -20,7 +20,7 @@ static struct vm_spec sample(void)
 				       .layers = { { "vm-templates/deb/root.img", VM_FMT_RAW },
 						   { "vm-templates/deb/root.l1.qcow2", VM_FMT_QCOW2 } } };
 	s.disks[1] = (struct vm_disk){ .serial = "private", .pool_dir = "/var/lib/qubes", .n_layers = 1,
-				       .layers = { { "appvms/work/private-dirty.img", VM_FMT_RAW } } };
+				       .layers = { { "appvms/mail/private-dirty.img", VM_FMT_RAW } } };
 	s.disks[2] = (struct vm_disk){ .serial = "volatile", .pool_dir = "/var/lib/qubes", .ephemeral_size = 10ull << 30 };
 	return s;
 }
