@@ -170,7 +170,7 @@ static void check_end(const struct pool *p, const struct scenario *s, const stru
 		fail_msg("%s %s: killed at call %u: repeat: %s", p->driver, s->name, n, err_text(&e, r));
 	if (!content_is(p, s->vid, s->after))
 		fail_msg("%s %s: killed at call %u: wrong content after the repeat", p->driver, s->name, n);
-	if (files_with(p, "appvms/work", "~") || files_with(p, "appvms/copy", "~"))
+	if (files_with(p, "appvms/mail", "~") || files_with(p, "appvms/copy", "~"))
 		fail_msg("%s %s: killed at call %u: a half-made file is left", p->driver, s->name, n);
 }
 

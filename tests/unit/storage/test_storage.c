@@ -37,8 +37,8 @@ static void create_and_remove(void **state)
 		(void)op(p, ST_CREATE, "appvms/mail/other", 1 << 20);
 		(void)op(p, ST_REMOVE, VID, 0);
 		(void)op(p, ST_REMOVE, VID, 0);
-		assert_int_equal(files_with(p, "appvms/work", "private"), 0);
-		assert_int_equal(files_with(p, "appvms/work", "other"), 1);
+		assert_int_equal(files_with(p, "appvms/mail", "private"), 0);
+		assert_int_equal(files_with(p, "appvms/mail", "other"), 1);
 		(void)op(p, ST_REMOVE, "appvms/mail/other", 0);
 		assert_int_equal(files_with(p, "appvms", "work"), 0); /* the directory went with its last volume */
 		(void)op(p, ST_REMOVE, "appvms/never/private", 0);
@@ -111,8 +111,8 @@ static void many_cycles(void **state)
 			assert_true(r.n_layers <= 6); /* raw, at most four overlays, and the dirty one */
 			(void)op(p, ST_STOP, VID, 0);
 		}
-		assert_true(files_with(p, "appvms/work", "private") <= 8);
-		assert_int_equal(files_with(p, "appvms/work", "~"), 0);
+		assert_true(files_with(p, "appvms/mail", "private") <= 8);
+		assert_int_equal(files_with(p, "appvms/mail", "~"), 0);
 	}
 }
 
@@ -170,7 +170,7 @@ static void keeps_none(void **state)
 		if (streq(p->driver, "file-reflink"))
 			assert_string_equal(r.text, "");
 		else
-			assert_true(files_with(p, "appvms/work", "private") <= 5); /* the chain needs its lower files */
+			assert_true(files_with(p, "appvms/mail", "private") <= 5); /* the chain needs its lower files */
 	}
 }
 
@@ -266,7 +266,7 @@ static void import(void **state)
 		assert_string_not_equal(r.head, before.head);
 		r = op(p, ST_LIST_REVISIONS, VID, 0);
 		assert_true(strlen(r.text) > 0);
-		assert_int_equal(files_with(p, "appvms/work", "import"), 0);
+		assert_int_equal(files_with(p, "appvms/mail", "import"), 0);
 	}
 }
 
@@ -335,7 +335,7 @@ static void hostile_overlay(void **state)
 		put_be_at(fd, spoils[i].at, spoils[i].v);
 		close(fd);
 		assert_int_equal(run(&q, &r), -EBADMSG);
-		assert_int_equal(files_with(p, "appvms/work", "dirty"), 1);
+		assert_int_equal(files_with(p, "appvms/mail", "dirty"), 1);
 		pool_remove(p);
 	}
 }
