@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the file drivers share: the directory of one volume, durable renames, sparse copies, and the identity of a committed state.
- * A volume vid "appvms/mail/private" lives in directory POOL/appvms/work as files that begin with "private.img", "private-" or
+ * A volume vid "appvms/mail/private" lives in directory POOL/appvms/mail as files that begin with "private.img", "private-" or
  * "private.l"; all work is done relative to that directory's descriptor and follows no link.
  *
  * The identity of a committed state is the modification time of its head file. Every commit sets a time that is newer than the one
