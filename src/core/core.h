@@ -21,6 +21,8 @@
 #include <uthash.h>
 
 #define QID_MAX 10000
+/* Feature of dom0 that names the disposable template of qubes without a network. */
+#define OFFLINE_DISPVM_FEATURE "default-offline-dispvm"
 
 /* Classes, in the order that admin.vmclass.List shows. */
 enum klass { K_ADMIN, K_APP, K_DISP, K_REMOTE, K_STANDALONE, K_TEMPLATE, K_N };

@@ -241,14 +241,26 @@ D(d_netvm)
 		d_global(c, q, p, ret);
 }
 
+/* The template of disposables for qubes without a network: named by a feature of dom0, and only if it is what its name says. */
+static const struct qube *offline_dispvm(const struct core *c)
+{
+	const char *name = kv_get(&c->dom0->features, OFFLINE_DISPVM_FEATURE);
+	const struct qube *t = name && name[0] ? qube_find(c, name) : NULL;
+
+	if (!t || (t->klass != K_APP && t->klass != K_STANDALONE) || !prop_bool(c, t, P_template_for_dispvms) || net_networked(c, t))
+		return NULL;
+	return t;
+}
+
+/* A qube that has no way to the network must not get one by asking for a disposable: what would be its default by the general rule
+   holds only if that has none either. What the user sets explicitly is not touched. dom0 runs nothing that could ask by itself. */
 D(d_default_dispvm)
 {
-	const struct qube *t = q->klass == K_DISP ? qube_template(c, q) : NULL;
+	const struct qube *t = q->klass == K_DISP ? qube_template(c, q) : prop_vm(c, NULL, P_g_default_dispvm);
 
-	if (t)
-		give(ret, t->name.s);
-	else
-		d_global(c, q, p, ret);
+	if (t && q->klass != K_ADMIN && prop_find(q, "netvm") && !net_networked(c, q) && net_networked(c, t))
+		t = offline_dispvm(c);
+	give(ret, t ? t->name.s : "");
 }
 
 D(d_app_bootmode)

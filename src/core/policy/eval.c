@@ -64,7 +64,7 @@ static const char *resolve(struct dest *x, const struct pol_request *r)
 	if (x->kind != POL_DISPVM)
 		return NULL;
 	if (!r->default_dvm)
-		return "the caller has no default template of disposables";
+		return "the caller has no default template of disposables; for a qube without network dom0's feature default-offline-dispvm names one";
 	*x = (struct dest){ .kind = POL_DISPVM_TEMPLATE, .qube = r->default_dvm, .text = r->source_qube->default_dispvm };
 	return NULL;
 }

@@ -398,6 +398,102 @@ static void test_sysinfo(void **state)
 	assert_true(c->sysinfo_gen > gen);
 }
 
+static struct qube *app(struct core *c, const char *name, const char *netvm, bool disposables)
+{
+	char row[64];
+	struct qube *q;
+
+	assert_int_equal(str_printf(row, sizeof row, "name=%s label=red", name), 0);
+	request(c, "admin.vm.Create.AppVM", "deb", "dom0", row);
+	while (worker.waiting)
+		storage_step();
+	assert_true(answered && result == 0);
+	q = qube_find(c, name);
+	assert_non_null(q);
+	if (netvm) {
+		request(c, "admin.vm.property.Set", "netvm", name, netvm);
+		assert_true(answered && result == 0);
+	}
+	if (disposables) {
+		request(c, "admin.vm.property.Set", "template_for_dispvms", name, "True");
+		assert_true(answered && result == 0);
+	}
+	return q;
+}
+
+static const char *dispvm_of(struct core *c, const struct qube *q)
+{
+	static struct pval v;
+
+	return prop_text(c, q, P_default_dispvm, &v);
+}
+
+static void good(struct core *c, const char *method, const char *arg, const char *dest, const char *payload)
+{
+	request(c, method, arg, dest, payload);
+	while (worker.waiting)
+		storage_step();
+	assert_true(answered && result == 0);
+}
+
+/* N47: what has no network gets no disposable that has one, unless the user says so. */
+static void test_offline_dispvm(void **state)
+{
+	struct core *c = *state;
+	struct qube *vault, *work, *net, *disp;
+	uint64_t gen;
+
+	make_template(c);
+	net = app(c, "net", "", false);
+	good(c, "admin.vm.property.Set", "provides_network", "net", "True");
+	good(c, "admin.property.Set", "default_netvm", "dom0", "net");
+	app(c, "dvm", NULL, true);
+	app(c, "offline-dvm", "", true);
+	good(c, "admin.property.Set", "default_dispvm", "dom0", "dvm");
+	work = app(c, "work", NULL, false);
+	vault = app(c, "vault", "", false);
+	assert_string_equal(dispvm_of(c, work), "dvm");
+	assert_string_equal(dispvm_of(c, net), "dvm"); /* it is the network */
+	assert_string_equal(dispvm_of(c, c->dom0), "dvm");
+	assert_string_equal(dispvm_of(c, vault), "");
+	assert_string_equal(dispvm_of(c, qube_find(c, "deb")), ""); /* templates have no netvm */
+	gen = c->sysinfo_gen;
+	good(c, "admin.vm.feature.Set", OFFLINE_DISPVM_FEATURE, "dom0", "dvm");
+	assert_true(c->sysinfo_gen > gen); /* policy hears of it */
+	assert_string_equal(dispvm_of(c, vault), ""); /* named so, but it is not offline */
+	good(c, "admin.vm.feature.Set", OFFLINE_DISPVM_FEATURE, "dom0", "offline-dvm");
+	assert_string_equal(dispvm_of(c, vault), "offline-dvm");
+	assert_string_equal(dispvm_of(c, work), "dvm");
+	assert_non_null(strstr((const char *)sysinfo_text(c)->buf, "\"default_dispvm\": \"offline-dvm\""));
+	/* the network of a template that comes later counts, and so does that of the qube */
+	gen = c->sysinfo_gen;
+	good(c, "admin.vm.property.Set", "netvm", "offline-dvm", "net");
+	assert_true(c->sysinfo_gen > gen);
+	assert_string_equal(dispvm_of(c, vault), "");
+	good(c, "admin.vm.property.Set", "netvm", "offline-dvm", "");
+	good(c, "admin.vm.property.Set", "netvm", "work", "");
+	assert_string_equal(dispvm_of(c, work), "offline-dvm");
+	/* the user's own choice stays */
+	good(c, "admin.vm.property.Set", "default_dispvm", "vault", "dvm");
+	assert_string_equal(dispvm_of(c, vault), "dvm");
+	good(c, "admin.vm.property.Reset", "default_dispvm", "vault", "");
+
+	/* nested: a disposable of the offline template stays offline, and one whose network was cut falls back to it */
+	good(c, "admin.vm.CreateDisposable", NULL, "offline-dvm", "");
+	disp = qube_find(c, answer + 2);
+	assert_non_null(disp);
+	assert_string_equal(dispvm_of(c, disp), "offline-dvm");
+	assert_null(prop_vm(c, disp, P_netvm));
+	good(c, "admin.vm.CreateDisposable", NULL, "dvm", "");
+	disp = qube_find(c, answer + 2);
+	assert_non_null(disp);
+	assert_string_equal(dispvm_of(c, disp), "dvm");
+	good(c, "admin.vm.property.Set", "netvm", disp->name.s, "");
+	assert_string_equal(dispvm_of(c, disp), "offline-dvm");
+	good(c, "admin.vm.feature.Remove", OFFLINE_DISPVM_FEATURE, "dom0", "");
+	assert_string_equal(dispvm_of(c, disp), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +505,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_policy_filter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sysinfo, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_offline_dispvm, setup, teardown),
 	};
 
 	if (paths_init("/nonexistent", NULL) < 0)
