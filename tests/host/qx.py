@@ -7,8 +7,11 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
+import threading
 import time
+import traceback
 
 BUILD = os.path.abspath(os.environ.get("BULKHEAD_BUILD") or "build")
 DEADLINE = float(os.environ.get("BULKHEAD_DEADLINE") or 30)
@@ -382,3 +385,98 @@ class LinkDaemon:
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         s.connect(self.w.path("ctl"))
         return Msgs(s)
+
+
+# --- tests -------------------------------------------------------------------------------------------------------------------------------
+
+TESTS = []
+
+
+def test(fn):
+    TESTS.append(fn)
+    return fn
+
+
+def eq(got, want):
+    assert got == want, "got %r, want %r" % (got, want)
+
+
+def trigger4(target, service, ident=b"SOCKET1", source=b""):
+    return source.ljust(64, b"\0") + target.ljust(64, b"\0") + ident.ljust(32, b"\0") + service + b"\0"
+
+
+class SocketService(threading.Thread):
+    def __init__(self, family, address, fn):
+        super().__init__(daemon=True)
+        self.s = socket.socket(family, socket.SOCK_STREAM)
+        self.s.bind(address)
+        self.s.listen(4)
+        self.fn = fn
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                c, _ = self.s.accept()
+            except OSError:
+                return
+            with c:
+                self.fn(c)
+
+
+def read_all(c):
+    out = b""
+    while (b := c.recv(65536)):
+        out += b
+    return out
+
+
+def rss(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+def cpu_ticks(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def children(pid):
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            return [int(x) for x in f.read().split()]
+    except FileNotFoundError:
+        return []
+
+
+def call_process(w, agent):
+    """The agent's process of a running call: unlike the one that waits for the next call, it has a child."""
+    return [k for k in children(agent.pid) if children(k)]
+
+
+def run_tests():
+    """Runs the tests of the script whose names hold one of its words; gives the exit status."""
+    if not os.path.exists(BUILD + "/conformance/agent/qrexec-agent"):
+        print("no build in " + BUILD)
+        return 1
+    words = sys.argv[1:]
+    passed = failed = 0
+    for fn in TESTS:
+        if words and not any(x in fn.__name__ for x in words):
+            continue
+        w = World()
+        log = b""
+        try:
+            try:
+                fn(w)
+            finally:
+                log = w.text_log()
+                w.close()
+            passed += 1
+            print("ok   " + fn.__name__, flush=True)
+        except Exception:
+            failed += 1
+            print("FAIL %s\n%s%s" % (fn.__name__, traceback.format_exc(), log.decode(errors="replace")[-3000:]), flush=True)
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed or not passed else 0
