@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "core/policy/eval.h"
 #include "daemon/policyd/evalfiles.h"
-#include "daemon/policyd/sysjson.h"
+#include "policyfile/sysjson.h"
 
 /* Tables are converted once: thousands of requests name the same few. */
 static struct {

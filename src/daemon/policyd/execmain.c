@@ -11,7 +11,7 @@
 #include "base/paths.h"
 #include "base/str.h"
 #include "daemon/policyd/pd.h"
-#include "daemon/policyd/sysjson.h"
+#include "policyfile/sysjson.h"
 
 static struct {
 	bool assume_yes, just_evaluate;

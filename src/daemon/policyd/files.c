@@ -4,79 +4,16 @@
  * a decision never sees half of a change.
  */
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 
-#include "base/fsx.h"
 #include "base/rd.h"
 #include "base/str.h"
 #include "daemon/policyd/pd.h"
+#include "policyfile/dirs.h"
 
 #define WATCH_MASK (IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define WATCH_DEPTH 4
 #define RELOAD_TRIES 5
-
-static const char *dir_name(void *arg, int dir)
-{
-	struct pd_files *f = arg;
-
-	return dir == POL_DIR_LEGACY ? f->legacy : f->dirs[dir];
-}
-
-static char *full_path(struct pd_files *f, int dir, const char *path)
-{
-	if (path[0] == '/')
-		return xstrdup(path);
-	if (streq(path, "."))
-		return xstrdup(dir_name(f, dir));
-	return xasprintf("%s/%s", dir_name(f, dir), path);
-}
-
-static int read_text(void *arg, int dir, const char *path, char **ret, size_t *ret_len, struct err *e)
-{
-	_cleanup_free_ char *full = full_path(arg, dir, path);
-
-	return fs_read(AT_FDCWD, full, POL_FILE_MAX, ret, ret_len, e);
-}
-
-static void names_free(char **v, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(v[i]);
-	free(v);
-}
-
-static int list_dir(void *arg, int dir, const char *path, char ***ret, size_t *ret_n, struct err *e)
-{
-	_cleanup_free_ char *full = full_path(arg, dir, path);
-	DIR *d = opendir(full);
-	struct dirent *ent;
-	char **v = NULL;
-	size_t n = 0;
-
-	if (!d)
-		return err_errno(e, errno, "policy directory '%s'", full);
-	while ((errno = 0, ent = readdir(d))) {
-		struct stat st;
-
-		if (fstatat(dirfd(d), ent->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode))
-			continue;
-		v = xreallocarray(v, n + 1, sizeof(*v));
-		v[n++] = xstrdup(ent->d_name);
-	}
-	if (errno) {
-		int k = err_errno(e, errno, "reading policy directory '%s'", full);
-
-		names_free(v, n);
-		closedir(d);
-		return k;
-	}
-	closedir(d);
-	*ret = v;
-	*ret_n = n;
-	return 0;
-}
 
 /* Watches a directory and what is below it; watches that exist already are kept by the kernel. Gives the watch of path or -1. */
 static int watch(struct pd_files *f, const char *path, unsigned depth)
@@ -130,11 +67,12 @@ static bool drain(struct pd_files *f)
 
 static void reload(struct pd_files *f)
 {
-	const struct pol_loader loader = { .arg = f, .text = read_text, .list = list_dir, .dir_name = dir_name };
+	struct pf_dirs dirs = { .n_dirs = f->n_dirs, .legacy = f->legacy };
 	struct policy *p = NULL;
 	struct err e = { 0 };
 	int r = 0;
 
+	memcpy(dirs.dirs, f->dirs, sizeof dirs.dirs);
 	for (int i = 0; i < RELOAD_TRIES; i++) {
 		f->unwatched = false;
 		for (int k = 0; k < f->n_dirs; k++)
@@ -145,7 +83,7 @@ static void reload(struct pd_files *f)
 		if (p)
 			policy_free(STEAL_PTR(p));
 		err_clear(&e);
-		r = policy_load(&p, &loader, f->n_dirs, &e);
+		r = pf_load(&p, &dirs, &e);
 		f->stale = drain(f);
 		if (!f->stale)
 			break;

@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "daemon/policyd/pd.h"
 #include "daemon/policyd/request.h"
-#include "daemon/policyd/sysjson.h"
+#include "policyfile/sysjson.h"
 
 struct listener {
 	struct pd *pd;

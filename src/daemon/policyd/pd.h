@@ -11,7 +11,7 @@
 #include "base/msg.h"
 #include "core/policy/eval.h"
 
-#define PD_DIRS_MAX 8
+#define PD_DIRS_MAX 8 /* PF_DIRS_MAX */
 #define PD_CLIENTS_MAX 256
 
 /* Policy files, one atomic version at a time. files.c */

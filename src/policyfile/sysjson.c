@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* internal.GetSystemInfo: asking and reading. */
-#include "daemon/policyd/sysjson.h"
+#include "policyfile/sysjson.h"
 
 #include <jansson.h>
 #include <poll.h>

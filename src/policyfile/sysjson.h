@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The table of qubes from the JSON of internal.GetSystemInfo; for stand-alone policyd and qrexec-policy-eval only. */
-#ifndef POLICYD_SYSJSON_H
-#define POLICYD_SYSJSON_H
+/* The table of qubes from the JSON of internal.GetSystemInfo; for whoever has no typed messages of the core: stand-alone policyd, tools. */
+#ifndef POLICYFILE_SYSJSON_H
+#define POLICYFILE_SYSJSON_H
 
 #include "core/policy/sysinfo.h"
 
