@@ -27,6 +27,21 @@ int qdbc_open(struct qdbc *c, const char *socket_path, struct err *e)
 	return 0;
 }
 
+int qdbc_open_wait(struct qdbc *c, const char *socket_path, int timeout_ms, struct err *e)
+{
+	uint64_t deadline = now_us() + (uint64_t)timeout_ms * 1000;
+
+	/* The name appears a moment before the server listens, and no event tells of that. */
+	for (;;) {
+		int r = qdbc_open(c, socket_path, e);
+
+		if ((r != -ECONNREFUSED && r != -ENOENT && r != -EAGAIN) || now_us() >= deadline)
+			return r;
+		err_clear(e);
+		poll(NULL, 0, 5);
+	}
+}
+
 void qdbc_fini(struct qdbc *c)
 {
 	fd_closep(&c->fd);

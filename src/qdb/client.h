@@ -35,6 +35,8 @@ struct qdb_msg {
 /* qdbc_init takes over fd (a connected stream). qdbc_open connects first; -errno with text. End both with qdbc_fini. */
 void qdbc_init(struct qdbc *c, int fd);
 int qdbc_open(struct qdbc *c, const char *socket_path, struct err *e);
+/* qdbc_open_wait is qdbc_open that tries again for up to timeout_ms while nobody listens: the server is starting. */
+int qdbc_open_wait(struct qdbc *c, const char *socket_path, int timeout_ms, struct err *e);
 void qdbc_fini(struct qdbc *c);
 
 /* qdbc_queue appends a request; -EINVAL when path or value break the rules, -ENOBUFS when 16 MiB wait already. */

@@ -233,7 +233,7 @@ int early_bind_dirs(struct early *q, struct err *e)
 	if (!q->rw_fresh || q->persistence == PERSIST_FULL)
 		return 0;
 	if (q->custom_persist) {
-		int r = qdb_each(&q->db, "/persist/", persist_entry, &b, e);
+		int r = qdbc_each(&q->db, "/persist/", true, persist_entry, &b, e);
 
 		if (r < 0) {
 			binds_clear(&b);

@@ -64,7 +64,7 @@ int early_hostname(struct early *q, struct err *e)
 {
 	_cleanup_free_ char *hosts = NULL;
 	char name[65], line[70];
-	int r = qdb_read(&q->db, "/name", name, sizeof name, e);
+	int r = qdbc_read(&q->db, "/name", name, sizeof name, e);
 
 	if (r < 0)
 		return r == -ENOENT ? err_set(e, ENOENT, "QubesDB has no /name") : r;
@@ -96,9 +96,9 @@ bool timezone_ok(const char *tz)
 
 int early_timezone(struct early *q, struct err *e)
 {
-	char tz[QDB_DATA_MAX], zone[160], line[160], now[160];
+	char tz[QDB_VALUE_MAX], zone[160], line[160], now[160];
 	ssize_t n;
-	int r = qdb_read(&q->db, "/qubes-timezone", tz, sizeof tz, e);
+	int r = qdbc_read(&q->db, "/qubes-timezone", tz, sizeof tz, e);
 
 	if (r == -ENOENT || (r == 0 && early_protected("/etc/timezone")))
 		return 0;
@@ -165,7 +165,7 @@ int early_random_seed(struct early *q, struct err *e)
 	uint8_t seed[160];
 	_cleanup_fd_ int fd = -1;
 	ssize_t n;
-	int r = qdb_read(&q->db, "/qubes-random-seed", text, sizeof text, e);
+	int r = qdbc_read(&q->db, "/qubes-random-seed", text, sizeof text, e);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -180,7 +180,7 @@ int early_random_seed(struct early *q, struct err *e)
 	explicit_bzero(text, sizeof text);
 	if (r < 0)
 		return err_errno(e, -r, "writing the random seed");
-	return qdb_rm(&q->db, "/qubes-random-seed", e);
+	return qdbc_rm(&q->db, "/qubes-random-seed", e);
 }
 
 int early_rc_local(struct early *q, struct err *e)

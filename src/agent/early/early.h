@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <sys/types.h>
 
-#include "agent/early/qdb.h"
+#include "qdb/client.h"
 #include "base/proc.h"
 
 #define QDB_SOCKET "/run/qubes/qubesdb.sock"
@@ -21,7 +21,7 @@ enum persistence { PERSIST_FULL, PERSIST_RW_ONLY, PERSIST_NONE, PERSIST_N };
 enum vm_type { TYPE_APPVM, TYPE_NETVM, TYPE_PROXYVM, TYPE_TEMPLATEVM, TYPE_N };
 
 struct early {
-	struct qdb db;
+	struct qdbc db;
 	enum vm_type type;
 	enum persistence persistence;
 	bool disposable;	/* /type is DispVM */

@@ -149,7 +149,7 @@ int early_configure(bool again)
 	};
 	struct early q = { .db = { .fd = -1 } };
 	struct err e = { 0 };
-	int r = qdb_open(&q.db, QDB_SOCKET, READY_TIMEOUT_MS, &e), failed = 0;
+	int r = qdbc_open_wait(&q.db, QDB_SOCKET, READY_TIMEOUT_MS, &e), failed = 0;
 
 	if (r >= 0 && again)
 		r = early_forget(&e);
@@ -157,7 +157,7 @@ int early_configure(bool again)
 		r = early_sysinit(&q, &e);
 	if (r < 0) {
 		log_error("early configuration: %s", err_text(&e, r));
-		qdb_close(&q.db);
+		qdbc_fini(&q.db);
 		return 1;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
@@ -167,7 +167,7 @@ int early_configure(bool again)
 			log_error("%s: %s", parts[i].name, err_text(&e, r));
 		failed |= r < 0;
 	}
-	qdb_close(&q.db);
+	qdbc_fini(&q.db);
 	return failed;
 }
 

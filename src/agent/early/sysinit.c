@@ -94,7 +94,7 @@ static int services_set(struct early *q, struct err *e)
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(defaults); i++)
 		r = service_set(defaults[i].name, defaults[i].types & (1u << q->type), e);
 	if (r >= 0)
-		r = qdb_each(&q->db, SERVICE_PREFIX, service_entry, e, e);
+		r = qdbc_each(&q->db, SERVICE_PREFIX, true, service_entry, e, e);
 	return r;
 }
 
@@ -123,7 +123,7 @@ static int write_flags(struct early *q, struct err *e)
 		r = touch(path, e);
 	if (r < 0)
 		return r;
-	r = qdb_read(&q->db, "/qubes-debug-mode", debug, sizeof debug, e);
+	r = qdbc_read(&q->db, "/qubes-debug-mode", debug, sizeof debug, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	return text_write("/run/qubes-service-environment", streq(debug, "1") ? "GUI_OPTS=-vv\n" : "\n", 0644, e);
@@ -149,21 +149,21 @@ int early_sysinit(struct early *q, struct err *e)
 	char value[128];
 	int r;
 
-	r = qdb_wait(&q->db, "/qubes-vm-type", value, sizeof value, 60000, e);
+	r = qdbc_wait_key(&q->db, "/qubes-vm-type", value, sizeof value, 60000, e);
 	if (r < 0)
 		return r;
 	r = lookup(type_names, TYPE_N, value);
 	if (r < 0)
 		return err_set(e, EINVAL, "/qubes-vm-type is not a known type");
 	q->type = (enum vm_type)r;
-	r = qdb_wait(&q->db, "/qubes-vm-persistence", value, sizeof value, 60000, e);
+	r = qdbc_wait_key(&q->db, "/qubes-vm-persistence", value, sizeof value, 60000, e);
 	if (r < 0)
 		return r;
 	r = lookup(persistence_names, PERSIST_N, value);
 	if (r < 0)
 		return err_set(e, EINVAL, "/qubes-vm-persistence is not a known class");
 	q->persistence = (enum persistence)r;
-	r = qdb_read(&q->db, "/type", value, sizeof value, e);
+	r = qdbc_read(&q->db, "/type", value, sizeof value, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	q->disposable = r == 0 && streq(value, "DispVM");

@@ -130,26 +130,6 @@ static void test_ext4(void **state)
 	assert_int_equal(ext4_sb_parse(rd_mem(sb, 0x150), &s, &e), -ENODATA);
 }
 
-static void test_qdb_head(void **state)
-{
-	uint8_t buf[QDB_HEADER] = { 10 };
-	struct qdb_head h;
-	struct err e = { 0 };
-
-	memcpy(buf + 1, "/name", 6);
-	put16(buf + 68, 5);
-	assert_int_equal(qdb_head_parse(rd_mem(buf, sizeof buf), &h, &e), 0);
-	assert_int_equal(h.type, 10);
-	assert_string_equal(h.path, "/name");
-	assert_int_equal(h.len, 5);
-	put16(buf + 68, QDB_DATA_MAX + 1);
-	assert_int_equal(qdb_head_parse(rd_mem(buf, sizeof buf), &h, &e), -EBADMSG);
-	put16(buf + 68, 0);
-	memset(buf + 1, 'a', QDB_PATH_MAX);
-	assert_int_equal(qdb_head_parse(rd_mem(buf, sizeof buf), &h, &e), -EBADMSG);
-	assert_int_equal(qdb_head_parse(rd_mem(buf, 71), &h, &e), -EBADMSG);
-}
-
 static void check_hosts(const char *old, const char *expected)
 {
 	_cleanup_free_ char *out = hosts_update(old, "work");
@@ -260,7 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_binds),	 cmocka_unit_test(test_binds_shell), cmocka_unit_test(test_persist),
-		cmocka_unit_test(test_bind_source), cmocka_unit_test(test_ext4),	     cmocka_unit_test(test_qdb_head),
+		cmocka_unit_test(test_bind_source), cmocka_unit_test(test_ext4),
 		cmocka_unit_test(test_hosts),	 cmocka_unit_test(test_names),	     cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_copy),	 cmocka_unit_test(test_id),
 	};
