@@ -102,7 +102,7 @@ static const char *to_relay(struct pol_decision *d, const struct pol_sysinfo *si
 	d->relay = pol_sysinfo_find(si, q->relayvm);
 	if (!d->relay)
 		return "the relay of the remote qube does not exist";
-	d->service = xasprintf("%s+%s+%s%s", q->transport_rpc, x->text, r->service, r->argument);
+	d->service = xasprintf("%s+%s+%s%s", q->transport_rpc, q->name, r->service, r->argument);
 	d->user = NULL;
 	return NULL;
 }
