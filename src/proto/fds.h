@@ -4,8 +4,8 @@
 #define PROTO_FDS_H
 
 /*
- * Command line: linkd --qid N --name NAME --start-id ID --accel kvm|tcg --qemu-pid PID --qemu-start TICKS
- * QEMU runs with -S, -qmp-like monitor on LINKD_FD_QMP's peer, a virtserialport named LINKD_PORT_NAME with id LINKD_PORT_ID on
+ * Command line: linkd --qid N --name NAME --start-id ID --vmm NAME --accel kvm|tcg --qemu-pid PID --qemu-start TICKS
+ * NAME: the driver (vmm/drivers.def). QEMU runs with -S, -qmp-like monitor on LINKD_FD_QMP's peer, a virtserialport named LINKD_PORT_NAME with id LINKD_PORT_ID on
  * LINKD_FD_LINK's peer and its first console on LINKD_FD_CONSOLE's peer. The spawner sends nothing after the start. linkd only repeats
  * pid and start time in LD_HELLO.
  */

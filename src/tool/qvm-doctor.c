@@ -4,7 +4,7 @@
 
 #include "tool/tool.h"
 #include "vmm/hostfacts.h"
-#include "vmm/qemu/qemu.h"
+#include "vmm/vmm.h"
 
 enum { KEY_YAML = 330 };
 #define EXIT_LACKS 3
@@ -56,21 +56,24 @@ static void should(struct report *p, enum host_verdict v, enum level otherwise, 
 
 static void virtualization(struct report *p, const struct host_facts *f)
 {
+	const struct vmm_ops *vmm = NULL;
 	struct accel_facts a = { 0 };
 	struct err e = { 0 };
 	uint8_t accel = ACCEL_TCG;
 
 	should(p, f->vmx_svm, BAD, "virtualization", "the CPU has VT-x or AMD-V", "no VT-x or AMD-V: look for it in the firmware's set-up");
-	if (qemu_accel(ACCEL_AUTO, &accel, &a, &e) < 0)
+	if (vmm_choose(ACCEL_AUTO, &vmm, &accel, &a, &e) < 0)
 		row(p, BAD, "accelerator", "%s", e.msg);
 	else if (accel == ACCEL_KVM)
 		row(p, GOOD, "accelerator", "KVM: %s", a.reason);
 	else
 		row(p, BAD, "accelerator", "TCG, qubes are emulated and NOT ISOLATED: %s", a.reason);
-	if (access(QEMU_PROGRAM, X_OK) == 0)
-		row(p, GOOD, "qemu", "%s", QEMU_PROGRAM);
+	if (!vmm)
+		vmm = vmm_at(0); /* what would be needed */
+	if (access(vmm->program, X_OK) == 0)
+		row(p, GOOD, vmm->name, "%s", vmm->program);
 	else
-		row(p, BAD, "qemu", "%s is not there: install qemu-system-x86", QEMU_PROGRAM);
+		row(p, BAD, vmm->name, "%s is not there: install %s", vmm->program, vmm->package);
 	should(p, f->slat, BAD, "slat", "EPT or NPT", "no EPT or NPT: memory of qubes is slow to switch");
 }
 
@@ -135,11 +138,12 @@ static void yaml(const char *indent, const char *key, const char *v)
 
 static int hcl(const struct host_facts *f)
 {
+	const struct vmm_ops *vmm;
 	struct accel_facts a = { 0 };
 	uint8_t accel = ACCEL_TCG;
 	char memory[24];
 
-	if (qemu_accel(ACCEL_AUTO, &accel, &a, NULL) < 0 ||
+	if (vmm_choose(ACCEL_AUTO, &vmm, &accel, &a, NULL) < 0 ||
 	    str_printf(memory, sizeof memory, "%llu", (unsigned long long)(f->memory_kib >> 10)) < 0)
 		return EXIT_FAIL;
 	printf("---\n");

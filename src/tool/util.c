@@ -4,7 +4,7 @@
 
 #include <fcntl.h>
 
-#include "vmm/qemu/qemu.h"
+#include "vmm/vmm.h"
 
 int cmp_names(const void *a, const void *b)
 {
@@ -151,10 +151,11 @@ int prop_get(const char *qube, const char *prop, char *out, size_t cap, struct e
 
 bool emulated_here(void)
 {
+	const struct vmm_ops *vmm;
 	uint8_t accel = ACCEL_TCG;
 
 	/* The same choice that the daemon makes; one that cannot be made is not a wall either. */
-	return qemu_accel(ACCEL_AUTO, &accel, NULL, NULL) < 0 || accel != ACCEL_KVM;
+	return vmm_choose(ACCEL_AUTO, &vmm, &accel, NULL, NULL) < 0 || accel != ACCEL_KVM;
 }
 
 int read_all(int fd, size_t max, char **ret, size_t *ret_len)

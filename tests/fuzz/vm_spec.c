@@ -7,11 +7,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void command_line(const struct vm_spec *s)
 {
-	_cleanup_(qemu_argv_fini) struct qemu_argv a = { .n = 0 };
-	struct qemu_plan p;
+	_cleanup_(vmm_args_fini) struct vmm_args a = { .n = 0 };
+	struct vmm_plan p;
 
-	qemu_plan_init(&p);
-	p.qmp = p.console = p.link = p.kernel = p.initrd = 3;
+	vmm_plan_init(&p);
+	p.monitor = p.console = p.link = p.kernel = p.initrd = 3;
 	for (size_t i = 0; i < VM_DISKS_MAX; i++) {
 		p.ephemeral[i] = 4;
 		for (size_t k = 0; k < VM_LAYERS_MAX; k++)

@@ -307,7 +307,7 @@ void vm_agent_start(struct fakevm *v)
 static void spawn_linkd(struct fakevm *v, const int fds[LINKD_FD_N])
 {
 	_cleanup_free_ char *qid = xasprintf("%u", v->qid), *name = xasprintf("vm%u", v->qid);
-	const char *argv[] = { "linkd", "--qid", qid, "--name", name, "--start-id", "run-1", "--accel", "tcg",
+	const char *argv[] = { "linkd", "--qid", qid, "--name", name, "--start-id", "run-1", "--vmm", "qemu", "--accel", "tcg",
 			       "--qemu-pid", "4711", "--qemu-start", "99", NULL };
 	const char *env[] = { "PATH=/usr/bin:/bin", NULL, NULL };
 	struct proc_spec s = { .path = linkd_path, .argv = argv, .keep_stderr = true, .envp = env };

@@ -104,7 +104,9 @@ static void on_withdrawn(struct mux_chan *c, void *arg)
 /* QEMU wrote its events before the bytes that follow them: a closed port must be known before the bytes of its next user are read. */
 static void on_before_input(void *arg)
 {
-	qmp_poll(((struct linkd *)arg)->qmp);
+	struct linkd *d = arg;
+
+	d->vmm->poll(d->monitor);
 }
 
 static void on_port_lost(int code, void *arg)

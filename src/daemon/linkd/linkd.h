@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * linkd: everything of one running qube that reads bytes of QEMU or of the guest's link, and nothing else. main.c wires; vm.c QMP and state;
+ * linkd: everything of one running qube that reads bytes of QEMU or of the guest's link, and nothing else. main.c wires; vm.c the machine's monitor and state;
  * link.c the mux and who may use which port; ctl.c the core's messages; console.c the console.
  */
 #ifndef DAEMON_LINKD_H
@@ -10,7 +10,7 @@
 #include "chan/meet.h"
 #include "chan/stream.h"
 #include "proto/ipc.h"
-#include "vmm/qemu/qmp.h"
+#include "vmm/monitor.h"
 
 #define GRANTS_MAX 256
 
@@ -22,7 +22,8 @@ struct linkd {
 	struct ev_loop *loop;
 	struct ipc_ld_hello id; /* who this is; the changing fields are filled in when it is sent */
 
-	struct qmp *qmp;
+	const struct vmm_monitor_ops *vmm;
+	struct vmm_monitor *monitor;
 	enum ld_state state;
 	unsigned block_errors;	 /* reported by QEMU; the first are logged */
 	bool end_told;		 /* SHUTDOWN or CRASHED was sent */
@@ -59,7 +60,7 @@ int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int q
 int link_role(struct linkd *d, uint8_t role, int fd);
 /* link_send_time: the guest's clock stood still while it was paused. */
 void link_send_time(struct linkd *d);
-/* link_port_event: the guest opened or closed the port (QMP). */
+/* link_port_event: the guest opened or closed the port (told by the monitor). */
 void link_port_event(struct linkd *d, bool open);
 
 /* ctl.c */

@@ -23,8 +23,9 @@ static int accel(const char *s, uint8_t *ret)
 	return streq(s, "kvm") || streq(s, "tcg") ? 0 : -EINVAL;
 }
 
-static int option(struct ipc_ld_hello *id, const char *name, const char *val)
+static int option(struct linkd *d, const char *name, const char *val)
 {
+	struct ipc_ld_hello *id = &d->id;
 	uint64_t v = 0;
 	int r;
 
@@ -32,6 +33,10 @@ static int option(struct ipc_ld_hello *id, const char *name, const char *val)
 		return str_copy(id->name, sizeof id->name, val);
 	if (streq(name, "--start-id"))
 		return str_copy(id->start_id, sizeof id->start_id, val);
+	if (streq(name, "--vmm")) {
+		d->vmm = vmm_monitor_of(val);
+		return d->vmm ? 0 : -EINVAL;
+	}
 	if (streq(name, "--accel"))
 		return accel(val, &id->accel);
 	r = number(val, streq(name, "--qemu-start") ? UINT64_MAX : UINT32_MAX, &v);
@@ -46,13 +51,13 @@ static int option(struct ipc_ld_hello *id, const char *name, const char *val)
 	return r;
 }
 
-static int options(int argc, char **argv, struct ipc_ld_hello *id)
+static int options(int argc, char **argv, struct linkd *d)
 {
-	*id = (struct ipc_ld_hello){ .version = IPC_VERSION, .accel = ACCEL_TCG };
+	d->id = (struct ipc_ld_hello){ .version = IPC_VERSION, .accel = ACCEL_TCG };
 	for (int i = 1; i + 1 < argc; i += 2)
-		if (option(id, argv[i], argv[i + 1]) < 0)
+		if (option(d, argv[i], argv[i + 1]) < 0)
 			return -EINVAL;
-	return argc % 2 == 1 && id->qid && id->name[0] ? 0 : -EINVAL;
+	return argc % 2 == 1 && d->vmm && d->id.qid && d->id.name[0] ? 0 : -EINVAL;
 }
 
 static int check_fds(void)
@@ -84,7 +89,7 @@ static void unwire(struct linkd *d)
 	lcs_free(d->lcs);
 	meet_free(d->meet);
 	muxio_free(d->x);
-	qmp_free(d->qmp);
+	d->vmm->free(d->monitor);
 	console_free(d->console);
 	ctl_free(d);
 	ev_timer_free(d->ending);
@@ -98,8 +103,8 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	int r;
 
-	if (options(argc, argv, &d.id) < 0) {
-		fprintf(stderr, "usage: linkd --qid N --name NAME --start-id ID --accel kvm|tcg --qemu-pid N --qemu-start N\n"
+	if (options(argc, argv, &d) < 0) {
+		fprintf(stderr, "usage: linkd --qid N --name NAME --start-id ID --vmm NAME --accel kvm|tcg --qemu-pid N --qemu-start N\n"
 				"(started by the spawner, with descriptors 3 to 12)\n");
 		return 2;
 	}

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The machine: its state by QMP's events, the core's commands, and the end of linkd with the end of QEMU. */
+/* The machine: its state by its monitor's events, the core's commands, and the end of linkd with the end of QEMU. */
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/linkd/linkd.h"
-#include "proto/fds.h"
 
 #define BLOCK_ERRORS_LOGGED 8
 #define ENDING_TICK_MS 50
@@ -29,55 +28,37 @@ static void set_state(struct linkd *d, enum ld_state st)
 	ctl_event(d, st == LD_ST_RUNNING ? LD_EV_RUNNING : LD_EV_PAUSED, 0, "");
 }
 
-static void on_shutdown(struct linkd *d, json_t *data)
+static void on_ended(bool crashed, const char *reason, void *arg)
 {
-	const char *reason = json_string_value(json_object_get(data, "reason"));
-
-	if (reason && streq(reason, "guest-panic"))
-		tell_end(d, LD_EV_CRASHED, reason);
-	else
-		tell_end(d, LD_EV_SHUTDOWN, reason ? reason : "");
+	tell_end(arg, crashed ? LD_EV_CRASHED : LD_EV_SHUTDOWN, reason);
 }
 
-static void on_port_change(struct linkd *d, json_t *data)
+static void on_running(void *arg)
 {
-	const char *id = json_string_value(json_object_get(data, "id"));
-	const json_t *open = json_object_get(data, "open");
-
-	if (id && streq(id, LINKD_PORT_ID) && json_is_boolean(open))
-		link_port_event(d, json_is_true(open));
+	set_state(arg, LD_ST_RUNNING);
 }
 
-/* A guest sees only that its read failed; why is known to QEMU alone. A disk that fails goes on failing: the first ones tell. */
-static void on_block_error(struct linkd *d, json_t *data)
-{
-	const char *node = json_string_value(json_object_get(data, "node-name"));
-	const char *op = json_string_value(json_object_get(data, "operation"));
-	const char *reason = json_string_value(json_object_get(data, "reason"));
-	const char *msg = json_string_value(json_object_get(data, "msg"));
-
-	if (++d->block_errors > BLOCK_ERRORS_LOGGED)
-		return;
-	log_error("disk error: disk=%s operation=%s reason=%s", log_escs(node ? node : ""), log_escs(op ? op : ""),
-		  log_escs(reason ? reason : msg ? msg : ""));
-}
-
-static void on_event(const char *name, json_t *data, void *arg)
+static void on_stopped(void *arg)
 {
 	struct linkd *d = arg;
 
-	if (streq(name, "VSERPORT_CHANGE"))
-		on_port_change(d, data);
-	else if (streq(name, "RESUME"))
-		set_state(d, LD_ST_RUNNING);
-	else if (streq(name, "STOP") && d->state == LD_ST_RUNNING)
+	if (d->state == LD_ST_RUNNING)
 		set_state(d, LD_ST_PAUSED);
-	else if (streq(name, "SHUTDOWN"))
-		on_shutdown(d, data);
-	else if (streq(name, "GUEST_PANICKED"))
-		tell_end(d, LD_EV_CRASHED, "guest panic");
-	else if (streq(name, "BLOCK_IO_ERROR") || streq(name, "BLOCK_IMAGE_CORRUPTED"))
-		on_block_error(d, data);
+}
+
+static void on_port(bool open, void *arg)
+{
+	link_port_event(arg, open);
+}
+
+/* A disk that fails goes on failing: the first ones tell. */
+static void on_disk_error(const char *disk, const char *operation, const char *reason, void *arg)
+{
+	struct linkd *d = arg;
+
+	if (++d->block_errors > BLOCK_ERRORS_LOGGED)
+		return;
+	log_error("disk error: disk=%s operation=%s reason=%s", log_escs(disk), log_escs(operation), log_escs(reason));
 }
 
 static void on_ending(struct ev_timer *t, void *arg)
@@ -97,50 +78,46 @@ static void on_closed(const char *why, void *arg)
 	ev_timer_repeat(d->ending, ENDING_TICK_MS);
 }
 
-static const struct qmp_ops qmp_callbacks = { .event = on_event, .closed = on_closed };
+static const struct vmm_events events = {
+	.running = on_running, .stopped = on_stopped, .ended = on_ended, .port = on_port, .disk_error = on_disk_error, .closed = on_closed,
+};
 
 int vm_init(struct linkd *d, int fd)
 {
 	d->state = LD_ST_PRELAUNCH;
 	d->ending = ev_timer_new(d->loop, on_ending, d);
-	d->qmp = qmp_new(d->loop, fd, &qmp_callbacks, d);
-	return d->qmp ? 0 : -EINVAL;
+	d->monitor = d->vmm->open(d->loop, fd, &events, d);
+	return d->monitor ? 0 : -EINVAL;
 }
 
 /* --- commands ----------------------------------------------------------------------------------------------------- */
 
 struct pending {
 	struct linkd *d;
-	uint32_t type, serial;
+	uint32_t serial;
 };
 
-static void on_done(json_t *ret, const char *error, void *arg)
+static struct pending *pending(struct linkd *d, uint32_t serial)
+{
+	struct pending *p = xmalloc(sizeof *p);
+
+	*p = (struct pending){ .d = d, .serial = serial };
+	return p;
+}
+
+static void on_done(const char *error, void *arg)
 {
 	_cleanup_free_ struct pending *p = arg;
 	char text[160];
 
 	/* A machine that ends while it is told to quit did what it was told. */
-	ctl_answer(p->d, p->type, p->serial, ret ? 0 : EIO,
-		   ret ? "" : str_escape(text, sizeof text, error, strlen(error)));
-}
-
-static int call(struct linkd *d, const char *command, uint32_t type, uint32_t serial, qmp_fn fn)
-{
-	struct pending *p = xcalloc(1, sizeof *p);
-	int r;
-
-	*p = (struct pending){ .d = d, .type = type, .serial = serial };
-	r = qmp_call(d->qmp, command, NULL, fn, p);
-	if (r < 0)
-		free(p);
-	return r;
+	ctl_answer(p->d, IPC_LD_CMD, p->serial, error ? EIO : 0, error ? str_escape(text, sizeof text, error, strlen(error)) : "");
 }
 
 int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial)
 {
-	static const char *const names[LD_CMD_N] = {
-		[LD_CONT] = "cont", [LD_STOP] = "stop", [LD_POWERDOWN] = "system_powerdown", [LD_QUIT] = "quit",
-	};
+	_cleanup_free_ struct pending *p = NULL;
+	int r;
 
 	if (cmd >= LD_CMD_N)
 		return -EINVAL;
@@ -150,12 +127,17 @@ int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial)
 		ctl_answer(d, IPC_LD_CMD, serial, 0, "");
 		return 0;
 	}
-	return call(d, names[cmd], IPC_LD_CMD, serial, on_done);
+	p = pending(d, serial);
+	r = d->vmm->command(d->monitor, (enum ld_cmd)cmd, on_done, p);
+	if (r >= 0)
+		p = NULL; /* on_done has it */
+	return r;
 }
 
-static void answer_query(struct pending *p, json_int_t bytes)
+static void on_memory(uint64_t memory_kib, void *arg)
 {
-	struct ipc_ld_facts f = { .state = (uint8_t)p->d->state, .memory_kib = bytes > 0 ? (uint64_t)bytes / 1024 : 0 };
+	_cleanup_free_ struct pending *p = arg;
+	struct ipc_ld_facts f = { .state = (uint8_t)p->d->state, .memory_kib = memory_kib };
 	uint8_t buf[64];
 	struct wr w = wr_mem(buf, sizeof buf);
 
@@ -163,25 +145,12 @@ static void answer_query(struct pending *p, json_int_t bytes)
 	ctl_send(p->d, IPC_LD_QUERY_REPLY, p->serial, MSG_F_REPLY, &w);
 }
 
-static void on_size(json_t *ret, const char *error, void *arg)
-{
-	_cleanup_free_ struct pending *p = arg;
-
-	answer_query(p, json_integer_value(json_object_get(ret, "base-memory")));
-}
-
-static void on_balloon(json_t *ret, const char *error, void *arg)
-{
-	_cleanup_free_ struct pending *p = arg;
-	json_t *actual = json_object_get(ret, "actual");
-
-	if (json_is_integer(actual))
-		answer_query(p, json_integer_value(actual));
-	else if (call(p->d, "query-memory-size-summary", IPC_LD_QUERY, p->serial, on_size) < 0)
-		answer_query(p, 0);
-}
-
 int vm_query(struct linkd *d, uint32_t serial)
 {
-	return call(d, "query-balloon", IPC_LD_QUERY, serial, on_balloon);
+	_cleanup_free_ struct pending *p = pending(d, serial);
+	int r = d->vmm->memory(d->monitor, on_memory, p);
+
+	if (r >= 0)
+		p = NULL; /* on_memory has it */
+	return r;
 }

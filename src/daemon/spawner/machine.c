@@ -21,7 +21,7 @@
 /* Descriptors in the order of their final numbers, and the plan that names these numbers. */
 struct layout {
 	struct proc_spec spec;
-	struct qemu_plan plan;
+	struct vmm_plan plan;
 	int next;
 	bool full;
 };
@@ -45,7 +45,7 @@ static void lay_out(struct layout *l, const struct vm_spec *s, const struct disk
 	l->next = SHIM_FD_LIFELINE;
 	(void)place(l, f->lifeline);
 	(void)place(l, report_fd);
-	l->plan.qmp = place(l, f->qmp);
+	l->plan.monitor = place(l, f->monitor);
 	l->plan.console = place(l, f->console);
 	l->plan.link = place(l, f->link);
 	l->plan.kernel = place(l, d->kernel);
@@ -106,46 +106,39 @@ static int wait_report(int fd, uint32_t *ret_pid, uint64_t *ret_start, struct er
 	return r < 0 ? err_errno(e, -r, "QEMU ended at once") : 0;
 }
 
-/*
- * What a qube may cost its host in memory, also after an escape into QEMU: its own memory, and room for QEMU, its libraries, stacks and
- * translated code (about 600 MiB of addresses were seen). The address sanitizer of a test build of the shim needs all addresses.
- */
-#define QEMU_ROOM_MIB 2048ull
+/* What a qube may cost its host in memory, also after an escape into QEMU. The address sanitizer of a test build of the shim needs all
+   addresses. */
 #ifdef __SANITIZE_ADDRESS__
 #define SHIM_LIMITS 1
 #else
 #define SHIM_LIMITS 2
 #endif
 
-static uint64_t address_space(uint32_t memory_mib)
+/* In system mode: the group that may open the driver's device. */
+static void device_group(struct proc_spec *spec, const char *device, struct stat *st)
 {
-	return (memory_mib + QEMU_ROOM_MIB) << 20;
+	if (!spec->set_ids || !device || stat(device, st) < 0)
+		return;
+	spec->groups = &st->st_gid;
+	spec->n_groups = 1;
 }
 
-static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, const char *shim, char *const *qemu_args, struct err *e)
+static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, const char *shim, struct vmm_launch *how, struct err *e)
 {
-	const struct proc_bind root[] = {
-		{ .path = "/usr" },
-		{ .path = "/lib", .optional = true },
-		{ .path = "/lib64", .optional = true },
-		{ .path = "/etc/ld.so.cache", .optional = true },
-		{ .path = "/dev/null", .rw = true, .dev = true },
-		{ .path = "/dev/urandom", .dev = true },
-		{ .path = shim },
-		{ .path = "/dev/kvm", .rw = true, .dev = true },
-	};
-	struct stat kvm;
+	struct stat device;
 	char last[16];
-	const char *argv[QEMU_ARGS_MAX + 4] = { "qube-shim", last };
+	const char *argv[VMM_ARGS_MAX + 4] = { "qube-shim", last };
 	size_t n = 2;
 	_cleanup_fd_ int log = log_open("qemu", s->name, e);
 
 	if (log < 0)
 		return log;
-	if (str_printf(last, sizeof last, "%d", l->next - 1) < 0 || l->full || l->spec.n_fds == PROC_FDS_MAX)
+	if (str_printf(last, sizeof last, "%d", l->next - 1) < 0 || l->full || l->spec.n_fds == PROC_FDS_MAX ||
+	    how->n_files == VMM_FILES_MAX)
 		return err_set(e, E2BIG, "the machine has too many image files");
-	for (; qemu_args[n - 2]; n++)
-		argv[n] = qemu_args[n - 2];
+	for (; how->args.v[n - 2]; n++)
+		argv[n] = how->args.v[n - 2];
+	how->files[how->n_files++] = (struct proc_bind){ .path = shim };
 	l->spec.path = shim;
 	l->spec.argv = argv;
 	l->spec.envp = spawner_env();
@@ -153,24 +146,20 @@ static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, co
 	l->spec.fds[l->spec.n_fds].fd = log;
 	l->spec.fds[l->spec.n_fds++].as = STDERR_FILENO;
 	set_identity(&l->spec, s->qid);
-	if (l->spec.set_ids && l->plan.accel == ACCEL_KVM && stat("/dev/kvm", &kvm) == 0) {
-		l->spec.groups = &kvm.st_gid;
-		l->spec.n_groups = 1;
-	}
+	device_group(&l->spec, how->device, &device);
 	l->spec.rlimits[0].resource = RLIMIT_CORE;
 	l->spec.rlimits[1].resource = RLIMIT_AS;
-	l->spec.rlimits[1].soft = l->spec.rlimits[1].hard = address_space(s->memory_mib);
+	l->spec.rlimits[1].soft = l->spec.rlimits[1].hard = (s->memory_mib + how->room_mib) << 20;
 	l->spec.n_rlimits = SHIM_LIMITS;
 	l->spec.confine = (struct proc_confine){ .userns = true, .netns = true, .ipcns = true, .pidns = true, .utsns = true,
-						 .no_new_privs = true, .root = root,
-						 .n_root = ARRAY_SIZE(root) - (l->plan.accel == ACCEL_KVM ? 0 : 1) };
+						 .no_new_privs = true, .root = how->files, .n_root = how->n_files };
 	return proc_spawn(ret, &l->spec, e);
 }
 
-int machine_start(struct proc *ret, const struct vm_spec *s, const struct disk_fds *d, uint8_t accel,
+int machine_start(struct proc *ret, const struct vm_spec *s, const struct vmm_ops *vmm, uint8_t accel, const struct disk_fds *d,
 		  const struct machine_fds *f, uint32_t *ret_pid, uint64_t *ret_start, struct err *e)
 {
-	_cleanup_(qemu_argv_fini) struct qemu_argv args = { .n = 0 };
+	_cleanup_(vmm_launch_fini) struct vmm_launch how = { .n_files = 0 };
 	_cleanup_proc_ struct proc p = PROC_INIT;
 	_cleanup_fd_ int ours = -1, theirs = -1;
 	struct layout l = { .next = 0 };
@@ -181,13 +170,13 @@ int machine_start(struct proc *ret, const struct vm_spec *s, const struct disk_f
 		return err_errno(e, errno, "socketpair");
 	ours = pair[0];
 	theirs = pair[1];
-	qemu_plan_init(&l.plan);
+	vmm_plan_init(&l.plan);
 	l.plan.accel = accel;
 	l.plan.host_cpus = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
 	lay_out(&l, s, d, f, theirs);
-	r = qemu_argv_build(s, &l.plan, &args, e);
+	r = vmm->launch(s, &l.plan, &how, e);
 	if (r >= 0)
-		r = spawn(&l, &p, s, path_program(shim, "qube-shim"), args.v, e);
+		r = spawn(&l, &p, s, path_program(shim, "qube-shim"), &how, e);
 	if (r < 0)
 		return r;
 	fd_closep(&theirs);

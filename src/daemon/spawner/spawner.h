@@ -13,8 +13,7 @@
 #include "base/proc.h"
 #include "proto/ipc.h"
 #include "storage/storage.h"
-#include "vmm/qemu/qemu.h"
-#include "vmm/spec.h"
+#include "vmm/vmm.h"
 
 #define SPAWNER_FD_CORE 3
 #define SPAWNER_WORKERS_MAX 4 /* image-workers at a time; further requests wait */
@@ -85,13 +84,13 @@ int on_dom0_service(struct spawner *s, struct msg *m, struct err *e);
 /* spawner_env gives the environment of our own roles: static. */
 const char *const *spawner_env(void);
 
-/* --- machine.c: QEMU in its shim ------------------------------------------------------------------------------------------------ */
+/* --- machine.c: a machine in its shim ------------------------------------------------------------------------------------------- */
 
 struct machine_fds {
-	int qmp, console, link, lifeline; /* QEMU's and the shim's ends; stay the caller's */
+	int monitor, console, link, lifeline; /* the machine's and the shim's ends; stay the caller's */
 };
-/* machine_start starts shim and QEMU, stopped. *ret is the shim; ret_pid, ret_start name QEMU itself. */
-int machine_start(struct proc *ret, const struct vm_spec *s, const struct disk_fds *d, uint8_t accel,
+/* machine_start starts the shim and the machine's program, stopped. *ret is the shim; ret_pid, ret_start name the program itself. */
+int machine_start(struct proc *ret, const struct vm_spec *s, const struct vmm_ops *vmm, uint8_t accel, const struct disk_fds *d,
 		  const struct machine_fds *f, uint32_t *ret_pid, uint64_t *ret_start, struct err *e);
 
 /* --- start.c, jobs.c ------------------------------------------------------------------------------------------------------------ */

@@ -14,6 +14,7 @@
 #include "base/paths.h"
 #include "base/str.h"
 #include "daemon/spawner/spawner.h"
+#include "proto/fds.h"
 
 enum pair_name { P_QMP, P_LINK, P_CONSOLE, P_LIFELINE, P_QREXEC, P_QUBESDB, P_N };
 
@@ -23,6 +24,7 @@ struct pair {
 
 struct start {
 	struct vm_spec spec;
+	const struct vmm_ops *vmm;
 	uint8_t accel;
 	bool dir_made, done;
 	bool bound[RS_N];
@@ -120,9 +122,9 @@ static int make_sockets(struct start *t, struct err *e)
 
 static int start_machine(struct start *t, struct err *e)
 {
-	struct machine_fds f = { .qmp = t->pairs[P_QMP].other, .console = t->pairs[P_CONSOLE].other, .link = t->pairs[P_LINK].other,
+	struct machine_fds f = { .monitor = t->pairs[P_QMP].other, .console = t->pairs[P_CONSOLE].other, .link = t->pairs[P_LINK].other,
 				 .lifeline = t->pairs[P_LIFELINE].other };
-	int r = machine_start(&t->shim, &t->spec, &t->disks, t->accel, &f, &t->reply.qemu_pid, &t->reply.qemu_start, e);
+	int r = machine_start(&t->shim, &t->spec, t->vmm, t->accel, &t->disks, &f, &t->reply.qemu_pid, &t->reply.qemu_start, e);
 
 	return r < 0 ? r : pids_append(t->spec.qid, ROLE_QEMU, (pid_t)t->reply.qemu_pid, t->reply.qemu_start, e);
 }
@@ -162,8 +164,8 @@ static int start_linkd(struct start *t, struct err *e)
 		{ t->pairs[P_QREXEC].host, LINKD_FD_QREXEC },  { t->pairs[P_QUBESDB].host, LINKD_FD_QUBESDB },
 		{ console_log, LINKD_FD_LOG },		      { t->pairs[P_LIFELINE].host, LINKD_FD_LIFELINE },
 	};
-	const char *argv[] = { "linkd", "--qid", qid, "--name", t->spec.name, "--start-id", t->spec.start_id, "--accel",
-			       t->accel == ACCEL_KVM ? "kvm" : "tcg", "--qemu-pid", pid, "--qemu-start", ticks, NULL };
+	const char *argv[] = { "linkd", "--qid", qid, "--name", t->spec.name, "--start-id", t->spec.start_id, "--vmm",
+			       t->vmm->name, "--accel", vmm_accel_name(t->accel), "--qemu-pid", pid, "--qemu-start", ticks, NULL };
 	int r;
 
 	_Static_assert(ARRAY_SIZE(places) == LINKD_FD_N - 3, "every descriptor of linkd is given");
@@ -183,7 +185,7 @@ static int start_linkd(struct start *t, struct err *e)
 
 static int start_all(struct start *t, struct err *e)
 {
-	int r = qemu_accel(t->spec.accel, &t->accel, NULL, e);
+	int r = vmm_choose(t->spec.accel, &t->vmm, &t->accel, NULL, e);
 
 	if (r >= 0)
 		r = disks_open(&t->disks, &t->spec, t->accel, e);
@@ -224,7 +226,7 @@ int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
 	child_add(s, &t.linkd, t.reply.linkd_pid, q.qid, ROLE_LINKD);
 	ipc_put_sp_started(&w, &t.reply);
 	log_info("started %s (qid %u) qemu=%u linkd=%u accel=%s", t.spec.name, q.qid, t.reply.qemu_pid, t.reply.linkd_pid,
-		 t.accel == ACCEL_KVM ? "kvm" : "tcg");
+		 vmm_accel_name(t.accel));
 	reply(s, m, &w, NULL, 0);
 	return 0;
 }

@@ -8,41 +8,23 @@
 #include "base/str.h"
 #include "vmm/qemu/qemu.h"
 
-void qemu_plan_init(struct qemu_plan *p)
-{
-	*p = (struct qemu_plan){ .program = QEMU_PROGRAM, .accel = ACCEL_TCG, .host_cpus = 1, .qmp = -1, .console = -1,
-				 .link = -1, .kernel = -1, .initrd = -1 };
-	for (size_t i = 0; i < VM_DISKS_MAX; i++) {
-		p->ephemeral[i] = -1;
-		for (size_t k = 0; k < VM_LAYERS_MAX; k++)
-			p->layers[i][k] = -1;
-	}
-}
-
-void qemu_argv_fini(struct qemu_argv *a)
-{
-	for (size_t i = 0; i < a->n && i < QEMU_ARGS_MAX; i++)
-		free(a->v[i]);
-	memset(a, 0, sizeof *a);
-}
-
 /* n counts on past the limit; the end of qemu_argv_build decides. */
-static void take(struct qemu_argv *a, char *s)
+static void take(struct vmm_args *a, char *s)
 {
-	if (a->n < QEMU_ARGS_MAX)
+	if (a->n < VMM_ARGS_MAX)
 		a->v[a->n] = s;
 	else
 		free(s);
 	a->n++;
 }
 
-static void arg(struct qemu_argv *a, const char *s)
+static void arg(struct vmm_args *a, const char *s)
 {
 	take(a, xstrdup(s));
 }
 
 /* An option and its value. */
-static _printf_(3, 4) void opt(struct qemu_argv *a, const char *name, const char *fmt, ...)
+static _printf_(3, 4) void opt(struct vmm_args *a, const char *name, const char *fmt, ...)
 {
 	va_list ap;
 	char *s = NULL;
@@ -63,7 +45,7 @@ unsigned qemu_vcpus(uint8_t accel, uint32_t wanted, unsigned host_cpus)
 	return wanted < 1 ? 1 : MIN(wanted, max);
 }
 
-static void machine(struct qemu_argv *a, const struct vm_spec *s, const struct qemu_plan *p)
+static void machine(struct vmm_args *a, const struct vm_spec *s, const struct vmm_plan *p)
 {
 	opt(a, "-name", "guest=%s,debug-threads=off", s->name);
 	opt(a, "-uuid", "%s", s->uuid);
@@ -88,7 +70,7 @@ static void machine(struct qemu_argv *a, const struct vm_spec *s, const struct q
 	opt(a, "-rtc", "base=utc");
 }
 
-static void kernel(struct qemu_argv *a, const struct vm_spec *s, const struct qemu_plan *p)
+static void kernel(struct vmm_args *a, const struct vm_spec *s, const struct vmm_plan *p)
 {
 	char id[33];
 	size_t n = 0;
@@ -109,9 +91,9 @@ static void kernel(struct qemu_argv *a, const struct vm_spec *s, const struct qe
 	    s->kernelopts[0] ? " " : "", s->kernelopts);
 }
 
-static void channels(struct qemu_argv *a, const struct qemu_plan *p)
+static void channels(struct vmm_args *a, const struct vmm_plan *p)
 {
-	opt(a, "-chardev", "socket,id=qmp,fd=%d", p->qmp);
+	opt(a, "-chardev", "socket,id=qmp,fd=%d", p->monitor);
 	opt(a, "-mon", "chardev=qmp,mode=control");
 	opt(a, "-chardev", "socket,id=console,fd=%d", p->console);
 	opt(a, "-serial", "chardev:console");
@@ -120,7 +102,7 @@ static void channels(struct qemu_argv *a, const struct qemu_plan *p)
 	opt(a, "-device", "virtserialport,bus=vser.0,nr=1,chardev=link,id=" LINKD_PORT_ID ",name=" LINKD_PORT_NAME);
 }
 
-static void root_ports(struct qemu_argv *a)
+static void root_ports(struct vmm_args *a)
 {
 	for (unsigned i = 0; i < QEMU_PORTS; i++)
 		opt(a, "-device", "pcie-root-port,id=rp%u,bus=pcie.0,addr=0x%02x.%u,chassis=%u,slot=%u%s", i, QEMU_SLOT_PORTS, i,
@@ -136,7 +118,7 @@ struct node {
 };
 
 /* One layer: its descriptor, the node of its bytes, the node of its format over the layer below. */
-static void block_node(struct qemu_argv *a, const struct node *n, unsigned *set, bool top)
+static void block_node(struct vmm_args *a, const struct node *n, unsigned *set, bool top)
 {
 	const char *ro = n->writable ? "off" : "on";
 	/* What is thrown away at the end need not reach the disk; for the rest the guest's flushes count. */
@@ -177,7 +159,7 @@ static unsigned disk_slot(const struct vm_spec *s, uint32_t i)
 	return QEMU_SLOT_DISK + (unsigned)ARRAY_SIZE(fixed) + other;
 }
 
-static int disk(struct qemu_argv *a, const struct vm_spec *s, const struct qemu_plan *p, uint32_t i, unsigned *set,
+static int disk(struct vmm_args *a, const struct vm_spec *s, const struct vmm_plan *p, uint32_t i, unsigned *set,
 		struct err *e)
 {
 	const struct vm_disk *d = &s->disks[i];
@@ -206,22 +188,22 @@ static int disk(struct qemu_argv *a, const struct vm_spec *s, const struct qemu_
 	return 0;
 }
 
-int qemu_argv_build(const struct vm_spec *s, const struct qemu_plan *p, struct qemu_argv *ret, struct err *e)
+int qemu_argv_build(const struct vm_spec *s, const struct vmm_plan *p, struct vmm_args *ret, struct err *e)
 {
 	unsigned set = 0;
 	int r = 0;
 
 	memset(ret, 0, sizeof *ret);
-	if (p->qmp < 0 || p->console < 0 || p->link < 0)
+	if (p->monitor < 0 || p->console < 0 || p->link < 0)
 		return err_set(e, EINVAL, "QEMU needs its monitor, console and link");
-	arg(ret, p->program);
+	arg(ret, p->program ? p->program : QEMU_PROGRAM);
 	machine(ret, s, p);
 	kernel(ret, s, p);
 	channels(ret, p);
 	for (uint32_t i = 0; r >= 0 && i < s->n_disks; i++)
 		r = disk(ret, s, p, i, &set, e);
 	root_ports(ret);
-	if (r >= 0 && ret->n > QEMU_ARGS_MAX)
+	if (r >= 0 && ret->n > VMM_ARGS_MAX)
 		r = err_set(e, E2BIG, "the machine has too many parts for one command line");
 	return r;
 }

@@ -37,22 +37,14 @@ static const char *explain(const struct accel_facts *f)
 	return f->create_vm ? "hardware virtualization works" : "/dev/kvm opens but a virtual machine cannot be created";
 }
 
-static int choose(uint8_t wanted, struct accel_facts *f, uint8_t *ret, struct err *e)
+int qemu_accel(uint8_t wanted, uint8_t *ret, struct accel_facts *f, struct err *e)
 {
-	const char *env = getenv("BULKHEAD_ACCEL");
-
-	if (wanted == ACCEL_AUTO && env && env[0]) {
-		if (streq(env, "kvm"))
-			wanted = ACCEL_KVM;
-		else if (streq(env, "tcg"))
-			wanted = ACCEL_TCG;
-		else
-			return err_set(e, EINVAL, "BULKHEAD_ACCEL must be kvm or tcg");
-	}
 	if (wanted == ACCEL_TCG) {
 		*ret = ACCEL_TCG;
 		return str_copy(f->reason, sizeof f->reason, "emulation was asked for");
 	}
+	if (wanted != ACCEL_KVM && wanted != ACCEL_AUTO)
+		return err_set(e, ENOTSUP, "QEMU has no accelerator '%s'", vmm_accel_name(wanted));
 	probe(f);
 	if (str_copy(f->reason, sizeof f->reason, explain(f)) < 0)
 		f->reason[0] = '\0';
@@ -60,14 +52,4 @@ static int choose(uint8_t wanted, struct accel_facts *f, uint8_t *ret, struct er
 		return err_set(e, ENOTSUP, "KVM was asked for, but %s", f->reason);
 	*ret = f->create_vm ? ACCEL_KVM : ACCEL_TCG;
 	return 0;
-}
-
-int qemu_accel(uint8_t wanted, uint8_t *ret, struct accel_facts *facts, struct err *e)
-{
-	struct accel_facts own = { 0 };
-	int r = choose(wanted, &own, ret, e);
-
-	if (facts)
-		*facts = own;
-	return r;
 }

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A running machine seen from its linkd: typed events and commands, whatever the driver speaks with it. The other end is taken for hostile: a
+ * guest may have taken it over. Only linkd links this half (the first half is vmm/vmm.h).
+ */
+#ifndef VMM_MONITOR_H
+#define VMM_MONITOR_H
+
+#include "base/ev.h"
+#include "proto/ipc.h"
+
+/* Texts come from the machine: escape them before logging. All are called from the loop or from poll. */
+struct vmm_events {
+	void (*running)(void *arg);
+	void (*stopped)(void *arg); /* the guest's processors stand still: paused, or about to end */
+	void (*ended)(bool crashed, const char *reason, void *arg);
+	void (*port)(bool open, void *arg); /* the guest opened or closed its end of the link's port */
+	void (*disk_error)(const char *disk, const char *operation, const char *reason, void *arg);
+	void (*closed)(const char *why, void *arg); /* the machine has gone; once, after every open command has failed */
+};
+
+/* The end of a command; error is NULL when it succeeded. */
+typedef void (*vmm_done_fn)(const char *error, void *arg);
+/* The guest's memory as it is now; 0 when the machine does not tell. */
+typedef void (*vmm_memory_fn)(uint64_t memory_kib, void *arg);
+
+struct vmm_monitor;
+
+struct vmm_monitor_ops {
+	const char *name;
+	/* open takes fd, a connected stream to a machine that is not running yet. Commands may be given at once. NULL: cannot be watched.
+	   events stays the caller's. */
+	struct vmm_monitor *(*open)(struct ev_loop *l, int fd, const struct vmm_events *events, void *arg);
+	void (*free)(struct vmm_monitor *m); /* NULL-safe; fn of open commands is not called any more */
+	/* command and memory: 0 and fn is called later, or negative and it is not: -EBUSY too many at a time, -EPIPE the machine has gone,
+	   -EINVAL no such command. */
+	int (*command)(struct vmm_monitor *m, enum ld_cmd cmd, vmm_done_fn fn, void *fn_arg);
+	int (*memory)(struct vmm_monitor *m, vmm_memory_fn fn, void *fn_arg);
+	/* poll takes what has arrived now, without waiting for the loop. */
+	void (*poll)(struct vmm_monitor *m);
+};
+
+/* vmm_monitor_of gives the driver by the name that `struct vmm_ops` has too; NULL. */
+const struct vmm_monitor_ops *vmm_monitor_of(const char *name);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The row of QEMU in the table of drivers: accelerators kvm and tcg. */
+#include "vmm/qemu/qemu.h"
+
+/* Its program, libraries and firmware. /dev/kvm is the last, left out where it is not used. */
+static const struct proc_bind files[] = {
+	{ .path = "/usr" },
+	{ .path = "/lib", .optional = true },
+	{ .path = "/lib64", .optional = true },
+	{ .path = "/etc/ld.so.cache", .optional = true },
+	{ .path = "/dev/null", .rw = true, .dev = true },
+	{ .path = "/dev/urandom", .dev = true },
+	{ .path = "/dev/kvm", .rw = true, .dev = true },
+};
+_Static_assert(ARRAY_SIZE(files) < VMM_FILES_MAX, "one place is left for the caller's own program");
+
+static int launch(const struct vm_spec *s, const struct vmm_plan *p, struct vmm_launch *ret, struct err *e)
+{
+	bool kvm = p->accel == ACCEL_KVM;
+
+	*ret = (struct vmm_launch){ .n_files = ARRAY_SIZE(files) - !kvm, .device = kvm ? "/dev/kvm" : NULL, .room_mib = QEMU_ROOM_MIB };
+	memcpy(ret->files, files, sizeof files);
+	return qemu_argv_build(s, p, &ret->args, e);
+}
+
+const struct vmm_ops vmm_qemu = {
+	.name = "qemu",
+	.program = QEMU_PROGRAM,
+	.package = "qemu-system-x86",
+	.accel = qemu_accel,
+	.launch = launch,
+};

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The table of drivers: every row is whole, both halves have the same rows, and the choice asks them in order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <sys/socket.h>
+
+#include "base/io.h"
+#include "base/str.h"
+#include "proto/fds.h"
+#include "vmm/monitor.h"
+#include "vmm/vmm.h"
+
+static void rows_are_whole(void **state)
+{
+	size_t n = 0;
+
+	for (const struct vmm_ops *v; (v = vmm_at(n)); n++) {
+		const struct vmm_monitor_ops *m;
+
+		assert_true(v->name && v->name[0] && v->program[0] == '/' && v->package[0]);
+		assert_true(v->accel && v->launch);
+		for (size_t i = 0; i < n; i++)
+			assert_string_not_equal(vmm_at(i)->name, v->name);
+		m = vmm_monitor_of(v->name);
+		assert_non_null(m);
+		assert_string_equal(m->name, v->name);
+		assert_true(m->open && m->free && m->command && m->memory && m->poll);
+	}
+	assert_true(n >= 1);
+	assert_null(vmm_at(n));
+	assert_null(vmm_monitor_of("no-such"));
+}
+
+static void choice(void **state)
+{
+	const struct vmm_ops *v = NULL;
+	struct accel_facts f;
+	struct err e = { 0 };
+	uint8_t a = ACCEL_AUTO;
+
+	unsetenv("BULKHEAD_ACCEL");
+	assert_int_equal(vmm_choose(ACCEL_AUTO, &v, &a, &f, &e), 0);
+	assert_non_null(v);
+	assert_true(a != ACCEL_AUTO && f.reason[0]);
+	setenv("BULKHEAD_ACCEL", "tcg", 1);
+	assert_int_equal(vmm_choose(ACCEL_AUTO, &v, &a, NULL, &e), 0);
+	assert_int_equal(a, ACCEL_TCG);
+	assert_string_equal(v->name, "qemu");
+	setenv("BULKHEAD_ACCEL", "abacus", 1);
+	assert_int_equal(vmm_choose(ACCEL_AUTO, &v, &a, NULL, &e), -EINVAL);
+	/* The environment decides nothing for a qube that names its accelerator. */
+	assert_int_equal(vmm_choose(ACCEL_TCG, &v, &a, NULL, &e), 0);
+	unsetenv("BULKHEAD_ACCEL");
+	v = NULL;
+	assert_int_equal(vmm_choose(200, &v, &a, NULL, &e), -ENOTSUP);
+	assert_null(v);
+}
+
+static void accel_names(void **state)
+{
+	uint8_t a = ACCEL_AUTO;
+
+	for (uint8_t i = ACCEL_AUTO + 1; i <= ACCEL_TCG; i++) {
+		assert_int_equal(vmm_accel_parse(vmm_accel_name(i), &a), 0);
+		assert_int_equal(a, i);
+	}
+	assert_int_equal(vmm_accel_parse("auto", &a), -EINVAL);
+	assert_int_equal(vmm_accel_parse("", &a), -EINVAL);
+	assert_string_equal(vmm_accel_name(200), "?");
+}
+
+/* What every driver's program is given: itself first, nothing writable but devices, and room for it. */
+static void launches(void **state)
+{
+	struct vm_spec s = { .qid = 7, .memory_mib = 400, .vcpus = 1 };
+	const struct vmm_ops *v;
+
+	assert_int_equal(str_copy(s.name, sizeof s.name, "work"), 0);
+	assert_int_equal(str_copy(s.uuid, sizeof s.uuid, "0f0e0d0c-0b0a-4908-8706-050403020100"), 0);
+	for (size_t i = 0; (v = vmm_at(i)); i++) {
+		for (uint8_t accel = ACCEL_KVM; accel <= ACCEL_TCG; accel++) {
+			_cleanup_(vmm_launch_fini) struct vmm_launch l = { .n_files = 0 };
+			struct vmm_plan p;
+
+			vmm_plan_init(&p);
+			p.accel = accel;
+			p.monitor = 5;
+			p.console = 6;
+			p.link = 7;
+			assert_int_equal(v->launch(&s, &p, &l, NULL), 0);
+			assert_string_equal(l.args.v[0], v->program);
+			assert_true(l.room_mib > 0 && l.n_files > 0 && l.n_files < VMM_FILES_MAX);
+			for (size_t k = 0; k < l.n_files; k++) {
+				assert_true(l.files[k].dev || !l.files[k].rw);
+				/* Emulation needs no device, so it gets none. */
+				assert_true(accel != ACCEL_TCG || !streq(l.files[k].path, "/dev/kvm"));
+			}
+			assert_int_equal(accel == ACCEL_TCG, l.device == NULL);
+		}
+	}
+}
+
+/* --- a machine played by the test ------------------------------------------------------------------------------------------------ */
+
+struct seen {
+	unsigned running, stopped, ended, closed, ports, errors, done, failed;
+	bool crashed, open;
+	uint64_t memory;
+};
+
+static void on_running(void *arg)
+{
+	((struct seen *)arg)->running++;
+}
+
+static void on_stopped(void *arg)
+{
+	((struct seen *)arg)->stopped++;
+}
+
+static void on_ended(bool crashed, const char *reason, void *arg)
+{
+	struct seen *s = arg;
+
+	s->ended++;
+	s->crashed = crashed;
+}
+
+static void on_port(bool open, void *arg)
+{
+	struct seen *s = arg;
+
+	s->ports++;
+	s->open = open;
+}
+
+static void on_disk_error(const char *disk, const char *operation, const char *reason, void *arg)
+{
+	assert_string_equal(disk, "root");
+	assert_string_equal(operation, "read");
+	assert_string_equal(reason, "Input/output error");
+	((struct seen *)arg)->errors++;
+}
+
+static void on_closed(const char *why, void *arg)
+{
+	((struct seen *)arg)->closed++;
+}
+
+static const struct vmm_events events = {
+	.running = on_running, .stopped = on_stopped, .ended = on_ended, .port = on_port, .disk_error = on_disk_error, .closed = on_closed,
+};
+
+static void on_done(const char *error, void *arg)
+{
+	struct seen *s = arg;
+
+	s->done++;
+	s->failed += error != NULL;
+}
+
+static void on_memory(uint64_t kib, void *arg)
+{
+	((struct seen *)arg)->memory = kib;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+/* Reads what the monitor sent until it holds word. */
+static void hear(int fd, const char *word)
+{
+	static char buf[4096];
+	size_t n = 0;
+
+	for (;;) {
+		ssize_t k = read(fd, buf + n, sizeof buf - 1 - n);
+
+		assert_true(k > 0);
+		n += (size_t)k;
+		buf[n] = '\0';
+		if (strstr(buf, word))
+			return;
+	}
+}
+
+static void qemu_monitor(void **state)
+{
+	const struct vmm_monitor_ops *ops = vmm_monitor_of("qemu");
+	struct ev_loop *l = ev_new();
+	struct seen s = { 0 };
+	struct vmm_monitor *m;
+	int fds[2];
+
+	assert_int_equal(unix_pair(SOCK_STREAM, fds), 0);
+	m = ops->open(l, fds[0], &events, &s);
+	assert_non_null(m);
+	assert_int_equal(ops->command(m, LD_CMD_N, on_done, &s), -EINVAL);
+	assert_int_equal(ops->command(m, LD_CONT, on_done, &s), 0);
+	say(fds[1], "{\"QMP\": {}}\n");
+	ops->poll(m);
+	hear(fds[1], "qmp_capabilities");
+	say(fds[1], "{\"return\": {}, \"id\": 2}\n");
+	ops->poll(m);
+	hear(fds[1], "\"cont\"");
+	say(fds[1], "{\"event\": \"RESUME\"}\n{\"return\": {}, \"id\": 1}\n"
+		    "{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": true, \"id\": \"" LINKD_PORT_ID "\"}}\n"
+		    "{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": false, \"id\": \"another\"}}\n"
+		    "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"node-name\": \"root\", \"operation\": \"read\", \"reason\": \"Input/output error\"}}\n");
+	ops->poll(m);
+	assert_true(s.running == 1 && s.done == 1 && s.failed == 0 && s.ports == 1 && s.open && s.errors == 1);
+	/* A machine without a balloon tells the size that it has. */
+	assert_int_equal(ops->memory(m, on_memory, &s), 0);
+	hear(fds[1], "query-balloon");
+	say(fds[1], "{\"error\": {\"class\": \"x\", \"desc\": \"no balloon\"}, \"id\": 3}\n");
+	ops->poll(m);
+	hear(fds[1], "query-memory-size-summary");
+	say(fds[1], "{\"return\": {\"base-memory\": 419430400}, \"id\": 4}\n");
+	ops->poll(m);
+	assert_int_equal(s.memory, 409600);
+	assert_int_equal(ops->command(m, LD_QUIT, on_done, &s), 0);
+	hear(fds[1], "\"quit\"");
+	say(fds[1], "{\"event\": \"STOP\"}\n{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-panic\"}}\n");
+	ops->poll(m);
+	assert_true(s.stopped == 1 && s.ended == 1 && s.crashed);
+	close(fds[1]);
+	ops->poll(m);
+	assert_true(s.closed == 1 && s.done == 2 && s.failed == 1); /* the open command fails first */
+	ops->free(m);
+	ops->free(NULL);
+	ev_free(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows_are_whole), cmocka_unit_test(choice),	  cmocka_unit_test(accel_names),
+		cmocka_unit_test(launches),	  cmocka_unit_test(qemu_monitor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
