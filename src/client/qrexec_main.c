@@ -10,6 +10,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "chan/chan.h"
+#include "client/admin.h"
 #include "client/qrexec.h"
 #include "proto/qrexec.h"
 
@@ -22,7 +23,7 @@ struct options {
 	struct qrexec_call call;
 	struct qrexec_request request;
 	const char *local;
-	bool answer, no_exit_code, wait_end;
+	bool answer, no_exit_code, wait_end, kill;
 };
 
 static void usage(FILE *f, const char *name)
@@ -37,11 +38,13 @@ static void usage(FILE *f, const char *name)
 		"  -p, --prefix-data=TEXT send TEXT before the input\n"
 		"  -t                     replace control and other bytes in what is printed\n"
 		"  -T                     the same for error output\n"
-		"  -w SECONDS             wait for the data connection (%d)\n"
+		"  -w SECONDS             wait so long for the data connection (%d; 0 = for ever)\n"
 		"  -W                     wait for the end of a call between qubes\n"
+		"  -k                     kill the qube at the end\n"
 		"  --socket-dir=DIR       where the daemons' sockets are\n"
 		"  --use-stdin-socket     standard input is a socket for both directions\n"
-		"  -h, --help             this text\n",
+		"  -h, --help             this text\n"
+		"At most one of -e, -l and -c.\n",
 		name, QREXEC_WAIT_DEFAULT_S);
 }
 
@@ -114,6 +117,9 @@ static bool set_option(struct options *o, int c)
 	case 'W':
 		o->wait_end = true;
 		return true;
+	case 'k':
+		o->kill = true;
+		return true;
 	case OPT_SOCKET_DIR:
 		o->call.socket_dir = optarg;
 		return true;
@@ -125,12 +131,18 @@ static bool set_option(struct options *o, int c)
 	}
 }
 
+/* Every way in which the reference names dom0. */
+static bool dom0_name(const char *s)
+{
+	return streq(s, "dom0") || streq(s, "@adminvm") || streq(s, "0") || streq(s, "uuid:00000000-0000-0000-0000-000000000000");
+}
+
 /* Gives 1 to go on, 0 to end well, -1 for a wrong use. */
 static int parse(struct options *o, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+hd:l:eEc:p:tTw:W", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+hd:l:eEc:p:tTw:Wk", long_options, NULL)) != -1) {
 		if (c == 'h') {
 			usage(stdout, argv[0]);
 			return 0;
@@ -141,7 +153,19 @@ static int parse(struct options *o, int argc, char **argv)
 	if (argc - optind != 1 || !o->call.qube)
 		return -1;
 	o->call.command = argv[optind];
-	return (o->local != NULL) + o->call.just_exec + o->answer > 1 ? -1 : 1;
+	if ((o->local != NULL) + o->call.just_exec + o->answer > 1) {
+		fprintf(stderr, "%s: at most one of -e, -l and -c\n", argv[0]);
+		return -1;
+	}
+	if (o->local && o->call.caller.stdin_socket) {
+		fprintf(stderr, "%s: --use-stdin-socket has no meaning with -l\n", argv[0]);
+		return -1;
+	}
+	if (o->kill && dom0_name(o->call.qube)) {
+		fprintf(stderr, "%s: dom0 cannot be killed\n", argv[0]);
+		return -1;
+	}
+	return 1;
 }
 
 /* The reference's flow between qubes: the target's daemon runs the service, then the source's is told where. */
@@ -226,31 +250,76 @@ static int call_dom0(const struct options *o, const struct qx_command *cmd, stru
 	return r;
 }
 
-/* "-d dom0": the command runs here, as we are, on our descriptors. */
+/* What "-d dom0" runs: the command, and with -l the program that is its other side. */
+struct here {
+	struct proc command, local;
+	int to[2], from[2]; /* the command's input and output: its end, the local program's end */
+};
+
+static void here_fini(struct here *h)
+{
+	for (int i = 0; i < 2; i++) {
+		fd_closep(&h->to[i]);
+		fd_closep(&h->from[i]);
+	}
+	proc_fini(&h->local);
+	proc_fini(&h->command);
+}
+
+static int spawn_here(struct proc *ret, const char *text, int in, int out, struct err *e)
+{
+	const char *argv[] = { "/bin/sh", "-c", text, NULL };
+	char cwd[PATH_MAX];
+	struct proc_spec p = { .path = argv[0], .argv = argv, .envp = (const char *const *)environ, .cwd = getcwd(cwd, sizeof cwd), .keep_stderr = in >= 0 };
+
+	if (in >= 0) {
+		p.fds[0].fd = in;
+		p.fds[1].fd = out;
+		p.fds[1].as = 1;
+		p.n_fds = 2;
+	}
+	return proc_spawn(ret, &p, e);
+}
+
+/* With -l the two programs are each other's input and output; no third one stands between them. */
+static int start_here(struct here *h, const struct options *o, const char *text, struct err *e)
+{
+	int r;
+
+	if (!o->local)
+		return spawn_here(&h->command, text, o->call.just_exec ? -1 : 0, 1, e);
+	if (unix_pair(SOCK_STREAM, h->to) < 0 || unix_pair(SOCK_STREAM, h->from) < 0)
+		return err_errno(e, errno, "socketpair");
+	r = spawn_here(&h->command, text, h->to[0], h->from[0], e);
+	if (r == 0)
+		r = spawn_here(&h->local, o->local, h->from[1], h->to[1], e);
+	for (int i = 0; i < 2; i++) {
+		fd_closep(&h->to[i]);
+		fd_closep(&h->from[i]);
+	}
+	return r;
+}
+
+/* "-d dom0": the command runs here, as we are. */
 static int run_here(const struct options *o, const struct qx_command *cmd, struct err *e)
 {
-	_cleanup_proc_ struct proc child = PROC_INIT;
-	const char *argv[] = { "/bin/sh", "-c", cmd->text, NULL };
-	char cwd[PATH_MAX];
-	struct proc_spec p = { .path = argv[0], .argv = argv, .envp = (const char *const *)environ, .cwd = getcwd(cwd, sizeof cwd) };
-	int status, r;
+	_cleanup_(here_fini) struct here h = { PROC_INIT, PROC_INIT, { -1, -1 }, { -1, -1 } };
+	int status, local = 0, r = start_here(&h, o, cmd->text, e);
 
-	if (o->local)
-		return err_set(e, ENOTSUP, "-l needs a service or a qube");
-	for (int i = 0; i < 3 && !o->call.just_exec; i++) {
-		p.fds[i].fd = p.fds[i].as = i;
-		p.n_fds++;
-	}
-	r = proc_spawn(&child, &p, e);
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? QX_EXIT_NOT_FOUND : r;
 	if (o->call.just_exec) {
 		/* it goes on without us */
-		fd_closep(&child.pidfd);
+		fd_closep(&h.command.pidfd);
+		h.command.pid = 0;
 		return 0;
 	}
-	r = proc_wait(&child, -1, &status);
-	return r < 0 ? r : proc_exit_code(status);
+	r = proc_wait(&h.command, -1, &status);
+	if (r == 0 && o->local)
+		r = proc_wait(&h.local, -1, &local);
+	if (r < 0)
+		return r;
+	return proc_exit_code(status) ? proc_exit_code(status) : proc_exit_code(local);
 }
 
 static int run_dom0(const struct options *o, struct err *e)
@@ -263,6 +332,21 @@ static int run_dom0(const struct options *o, struct err *e)
 	if (o->answer)
 		return serve_request(o, &cmd, e);
 	return cmd.rpc && !o->call.just_exec ? call_dom0(o, &cmd, e) : run_here(o, &cmd, e);
+}
+
+static int run(const struct options *o, struct err *e)
+{
+	if (dom0_name(o->call.qube))
+		return run_dom0(o, e);
+	return o->answer ? connect_qubes(o, e) : qrexec_run(&o->call, e);
+}
+
+/* -k: whatever became of the call. */
+static int kill_qube(const struct options *o, struct err *e)
+{
+	int r = adm_void(o->call.qube, "admin.vm.Kill", NULL, NULL, e);
+
+	return adm_is_not_started(r) ? 0 : r;
 }
 
 int main(int argc, char **argv)
@@ -284,9 +368,15 @@ int main(int argc, char **argv)
 	}
 	o.call.caller.no_streams = o.call.just_exec;
 	if (r == 0)
-		r = streq(o.call.qube, "dom0") ? run_dom0(&o, &e) : o.answer ? connect_qubes(&o, &e) : qrexec_run(&o.call, &e);
+		r = run(&o, &e);
 	if (e.code)
 		fprintf(stderr, "%s: %s\n", argv[0], e.msg);
+	if (o.kill) {
+		struct err ke = { 0 };
+
+		if (kill_qube(&o, &ke) < 0)
+			fprintf(stderr, "%s: killing '%s': %s\n", argv[0], o.call.qube, ke.msg);
+	}
 	if (r < 0)
 		return QX_EXIT_PROBLEM;
 	return o.no_exit_code ? 0 : r;

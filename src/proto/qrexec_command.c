@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command line of a call: "user:[nogui:]QUBESRPC service+argument source [type target]" or "user:[nogui:]text". */
+#include <limits.h>
+
 #include "base/str.h"
 #include "proto/qrexec.h"
 
@@ -43,6 +45,9 @@ static int parse_rpc(struct qx_command *c, char *words, struct err *e)
 	plus = strchr(w[0], '+');
 	if (plus == w[0])
 		return err_set(e, EINVAL, "empty service name");
+	/* no directory can hold it; an argument of any length is fine: it is left out of the search then */
+	if ((plus ? (size_t)(plus - w[0]) : strlen(w[0])) > NAME_MAX)
+		return err_set(e, EINVAL, "service name too long");
 	c->full = w[0];
 	c->arg = plus ? plus + 1 : NULL;
 	return 0;

@@ -2,6 +2,7 @@
 /* One call, service side. */
 #include "qrexec/serve.h"
 
+#include "base/log.h"
 #include "base/str.h"
 #include "qrexec/pump.h"
 
@@ -13,6 +14,15 @@ struct call {
 	struct user user;
 	struct start start;
 };
+
+/* What a configuration says that means nothing for this service: the call goes on without it. */
+static void warn_config(const struct call *c)
+{
+	if (c->cfg.unknown)
+		log_warn("service %s: %u unknown keys in its configuration", c->cmd.name, c->cfg.unknown);
+	if (c->svc.kind == SVC_EXEC && rpc_config_socket_keys(&c->cfg))
+		log_warn("service %s is a program: keys for socket services are ignored", c->cmd.name);
+}
 
 static int resolve(struct call *c, const struct serve *v, struct err *e)
 {
@@ -27,6 +37,7 @@ static int resolve(struct call *c, const struct serve *v, struct err *e)
 			r = svc_lookup(&c->svc, v->service_path, &c->cmd, e);
 		if (r < 0)
 			return r;
+		warn_config(c);
 		c->start.svc = &c->svc;
 		c->start.cfg = &c->cfg;
 		if (c->cfg.force_user[0])

@@ -387,6 +387,32 @@ class LinkDaemon:
         return Msgs(s)
 
 
+# --- qubesd --------------------------------------------------------------------------------------------------------------------------------
+
+class FakeQubesd(threading.Thread):
+    """Answers Admin API calls: {"METHOD+ARG": reply bytes}; an answer that can be called is given the request and makes the reply."""
+
+    def __init__(self, w, answers):
+        super().__init__(daemon=True)
+        os.makedirs(w.path("run"), exist_ok=True)
+        w.env["QUBES_ROOT"] = w.dir
+        self.answers, self.requests = answers, []
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.s.bind(w.path("run", "qubesd.sock"))
+        self.s.listen(16)
+        self.start()
+
+    def run(self):
+        while True:
+            c, _ = self.s.accept()
+            with c:
+                got = read_all(c)
+                header, _, payload = got.partition(b"\0")
+                self.requests.append((header.decode(), payload))
+                reply = self.answers.get(header.decode().split(" ")[0], b"2\0QubesNoSuchMethod\0\0no\0")
+                c.sendall(reply(self.requests[-1]) if callable(reply) else reply)
+
+
 # --- tests -------------------------------------------------------------------------------------------------------------------------------
 
 TESTS = []

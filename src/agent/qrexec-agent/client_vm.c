@@ -16,6 +16,7 @@
 struct options {
 	const char *socket, *source, *target, *service;
 	struct caller caller;
+	int buffer; /* 0 = as the system has it */
 };
 
 static void usage(FILE *f, const char *name)
@@ -29,7 +30,7 @@ static void usage(FILE *f, const char *name)
 		"  -p, --prefix-data=TEXT               send TEXT before the input\n"
 		"      --use-stdin-socket               standard input is a socket for both directions\n"
 		"  -s, --source-qube=NAME               call in the name of a remote qube that this qube relays\n"
-		"      --buffer-size=BYTES              accepted\n"
+		"      --buffer-size=BYTES              of the data channel in each direction\n"
 		"  -h, --help                           this text\n",
 		name, QREXEC_AGENT_SOCKET);
 }
@@ -73,7 +74,10 @@ static bool set_option(struct options *o, int c)
 		o->caller.stdin_socket = true;
 		return true;
 	case OPT_BUFFER:
-		return str_u64(optarg, 1 << 30, &n) == 0 && n > 0;
+		if (str_u64(optarg, 1 << 30, &n) < 0 || n == 0)
+			return false;
+		o->buffer = (int)n;
+		return true;
 	case 'p':
 		if (o->caller.prefix)
 			return false;
@@ -148,6 +152,18 @@ static int request(const struct options *o, struct qx_connect *ret, struct err *
 	return qx_get_params(r, &ret->domain, &ret->port) < 0 ? -EIO : 1;
 }
 
+static int open_channel(const struct options *o, const struct qx_connect *place, struct err *e)
+{
+	int chan = chan_listen(NULL, place->domain, place->port, CONNECT_TIMEOUT_MS, e);
+
+	/* a wish: the system has bounds of its own, and a channel works with any size */
+	if (chan >= 0 && o->buffer) {
+		(void)setsockopt(chan, SOL_SOCKET, SO_SNDBUF, &o->buffer, sizeof o->buffer);
+		(void)setsockopt(chan, SOL_SOCKET, SO_RCVBUF, &o->buffer, sizeof o->buffer);
+	}
+	return chan;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .socket = QREXEC_AGENT_SOCKET, .caller = { .in = 0, .out = 1, .err = 2, .saved_fds = true } };
@@ -168,7 +184,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "Request refused\n");
 		return QX_EXIT_REFUSED;
 	}
-	chan = r < 0 ? r : chan_listen(NULL, place.domain, place.port, CONNECT_TIMEOUT_MS, &e);
+	chan = r < 0 ? r : open_channel(&o, &place, &e);
 	r = chan < 0 ? chan : caller_run(chan, &o.caller, &e);
 	if (e.code)
 		fprintf(stderr, "%s: %s\n", argv[0], e.msg);

@@ -62,8 +62,12 @@ static int on_exec(struct client *c, const struct qx_frame *f)
 		return -ENOBUFS;
 	if (x.domain && !qd->wiring->foreign)
 		return -EPERM;
-	if (x.port)
-		log_debug("a client chose port %u itself", x.port);
+	if (x.port) {
+		/* it has no say in that: one that means a port of ours is old, one that does not is broken */
+		log_warn("a client chose port %u itself", x.port);
+		if (x.port < QX_PORT_FIRST || x.port >= QX_PORT_FIRST + QX_PORT_N)
+			return -EBADMSG;
+	}
 	c->type = f->type;
 	c->peer = x.domain;
 	c->port = ports_alloc(&qd->ports, x.domain, c);

@@ -158,7 +158,6 @@ int main(int argc, char **argv)
 		.identity = identity,
 		.confine = confine,
 	};
-	_cleanup_free_ char *target = NULL;
 	struct options o = { 0 };
 	int r, chan = SVC_RUNNER_FD_DATA;
 	struct err e = { 0 };
@@ -181,8 +180,9 @@ int main(int argc, char **argv)
 		log_error("%s", err_text(&e, r));
 		return 1;
 	}
-	target = xasprintf("%s%s", streq(o.target_type, "keyword") ? "@" : "", o.target);
-	qx_put_command_dom0(&w, o.user, o.service, o.source, target);
+	/* exactly the words that were given: services see whether there was a '+' */
+	wr_printf(&w, "%s:QUBESRPC %s %s %s %s", o.user, o.service, o.source, o.target_type, o.target);
+	wr_u8(&w, 0);
 	if (!wr_ok(&w))
 		return 1;
 	v.command = (const char *)w.buf;
