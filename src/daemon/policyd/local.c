@@ -17,7 +17,7 @@ struct client {
 	struct pd *pd;
 	enum pd_local kind;
 	int fd;
-	struct ev_io *io;
+	struct ev_io *io; /* NULL: nothing had to be waited for yet */
 	struct wr in, out;
 	bool answering;
 };
@@ -46,6 +46,21 @@ static const struct pol_sysinfo *table(struct pd *pd, struct pol_sysinfo *own)
 	return own;
 }
 
+/* 0 = all of the answer is on its way. */
+static int send_out(struct client *c)
+{
+	while (c->out.len) {
+		ssize_t n = send(c->fd, c->out.buf, c->out.len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		wr_consume(&c->out, (size_t)n);
+	}
+	return 0;
+}
+
 static void decide_policy(struct client *c, const struct pd_request *rq)
 {
 	const struct pol_query q = { .service = rq->service, .argument = rq->argument, .source = rq->source,
@@ -60,10 +75,12 @@ static void decide_policy(struct client *c, const struct pd_request *rq)
 		pd_assume_yes(c->pd, &d, si, &q);
 	if (d.outcome == POL_O_ASK)
 		pol_decision_deny(&d, "ask, no prompt available");
-	if (!rq->just_evaluate)
-		pd_log(c->pd, &q, &d, 0);
 	pol_reply_make(&reply, &d);
 	pol_reply_text(&c->out, &reply);
+	/* The asking side wakes up while the line is written. It acts on an answer at its end, the close, which comes after the line. */
+	(void)send_out(c);
+	if (!rq->just_evaluate)
+		pd_log(c->pd, &q, &d, 0);
 	pol_reply_fini(&reply);
 	pol_decision_fini(&d);
 	pol_sysinfo_clear(&own);
@@ -94,22 +111,25 @@ static void decide_eval(struct client *c, const struct pd_request *rq, const cha
 	pol_sysinfo_clear(&own);
 }
 
+static void on_client(struct ev_io *io, int fd, int events, void *arg);
+
+static void watch(struct client *c, int events)
+{
+	if (c->io) {
+		ev_io_set(c->io, events);
+		return;
+	}
+	c->io = ev_io_new(c->pd->loop, c->fd, events, on_client, c);
+	if (!c->io)
+		client_free(c);
+}
+
 static void flush(struct client *c)
 {
-	while (c->out.len) {
-		ssize_t n = send(c->fd, c->out.buf, c->out.len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			ev_io_set(c->io, EV_WRITE);
-			return;
-		}
-		if (n < 0)
-			break;
-		wr_consume(&c->out, (size_t)n);
-	}
-	client_free(c);
+	if (send_out(c) == -EAGAIN)
+		watch(c, EV_WRITE);
+	else
+		client_free(c);
 }
 
 /* 1 = answered (out filled), 0 = more bytes are needed, <0 = to be closed without a reply. */
@@ -151,13 +171,17 @@ static void on_client(struct ev_io *io, int fd, int events, void *arg)
 		return;
 	}
 	n = recv(fd, buf, sizeof buf, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		watch(c, EV_READ);
 		return;
+	}
 	if (n > 0)
 		wr_bytes(&c->in, buf, (size_t)n);
 	r = n < 0 || !wr_ok(&c->in) ? -EBADMSG : try_answer(c, n == 0);
-	if (r == 0)
+	if (r == 0) {
+		watch(c, EV_READ);
 		return;
+	}
 	if (r < 0) {
 		client_free(c);
 		return;
@@ -180,12 +204,8 @@ static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 	}
 	c = xcalloc(1, sizeof *c);
 	*c = (struct client){ .pd = l->pd, .kind = l->kind, .fd = s, .in = wr_grow(PD_REQUEST_MAX), .out = wr_grow(1u << 18) };
-	c->io = ev_io_new(l->pd->loop, s, EV_READ, on_client, c);
 	l->pd->n_clients++;
-	if (!c->io)
-		client_free(c);
-	else
-		on_client(c->io, s, EV_READ, c); /* the request is usually there already */
+	on_client(NULL, s, EV_READ, c); /* the request is usually there already */
 }
 
 int pd_listen(struct pd *pd, const char *path, enum pd_local kind, struct err *e)

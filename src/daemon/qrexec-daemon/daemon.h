@@ -108,7 +108,7 @@ void requests_drop(struct qd *qd);
 int link_start(struct qd *qd, struct err *e);
 struct runners;
 struct direct_options {
-	const char *socket_dir, *policy_program;
+	const char *socket_dir, *policy_program, *policy_socket;
 	struct runners *runners;
 };
 int direct_start(struct qd *qd, const struct direct_options *o, struct err *e);

@@ -10,6 +10,7 @@
 
 #define SOCKET_DIR "/var/run/qubes"
 #define POLICY_PROGRAM "/usr/bin/qrexec-policy-exec"
+#define POLICY_SOCKET "/run/qubes/policy.sock"
 
 struct options {
 	bool link, direct, quiet;
@@ -26,12 +27,13 @@ static void usage(FILE *f, const char *name)
 		"  -D, --direct                 stay in the foreground, log to stderr\n"
 		"  -q, --quiet                  accepted\n"
 		"      --socket-dir=DIR         where sockets of clients are (%s)\n"
+		"      --policy-socket=PATH     of the policy daemon (%s)\n"
 		"  -p, --policy-program=PATH    asked when there is no policy daemon (%s)\n"
 		"  -h, --help                   this text\n",
-		name, name, SOCKET_DIR, POLICY_PROGRAM);
+		name, name, SOCKET_DIR, POLICY_SOCKET, POLICY_PROGRAM);
 }
 
-enum { OPT_LINK = 256, OPT_QID, OPT_NAME, OPT_USER, OPT_SOCKET_DIR };
+enum { OPT_LINK = 256, OPT_QID, OPT_NAME, OPT_USER, OPT_SOCKET_DIR, OPT_POLICY_SOCKET };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -39,6 +41,7 @@ static const struct option long_options[] = {
 	{ "direct", no_argument, NULL, 'D' },
 	{ "uuid", required_argument, NULL, 'u' },
 	{ "policy-program", required_argument, NULL, 'p' },
+	{ "policy-socket", required_argument, NULL, OPT_POLICY_SOCKET },
 	{ "socket-dir", required_argument, NULL, OPT_SOCKET_DIR },
 	{ "link", no_argument, NULL, OPT_LINK },
 	{ "qid", required_argument, NULL, OPT_QID },
@@ -61,6 +64,9 @@ static bool set_option(struct options *o, int c)
 		return true;
 	case 'p':
 		o->d.policy_program = optarg;
+		return true;
+	case OPT_POLICY_SOCKET:
+		o->d.policy_socket = optarg;
 		return true;
 	case OPT_SOCKET_DIR:
 		o->d.socket_dir = optarg;
@@ -138,7 +144,7 @@ static void on_stop(struct ev_signal *s, int signum, void *arg)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .user = "user", .d = { .socket_dir = SOCKET_DIR, .policy_program = POLICY_PROGRAM } };
+	struct options o = { .user = "user", .d = { .socket_dir = SOCKET_DIR, .policy_program = POLICY_PROGRAM, .policy_socket = POLICY_SOCKET } };
 	static struct qd qd = { .listen_fd = -1 };
 	struct err e = { 0 };
 	int r = parse(&o, argc, argv), code;

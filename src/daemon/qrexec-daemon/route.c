@@ -7,8 +7,6 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#define POLICY_SOCKET "/run/qubes/policy.sock"
-
 extern char **environ;
 
 void route_end(struct route *r)
@@ -142,9 +140,9 @@ static int ask_daemon(struct route *r)
 	_cleanup_wr_ struct wr w = wr_grow(2 * QX_SERVICE_CAP);
 	_cleanup_fd_ int fd = -1;
 
-	if (access(POLICY_SOCKET, F_OK) < 0)
+	if (access(r->o->policy_socket, F_OK) < 0)
 		return -ENOENT;
-	fd = unix_connect(POLICY_SOCKET, SOCK_STREAM, NULL);
+	fd = unix_connect(r->o->policy_socket, SOCK_STREAM, NULL);
 	if (fd < 0)
 		return -ENOENT;
 	wr_printf(&w, "source=%s\nintended_target=%s\nservice_and_arg=%s\n", r->source, r->target, r->service);
