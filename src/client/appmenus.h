@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Programs of qubes as dom0 keeps them: lib/appmenus/QUBE/list is what the qube offered (checked, in the format of proto/appmenu.h),
+ * lib/appmenus/QUBE/apps/ holds one desktop entry a program. Both are replaced as a whole; readers see the old or the new state.
+ */
+#ifndef CLIENT_APPMENUS_H
+#define CLIENT_APPMENUS_H
+
+#include "base/err.h"
+#include "base/rd.h"
+
+struct appmenus_count {
+	unsigned apps, skipped; /* skipped: programs whose id or name is not acceptable */
+};
+
+/* appmenus_store checks a list that the qube sent and keeps it. -EBADMSG (nothing changes) when it is none or has too many programs. */
+int appmenus_store(const char *qube, struct rd list, struct appmenus_count *ret, struct err *e);
+/* appmenus_generate writes the entries of qube from the list of from (itself or its template): all programs, or those of the blank-separated
+   desktop file names in only ("a.desktop b.desktop"; NULL = all). Without a list there are no entries. Gives their number. */
+int appmenus_generate(const char *qube, const char *from, const char *only, struct err *e);
+/* appmenus_remove forgets everything about a qube; nothing there is success. */
+int appmenus_remove(const char *qube, struct err *e);
+/* appmenus_list reads the kept list of a qube (caller frees); -ENOENT when there is none. */
+int appmenus_list(const char *qube, char **ret, size_t *ret_len, struct err *e);
+
+#endif
