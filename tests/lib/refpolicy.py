@@ -350,7 +350,7 @@ def resolve(system, target, source):
 def canonical(system, target):
     """The spelling by name, as choices are shown."""
     if target.startswith("@dispvm:"):
-        return "@dispvm:" + system.find(target[len("@dispvm:"):])
+        return "@dispvm:" + (system.find(target[len("@dispvm:"):]) or "")
     return system.find(target)
 
 
@@ -425,7 +425,9 @@ def evaluate(system, rules, req):
         if not choices:
             return refused
         choices = [canonical(system, c) for c in choices]
-        default = resolve(system, r["default_target"], req.source) if r["default_target"] else None
+        default = r["default_target"]
+        if default == "@dispvm":
+            default = resolve(system, default, req.source)
         default = canonical(system, default) if default else None
         return {"outcome": "ask", "choices": choices, "default_target": default if default in choices else None, "user": r["user"],
                 "notify": r["notify"], "autostart": r["autostart"], "rule_line": r["line"]}
@@ -494,7 +496,8 @@ def answer(q, systems):
             rules = load(Tree(q["files"], None), q["files"]["main.policy"])
             return {"choices": ask_choices(system, rules, Request(system, q["query"]))}
         if op == "rule-match":
-            return {"match": Request(system, q["query"]).selects(system, rule_4x(q["rule"]))}
+            r = rule_4x(q["rule"])
+            return {"match": Request(system, q["query"]).selects(system, r)}
         if op == "request":
             req = Request(system, q["query"])
             return {"outcome": "ok", "effective_source": req.source, "effective_target": req.target}

@@ -158,6 +158,9 @@ bool pol_match_target(const struct pol_token *t, const struct pol_request *r)
 	case POL_TYPE:
 		return r->kind == POL_NAME && q && q->klass && streq(q->klass, t->value);
 	case POL_DISPVM_TEMPLATE:
+		/* a default that is gone still is what the caller asks for: a rule that refuses it must count */
+		if (r->kind == POL_DISPVM && !dvm)
+			return r->source_qube && r->source_qube->default_dispvm && streq(t->value, r->source_qube->default_dispvm);
 		return same(t->value, t->hash, dvm) || (r->kind == POL_DISPVM_TEMPLATE && streq(t->text, r->target));
 	case POL_DISPVM_TAG:
 		return dvm && dvm->template_for_dispvms && pol_qube_has_tag_h(dvm, t->value, t->hash);
