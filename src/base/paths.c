@@ -153,7 +153,7 @@ int paths_make(struct err *e)
 {
 	static const enum path_id dirs[] = { PATH_RUN,	      PATH_LIB,	       PATH_LOG,     PATH_ETC,
 					     PATH_KERNELS,    PATH_POLICY_ETC, PATH_POLICY_RUN, PATH_QUBE_RUN,
-					     PATH_RPC_ETC,    PATH_RPC_RUN,    PATH_RPC_CONFIG_ETC };
+					     PATH_RPC_ETC,    PATH_RPC_RUN,    PATH_RPC_CONFIG_ETC, PATH_PROMPT };
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		int r = fs_mkdir_p(path_get(dirs[i]), 0700, e);

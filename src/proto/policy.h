@@ -59,6 +59,7 @@ struct policy {
 	size_t n_rules, cap;
 	char **files;
 	size_t n_files;
+	unsigned refs; /* owners beside the first, see policy_ref */
 };
 
 /*
@@ -96,6 +97,12 @@ void pol_rule_format(struct wr *w, const struct pol_rule *r);
 int policy_load(struct policy **ret, const struct pol_loader *l, int n_dirs, struct err *e) _must_check_;
 /* policy_load_file loads one file of directory 0 and what it includes. */
 int policy_load_file(struct policy **ret, const struct pol_loader *l, const char *name, struct err *e) _must_check_;
+/* policy_ref makes one more owner of a version that must outlive the next reload; each owner calls policy_free. */
+static inline struct policy *policy_ref(struct policy *p)
+{
+	p->refs++;
+	return p;
+}
 void policy_free(struct policy *p);
 /* pol_file_name_ok is the filter of directories: 1 = a policy file, 0 = to be skipped, -EBADMSG = its name is an error. */
 int pol_file_name_ok(const char *name);

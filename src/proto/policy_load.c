@@ -344,6 +344,10 @@ static int load_text(struct load *x, const struct file *from, int dir, const cha
 
 void policy_free(struct policy *p)
 {
+	if (p->refs) {
+		p->refs--;
+		return;
+	}
 	for (size_t i = 0; i < p->n_rules; i++)
 		pol_rule_fini(&p->rules[i]);
 	free(p->rules);

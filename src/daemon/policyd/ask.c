@@ -5,7 +5,7 @@
  */
 #include "base/io.h"
 #include "base/str.h"
-#include "daemon/policyd/pd.h"
+#include "daemon/policyd/prompt.h"
 #include "proto/ipc.h"
 #include "proto/names.h"
 
@@ -20,6 +20,7 @@ static void qube_free(struct pd *pd, struct pd_qube *x)
 	while (*p != x)
 		p = &(*p)->next;
 	*p = x->next;
+	pd_question_withdraw(pd, x);
 	ev_io_free(x->io);
 	close(x->fd);
 	free(x);
@@ -33,20 +34,6 @@ static int send_deny(struct pd_qube *x, uint32_t serial, uint32_t request)
 
 	ipc_put_pq_deny(&w, &m);
 	return msg_send(x->fd, IPC_PQ_DENY, serial, 0, &w, NULL, 0);
-}
-
-static void send_notify(struct pd *pd, const struct pol_query *q, const struct pol_decision *d)
-{
-	struct ipc_pd_notify m = { .resolution = "deny" };
-	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
-
-	/* A text that does not fit is left out: a notification is only a notification. */
-	(void)!str_copy(m.source, sizeof m.source, q->source);
-	(void)!str_copy(m.target, sizeof m.target, q->target);
-	(void)!str_printf(m.service, sizeof m.service, "%s%s", q->service, q->argument);
-	(void)!str_copy(m.text, sizeof m.text, d->reason);
-	ipc_put_pd_notify(&w, &m);
-	(void)pd_core_send(pd, IPC_PD_NOTIFY, &w);
 }
 
 /* The name of the call's end, canonical. */
@@ -96,7 +83,7 @@ static int send_ticket(struct pd_qube *x, uint32_t request, const struct pol_que
 	return r;
 }
 
-static void decide(struct pd_qube *x, uint32_t request, const struct pol_query *q, struct pol_decision *d)
+static void decide(struct pd_qube *x, const struct pol_query *q, struct pol_decision *d)
 {
 	struct pd *pd = x->pd;
 
@@ -106,10 +93,51 @@ static void decide(struct pd_qube *x, uint32_t request, const struct pol_query *
 	} else {
 		pd_decide(pd, d, pd->si, q);
 	}
-	if (d->outcome == POL_O_ASK)
-		pol_decision_deny(d, "ask, no prompt available");
+	pd_notice_policy(pd);
+}
+
+/* Carries a final decision out: ticket or refusal, log, notice. */
+static int finish(struct pd_qube *x, uint32_t serial, uint32_t request, const struct pol_query *q, struct pol_decision *d)
+{
+	int r = 0;
+
+	if (d->outcome == POL_O_ALLOW && d->notify)
+		pd_notice(x->pd, "allow", q, d);
 	if (d->outcome == POL_O_ALLOW)
 		(void)send_ticket(x, request, q, d);
+	if (d->outcome == POL_O_ALLOW || log_rate_ok(&x->rate, LOG_BURST, LOG_SECONDS)) {
+		pd_log(x->pd, q, d, x->suppressed);
+		x->suppressed = 0;
+		if (d->outcome != POL_O_ALLOW && d->notify)
+			pd_notice(x->pd, "deny", q, d);
+	} else {
+		x->suppressed++;
+	}
+	if (d->outcome != POL_O_ALLOW)
+		r = send_deny(x, serial, request);
+	return r;
+}
+
+static void on_answered(struct pd_question *q, struct pol_decision *d)
+{
+	struct pd_qube *x = q->owner;
+
+	if (finish(x, q->serial, q->request, &q->query, d) < 0) {
+		log_warn("channel of %s closed: it does not take a refusal", log_escs(x->name));
+		qube_free(x->pd, x);
+	}
+}
+
+/* True when the user is being asked. */
+static bool ask_user(struct pd_qube *x, uint32_t serial, uint32_t request, const struct pol_query *q, struct pol_decision *d)
+{
+	struct pd_question want = { .serial = serial, .request = request, .query = *q, .fn = on_answered, .owner = x };
+
+	if (!log_rate_ok(&x->asks, PD_QUESTION_BURST, PD_QUESTION_SECONDS)) {
+		pol_decision_deny(d, "ask, but the calling qube asks too often");
+		return false;
+	}
+	return pd_question_ask(x->pd, x->pd->si, NULL, &want, d) == 0;
 }
 
 static int answer(struct pd_qube *x, uint32_t serial, uint32_t request, const struct pol_query *q)
@@ -117,17 +145,9 @@ static int answer(struct pd_qube *x, uint32_t serial, uint32_t request, const st
 	struct pol_decision d;
 	int r = 0;
 
-	decide(x, request, q, &d);
-	if (d.outcome == POL_O_ALLOW || log_rate_ok(&x->rate, LOG_BURST, LOG_SECONDS)) {
-		pd_log(x->pd, q, &d, x->suppressed);
-		x->suppressed = 0;
-		if (d.outcome != POL_O_ALLOW && d.notify)
-			send_notify(x->pd, q, &d);
-	} else {
-		x->suppressed++;
-	}
-	if (d.outcome != POL_O_ALLOW)
-		r = send_deny(x, serial, request);
+	decide(x, q, &d);
+	if (d.outcome != POL_O_ASK || !ask_user(x, serial, request, q, &d))
+		r = finish(x, serial, request, q, &d);
 	pol_decision_fini(&d);
 	return r;
 }

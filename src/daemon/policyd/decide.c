@@ -5,7 +5,7 @@
 
 #include "base/io.h"
 #include "base/str.h"
-#include "daemon/policyd/pd.h"
+#include "daemon/policyd/prompt.h"
 
 void pd_decide(struct pd *pd, struct pol_decision *ret, const struct pol_sysinfo *si, const struct pol_query *q)
 {
@@ -53,11 +53,9 @@ void pd_rule_text(char *out, size_t cap, const struct pol_decision *d)
 	}
 }
 
-static void put(struct wr *w, const char *key, const char *value)
+void pd_json_value(struct wr *w, const char *value)
 {
-	if (w->len > 1)
-		wr_str(w, ",");
-	wr_printf(w, "\"%s\":\"", key);
+	wr_str(w, "\"");
 	for (; *value; value++) {
 		unsigned char c = (unsigned char)*value;
 
@@ -69,6 +67,14 @@ static void put(struct wr *w, const char *key, const char *value)
 			wr_printf(w, "\\u%04x", c);
 	}
 	wr_str(w, "\"");
+}
+
+void pd_json_str(struct wr *w, const char *key, const char *value)
+{
+	if (w->len > 1)
+		wr_str(w, ",");
+	wr_printf(w, "\"%s\":", key);
+	pd_json_value(w, value);
 }
 
 void pd_log(struct pd *pd, const struct pol_query *q, const struct pol_decision *d, unsigned suppressed)
@@ -85,19 +91,21 @@ void pd_log(struct pd *pd, const struct pol_query *q, const struct pol_decision 
 	(void)!str_printf(stamp + n, sizeof stamp - n, ".%06ldZ", ts.tv_nsec / 1000);
 	pd_rule_text(rule, sizeof rule, d);
 	wr_str(&w, "{");
-	put(&w, "time", stamp);
-	put(&w, "source", q->source);
+	pd_json_str(&w, "time", stamp);
+	pd_json_str(&w, "source", q->source);
 	if (d->policy_source)
-		put(&w, "requested_source", d->policy_source);
-	put(&w, "target", q->target);
-	put(&w, "service", q->service);
-	put(&w, "argument", q->argument);
-	put(&w, "decision", d->outcome == POL_O_ALLOW ? "allow" : "deny");
-	put(&w, "rule", rule);
-	put(&w, "effective_target", d->outcome == POL_O_ALLOW ? d->target : "");
-	put(&w, "user", d->outcome != POL_O_ALLOW ? "" : d->user && d->user[0] ? d->user : "DEFAULT");
+		pd_json_str(&w, "requested_source", d->policy_source);
+	pd_json_str(&w, "target", q->target);
+	pd_json_str(&w, "service", q->service);
+	pd_json_str(&w, "argument", q->argument);
+	pd_json_str(&w, "decision", d->outcome == POL_O_ALLOW ? "allow" : "deny");
+	pd_json_str(&w, "rule", rule);
+	if (d->rule)
+		pd_json_str(&w, "action", pol_action_name(d->rule->action));
+	pd_json_str(&w, "effective_target", d->outcome == POL_O_ALLOW ? d->target : "");
+	pd_json_str(&w, "user", d->outcome != POL_O_ALLOW ? "" : d->user && d->user[0] ? d->user : "DEFAULT");
 	if (d->outcome != POL_O_ALLOW)
-		put(&w, "reason", streq(d->reason, "the policy has an error") ? pd->files.error : d->reason);
+		pd_json_str(&w, "reason", streq(d->reason, "the policy has an error") ? pd->files.error : d->reason);
 	if (suppressed)
 		wr_printf(&w, ",\"not_logged\":%u", suppressed);
 	wr_str(&w, "}\n");

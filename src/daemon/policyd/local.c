@@ -4,7 +4,7 @@
 
 #include "base/io.h"
 #include "base/str.h"
-#include "daemon/policyd/pd.h"
+#include "daemon/policyd/prompt.h"
 #include "daemon/policyd/request.h"
 #include "policyfile/sysjson.h"
 
@@ -19,12 +19,14 @@ struct client {
 	int fd;
 	struct ev_io *io; /* NULL: nothing had to be waited for yet */
 	struct wr in, out;
-	bool answering;
+	bool answering, asking; /* the reply is being sent; the user is being asked */
+	bool just_evaluate;
 };
 
 static void client_free(struct client *c)
 {
 	c->pd->n_clients--;
+	pd_question_withdraw(c->pd, c);
 	ev_io_free(c->io);
 	close(c->fd);
 	wr_free(&c->in);
@@ -61,29 +63,58 @@ static int send_out(struct client *c)
 	return 0;
 }
 
-static void decide_policy(struct client *c, const struct pd_request *rq)
+static void flush(struct client *c);
+
+/* Carries a final decision of policy.sock out. */
+static void finish(struct client *c, const struct pol_query *q, const struct pol_decision *d)
+{
+	struct pol_reply reply;
+
+	if (!c->just_evaluate && d->notify)
+		pd_notice(c->pd, d->outcome == POL_O_ALLOW ? "allow" : c->pd->files.policy ? "deny" : "fail", q, d);
+	pol_reply_make(&reply, d);
+	pol_reply_text(&c->out, &reply);
+	/* The asking side wakes up while the line is written. It acts on an answer at its end, the close, which comes after the line. */
+	(void)send_out(c);
+	if (!c->just_evaluate)
+		pd_log(c->pd, q, d, 0);
+	pol_reply_fini(&reply);
+}
+
+static void on_answered(struct pd_question *q, struct pol_decision *d)
+{
+	struct client *c = q->owner;
+
+	c->asking = false;
+	c->answering = true;
+	finish(c, &q->query, d);
+	flush(c);
+}
+
+/* 1 = answered (out filled), 0 = the user is asked. */
+static int decide_policy(struct client *c, const struct pd_request *rq)
 {
 	const struct pol_query q = { .service = rq->service, .argument = rq->argument, .source = rq->source,
 				     .target = rq->target, .requested_source = rq->requested_source };
 	struct pol_sysinfo own = { 0 };
 	const struct pol_sysinfo *si = table(c->pd, &own);
+	struct pd_question want = { .query = q, .fn = on_answered, .owner = c };
 	struct pol_decision d;
-	struct pol_reply reply;
 
+	c->just_evaluate = rq->just_evaluate;
 	pd_decide(c->pd, &d, si, &q);
+	pd_notice_policy(c->pd);
 	if (rq->assume_yes)
 		pd_assume_yes(c->pd, &d, si, &q);
-	if (d.outcome == POL_O_ASK)
-		pol_decision_deny(&d, "ask, no prompt available");
-	pol_reply_make(&reply, &d);
-	pol_reply_text(&c->out, &reply);
-	/* The asking side wakes up while the line is written. It acts on an answer at its end, the close, which comes after the line. */
-	(void)send_out(c);
-	if (!rq->just_evaluate)
-		pd_log(c->pd, &q, &d, 0);
-	pol_reply_fini(&reply);
+	/* An evaluation without effects asks nobody. */
+	if (d.outcome == POL_O_ASK && rq->just_evaluate)
+		pol_decision_deny(&d, "ask, and nobody is asked for an evaluation");
+	c->asking = d.outcome == POL_O_ASK && pd_question_ask(c->pd, si, si == &own ? &own : NULL, &want, &d) == 0;
+	if (!c->asking)
+		finish(c, &q, &d);
 	pol_decision_fini(&d);
 	pol_sysinfo_clear(&own);
+	return !c->asking;
 }
 
 /* Both ends must belong to the GUI domain that asks. */
@@ -146,7 +177,9 @@ static int try_answer(struct client *c, bool eof)
 			return eof ? -EBADMSG : 0;
 		if (k < 0)
 			return k;
-		decide_policy(c, &rq);
+		k = decide_policy(c, &rq);
+		pd_request_fini(&rq);
+		return k;
 	} else {
 		if (!eof)
 			return 0;
@@ -170,6 +203,10 @@ static void on_client(struct ev_io *io, int fd, int events, void *arg)
 		flush(c);
 		return;
 	}
+	if (c->asking) {
+		client_free(c); /* it hung up: the question is taken back */
+		return;
+	}
 	n = recv(fd, buf, sizeof buf, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		watch(c, EV_READ);
@@ -179,7 +216,7 @@ static void on_client(struct ev_io *io, int fd, int events, void *arg)
 		wr_bytes(&c->in, buf, (size_t)n);
 	r = n < 0 || !wr_ok(&c->in) ? -EBADMSG : try_answer(c, n == 0);
 	if (r == 0) {
-		watch(c, EV_READ);
+		watch(c, c->asking ? EV_GONE : EV_READ);
 		return;
 	}
 	if (r < 0) {

@@ -9,11 +9,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/fsx.h"
 #include "base/paths.h"
 #include "base/sandbox.h"
 #include "base/str.h"
 #include "daemon/policyd/fds.h"
-#include "daemon/policyd/pd.h"
+#include "daemon/policyd/prompt.h"
 
 #define SETTLE_MS 50 /* from the last change of a file to the reload, when nobody asks before */
 
@@ -24,10 +25,13 @@ static struct {
 static int usage(FILE *f, int code)
 {
 	fputs("usage: policyd [--root DIR] [--policy-path DIR]… [--socket-path P] [--eval-socket-path P] [--gui-socket-path P] [--qubesd-socket P]\n"
+	      "               [--agent-socket P] [--ask-timeout SECONDS]\n"
 	      "  --policy-path      directory of policy files; may be repeated, the first has precedence\n"
 	      "  --socket-path      policy.sock\n"
 	      "  --eval-socket-path, --gui-socket-path   sockets of policy.EvalSimple and policy.EvalGUI\n"
-	      "  --qubesd-socket    internal socket of qubesd, source of the table of qubes when standing alone\n",
+	      "  --qubesd-socket    internal socket of qubesd, source of the table of qubes when standing alone\n"
+	      "  --agent-socket     where the prompt listens (policy.Ask, policy.Notify)\n"
+	      "  --ask-timeout      a question is a refusal after this many seconds (900)\n",
 	      f);
 	return code;
 }
@@ -38,8 +42,10 @@ static int parse(struct pd *pd, int argc, char **argv)
 		{ "policy-path", required_argument, NULL, 'p' },     { "socket-path", required_argument, NULL, 's' },
 		{ "eval-socket-path", required_argument, NULL, 'e' }, { "gui-socket-path", required_argument, NULL, 'g' },
 		{ "qubesd-socket", required_argument, NULL, 'q' },    { "root", required_argument, NULL, 'r' },
+		{ "agent-socket", required_argument, NULL, 'a' },     { "ask-timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },		      { 0 },
 	};
+	uint64_t seconds;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
@@ -60,6 +66,14 @@ static int parse(struct pd *pd, int argc, char **argv)
 			break;
 		case 'q':
 			pd->qubesd_socket = optarg;
+			break;
+		case 'a':
+			pd->agent_socket = optarg;
+			break;
+		case 't':
+			if (str_u64(optarg, 86400, &seconds) < 0 || seconds == 0)
+				return usage(stderr, 2);
+			pd->ask_ms = seconds * 1000;
 			break;
 		case 'r':
 			opt.root = optarg;
@@ -107,7 +121,7 @@ static int open_log(struct pd *pd, struct err *e)
 /* A directory that is missing now stays missing for a confined policyd: everything is denied until it is started again. */
 static int confine(struct pd *pd, struct err *e)
 {
-	struct sandbox_path paths[PD_DIRS_MAX + 1];
+	struct sandbox_path paths[PD_DIRS_MAX + 2];
 	size_t n = 0;
 
 	for (int i = 0; i < pd->files.n_dirs; i++)
@@ -115,6 +129,8 @@ static int confine(struct pd *pd, struct err *e)
 			paths[n++] = (struct sandbox_path){ pd->files.dirs[i], false };
 	if (access(pd->files.legacy, F_OK) == 0)
 		paths[n++] = (struct sandbox_path){ pd->files.legacy, false };
+	if (access(path_get(PATH_PROMPT), F_OK) == 0)
+		paths[n++] = (struct sandbox_path){ path_get(PATH_PROMPT), false };
 	return sandbox_enter(SB_POLICYD, paths, n, e);
 }
 
@@ -129,6 +145,7 @@ static void on_settled(struct ev_timer *t, void *arg)
 	struct pd *pd = arg;
 
 	(void)pd_files_current(&pd->files);
+	pd_notice_policy(pd);
 }
 
 static void on_files(struct ev_io *io, int fd, int events, void *arg)
@@ -164,6 +181,8 @@ static int start(struct pd *pd, struct err *e)
 	pd->files.legacy = path_get(PATH_POLICY_LEGACY);
 	if (!pd->qubesd_socket)
 		pd->qubesd_socket = path_get(PATH_QUBESD_INTERNAL_SOCK);
+	if (!pd->agent_socket)
+		pd->agent_socket = path_get(PATH_PROMPT_SOCK);
 	pd->loop = ev_new();
 	(void)ev_signal_new(pd->loop, SIGTERM, on_term, pd->loop);
 	(void)ev_signal_new(pd->loop, SIGINT, on_term, pd->loop);
@@ -172,6 +191,8 @@ static int start(struct pd *pd, struct err *e)
 	if (r == 0 && pd->core_fd >= 0)
 		r = open_log(pd, e);
 	if (r == 0 && pd->core_fd >= 0)
+		r = fs_mkdir_p(path_get(PATH_PROMPT), 0700, e);
+	if (r == 0 && pd->core_fd >= 0)
 		r = confine(pd, e);
 	if (r == 0)
 		r = pd_files_init(&pd->files, e);
@@ -179,12 +200,14 @@ static int start(struct pd *pd, struct err *e)
 		r = watch_files(pd, e);
 	if (r == 0 && pd->core_fd >= 0)
 		r = pd_core_start(pd, e);
+	if (r == 0 && pd->core_fd >= 0)
+		r = pd_notice_init(pd, e);
 	return r;
 }
 
 int main(int argc, char **argv)
 {
-	static struct pd pd = { .core_fd = -1, .log_fd = -1 };
+	static struct pd pd = { .core_fd = -1, .log_fd = -1, .ask_ms = PD_ASK_SECONDS * 1000 };
 	struct err e = { 0 };
 	int r = parse(&pd, argc, argv);
 

@@ -36,7 +36,7 @@ struct pd_qube {
 	char name[32];
 	int fd;
 	struct ev_io *io;
-	struct log_rate rate;
+	struct log_rate rate, asks;
 	unsigned suppressed; /* refusals that were not logged */
 	struct pd_qube *next;
 };
@@ -55,6 +55,9 @@ struct pd {
 	struct pol_sysinfo *si;	     /* in force; NULL before the first PD_SYNC */
 	struct pol_sysinfo *staging; /* between PD_SYSINFO_BEGIN and PD_SYNC */
 	struct pd_qube *qubes;
+	struct pd_question *questions; /* open ones, see prompt.h */
+	const char *agent_socket;      /* of the prompt */
+	uint64_t ask_ms;	       /* how long a question stays open */
 	const char *qubesd_socket; /* stand-alone: where the table comes from */
 	unsigned n_clients;
 };
