@@ -68,8 +68,6 @@ static int to_qube(struct route *r)
 	_cleanup_fd_ int fd = -1;
 	struct err e = { 0 };
 
-	if (r->reply.target[0] == '@' || r->reply.target[0] == '.' || !str_chars(r->reply.target, "_.-:"))
-		return -ENOTSUP;
 	path = xasprintf("%s/qrexec.%s", r->o->socket_dir, r->reply.target);
 	fd = unix_connect(path, SOCK_STREAM, &e);
 	if (fd < 0) {
@@ -151,13 +149,19 @@ static int to_dom0(struct route *r)
 	return 0;
 }
 
+void route_ready(struct route *r)
+{
+	if (to_qube(r) < 0)
+		route_end(r);
+}
+
 void route_allowed(struct route *r)
 {
 	bool dom0 = streq(r->reply.target, "dom0") || streq(r->reply.target, "@adminvm");
 	int rc;
 
 	r->exited = r->eof = false;
-	rc = dom0 ? to_dom0(r) : to_qube(r);
+	rc = dom0 ? to_dom0(r) : prepare(r);
 	if (rc < 0)
 		route_end(r);
 }

@@ -65,6 +65,7 @@ struct qd {
 	const char *name, *uuid, *default_user;
 	struct chan_stream *agent;
 	bool up;
+	bool have_paths; /* paths_init was called: qubesd can be found */
 	uint32_t version; /* negotiated with the agent; 0 = no agent */
 	int listen_fd;
 	struct ev_io *listen_io;
@@ -110,6 +111,7 @@ struct runners;
 struct direct_options {
 	const char *socket_dir, *policy_program, *policy_socket;
 	struct runners *runners;
+	bool tell_ready; /* a parent waits for the agent (background.h) */
 };
 int direct_start(struct qd *qd, const struct direct_options *o, struct err *e);
 void direct_stop(struct qd *qd);

@@ -7,12 +7,12 @@
 
 #include <sys/socket.h>
 
+#include "background.h"
 #include "base/io.h"
+#include "base/paths.h"
 #include "base/str.h"
 #include "chan/chan.h"
 #include "runner.h"
-
-#define STARTUP_TIMEOUT_S 60
 
 struct direct {
 	struct qd *qd;
@@ -62,12 +62,14 @@ static void agent_up(struct qd *qd)
 	struct direct *d = qd->wired;
 	struct err e = { 0 };
 
-	d->was_up = true;
 	ev_timer_stop(d->startup);
 	if (make_sockets(d, &e) < 0) {
 		log_error("%s", e.msg);
 		ev_stop(qd->loop, 1);
+	} else if (d->o.tell_ready && !d->was_up) {
+		background_ready();
 	}
+	d->was_up = true;
 }
 
 static void agent_down(struct qd *qd)
@@ -155,14 +157,6 @@ static const struct wiring direct_wiring = {
 	.foreign = true,
 };
 
-static unsigned startup_seconds(void)
-{
-	const char *s = getenv("QREXEC_STARTUP_TIMEOUT");
-	uint64_t v;
-
-	return s && str_u64(s, 86400, &v) == 0 && v > 0 ? (unsigned)v : STARTUP_TIMEOUT_S;
-}
-
 int direct_start(struct qd *qd, const struct direct_options *o, struct err *e)
 {
 	struct direct *d = xcalloc(1, sizeof *d);
@@ -174,13 +168,14 @@ int direct_start(struct qd *qd, const struct direct_options *o, struct err *e)
 	d->paths[0] = xasprintf("%s/qrexec.%u", o->socket_dir, qd->id);
 	d->paths[1] = xasprintf("%s/qrexec.%s", o->socket_dir, qd->name);
 	d->paths[2] = xasprintf("%s/qrexec.uuid:%s", o->socket_dir, qd->uuid);
+	qd->have_paths = paths_init(NULL, NULL) == 0;
 	qd->wired = d;
 	qd->wiring = &direct_wiring;
 	qd->ports.limit = QX_PORT_N;
 	d->startup = ev_timer_new(qd->loop, on_startup, d);
 	d->retry = ev_timer_new(qd->loop, on_retry, d);
 	if (!getenv("QREXEC_STARTUP_NOWAIT"))
-		ev_timer_start(d->startup, startup_seconds() * 1000);
+		ev_timer_start(d->startup, background_timeout_s() * 1000);
 	connect_agent(qd);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <signal.h>
 
+#include "background.h"
 #include "base/paths.h"
 #include "base/str.h"
 #include "daemon.h"
@@ -24,8 +25,8 @@ static void usage(FILE *f, const char *name)
 		"usage: %s [options] -u UUID DOMID NAME [DEFAULT-USER]\n"
 		"       %s --link --qid N --name NAME --uuid UUID --default-user USER   (started by the spawner)\n"
 		"  -u, --uuid=UUID              of the qube\n"
-		"  -D, --direct                 stay in the foreground, log to stderr\n"
-		"  -q, --quiet                  accepted\n"
+		"  -D, --direct                 stay in the foreground, log to stderr; else wait for the agent and go to the background\n"
+		"  -q, --quiet                  no dots while waiting for the agent\n"
 		"      --socket-dir=DIR         where sockets of clients are (%s)\n"
 		"      --policy-socket=PATH     of the policy daemon (%s)\n"
 		"  -p, --policy-program=PATH    asked when there is no policy daemon (%s)\n"
@@ -33,7 +34,7 @@ static void usage(FILE *f, const char *name)
 		name, name, SOCKET_DIR, POLICY_SOCKET, POLICY_PROGRAM);
 }
 
-enum { OPT_LINK = 256, OPT_QID, OPT_NAME, OPT_USER, OPT_SOCKET_DIR, OPT_POLICY_SOCKET };
+enum { OPT_LINK = 256, OPT_QID, OPT_NAME, OPT_USER, OPT_SOCKET_DIR, OPT_POLICY_SOCKET, OPT_READY };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -43,6 +44,7 @@ static const struct option long_options[] = {
 	{ "policy-program", required_argument, NULL, 'p' },
 	{ "policy-socket", required_argument, NULL, OPT_POLICY_SOCKET },
 	{ "socket-dir", required_argument, NULL, OPT_SOCKET_DIR },
+	{ "tell-ready", no_argument, NULL, OPT_READY },
 	{ "link", no_argument, NULL, OPT_LINK },
 	{ "qid", required_argument, NULL, OPT_QID },
 	{ "name", required_argument, NULL, OPT_NAME },
@@ -67,6 +69,9 @@ static bool set_option(struct options *o, int c)
 		return true;
 	case OPT_POLICY_SOCKET:
 		o->d.policy_socket = optarg;
+		return true;
+	case OPT_READY:
+		o->d.tell_ready = true;
 		return true;
 	case OPT_SOCKET_DIR:
 		o->d.socket_dir = optarg;
@@ -156,6 +161,11 @@ int main(int argc, char **argv)
 	log_init("qrexec-daemon", o.name, -1);
 	signal(SIGPIPE, SIG_IGN);
 	r = init(&qd, &o, &e);
+	if (r == 0 && !o.link && !o.direct) {
+		r = paths_init(NULL, &e);
+		if (r == 0)
+			return background_start(argc, argv, o.name, o.quiet);
+	}
 	if (r == 0) {
 		qd.loop = ev_new();
 		ev_signal_new(qd.loop, SIGTERM, on_stop, &qd);

@@ -14,6 +14,7 @@ void route_end(struct route *r)
 	void *owner;
 
 	requests_refuse(r->qd, r->request);
+	prepare_undo(r);
 	if (r->port)
 		(void)ports_free(&r->qd->ports, 0, r->port, &owner);
 	chan_stream_free(r->stream);

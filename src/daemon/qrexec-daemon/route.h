@@ -22,6 +22,9 @@ struct route {
 	int status;
 	struct wr text;
 	struct policy_reply reply;
+	/* the target is made or started (prepare.c) */
+	struct admin *admin;
+	char disposable[QX_NAME_LEN]; /* "" = none was made for this call */
 	/* dom0 service */
 	struct chan_req *req;
 	struct ev_io *req_io;
@@ -32,6 +35,13 @@ struct route {
 
 /* route_allowed carries the call through; r->reply is complete. */
 void route_allowed(struct route *r);
+/* prepare makes or starts the target, and then calls route_ready, now or later. Negative: the route is to be ended. */
+int prepare(struct route *r);
+/* prepare_undo kills the disposable that was made, without waiting for it. */
+void prepare_undo(struct route *r);
+void admin_free(struct admin *a);
+/* route_ready goes on with a target that runs. */
+void route_ready(struct route *r);
 /* route_end refuses the request if it is still pending and frees the route. */
 void route_end(struct route *r);
 /* route_watch watches r->proc; fn is called when it has ended. */
