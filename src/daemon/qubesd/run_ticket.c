@@ -57,6 +57,12 @@ static void refuse(struct ticket *k, const char *why)
 	ticket_free(k);
 }
 
+/* Who the service sees as its caller: the qube, or the remote one that policy let it speak for. */
+static const char *caller_of(const struct ticket *k)
+{
+	return k->t.policy_source[0] ? k->t.policy_source : k->t.source;
+}
+
 static const char *service(const struct ticket *k, char out[1100])
 {
 	bool plus = strchr(k->t.service, '+') != NULL;
@@ -85,7 +91,7 @@ static void run_in_target(struct ticket *k, struct run *src)
 
 	m->domain = k->t.source_qid;
 	m->port = k->port;
-	r = str_printf(m->command, sizeof m->command, "%s:QUBESRPC %s %s", k->t.user, service(k, svc), k->t.source);
+	r = str_printf(m->command, sizeof m->command, "%s:QUBESRPC %s %s", k->t.user, service(k, svc), caller_of(k));
 	ipc_put_qd_exec(&w, m);
 	if (r < 0 || !target || !target->qrexec) {
 		refuse(k, r < 0 ? "the command is too long" : "the target is gone");
@@ -128,7 +134,8 @@ static void run_in_dom0(struct ticket *k)
 	struct err e = { 0 };
 	int r = str_copy(m->service, sizeof m->service, service(k, svc));
 
-	memcpy(m->source, k->t.source, sizeof m->source);
+	if (r == 0)
+		r = str_copy(m->source, sizeof m->source, caller_of(k));
 	m->source_qid = k->t.source_qid;
 	memcpy(m->user, k->t.user, sizeof m->user);
 	(void)!str_copy(m->target_type, sizeof m->target_type, keyword ? "keyword" : "name");
