@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "template/run.h"
 
-#define N_STEPS 4
+#define N_STEPS 4 /* one more with the full kernel */
 
 static int choose_cache(const struct template_req *req, char ret[PATH_MAX], struct err *e)
 {
@@ -112,13 +112,15 @@ static int steps(struct build *b, struct template_result *res, struct err *e)
 
 	/* The kernel first: its version is one of the facts that the image's directory records. */
 	if (r >= 0)
-		r = kernel_build(b, res->kernel_dir, e);
+		r = kernel_build(b, false, res->kernel_dir, e);
+	if (r >= 0 && b->req->full_kernel)
+		r = kernel_build(b, true, res->full_kernel_dir, e);
 	return r < 0 ? r : root_build(b, base_tar, key, res, e);
 }
 
 int template_build(const struct template_req *req, struct template_result *ret, struct err *e)
 {
-	struct build b = { .req = req, .log_fd = -1, .n_steps = N_STEPS };
+	struct build b = { .req = req, .log_fd = -1, .n_steps = N_STEPS + req->full_kernel };
 	struct template_result res = { .suite = req->flavour->suite };
 	_cleanup_fd_ int lock = -1;
 	const char *name = req->name ? req->name : req->flavour->name;

@@ -14,11 +14,13 @@
 
 /* What the init loads: "boot" always, the others when the root file system asks for them. A name
    that a kernel has built in is passed over; the file list of each group is what /modules.list
-   holds. */
+   holds. ext4 asks for crc32c by a name that modules.dep does not follow: the general kernel has it
+   as a module. */
 static const struct {
 	const char *group, *module;
 } wanted[] = {
-	{ "boot", "virtio_pci" },     { "boot", "virtio_blk" }, { "boot", "virtio_console" }, { "boot", "ext4" },
+	{ "boot", "virtio_pci" },     { "boot", "virtio_blk" }, { "boot", "virtio_console" }, { "boot", "crc32c_generic" },
+	{ "boot", "ext4" },
 	{ "snapshot", "dm_snapshot" }, { "overlay", "overlay" }, { "erofs", "erofs" },
 };
 

@@ -12,13 +12,13 @@
 #include "template/bzimage.h"
 #include "template/run.h"
 
-#define BUILDER_VERSION "bulkhead-kernel-2"
+#define BUILDER_VERSION "bulkhead-kernel-3"
 #define VMLINUZ_MAX (64u << 20)
 #define XZ_BATCH 200
 
-static const char *meta_package(const struct build *b)
+static const char *meta_package(bool full)
 {
-	return b->req->full_kernel ? "linux-image-amd64" : "linux-image-cloud-amd64";
+	return full ? "linux-image-amd64" : "linux-image-cloud-amd64";
 }
 
 /* apt_options: a private state below the cache, so that neither root nor the host's package
@@ -96,7 +96,7 @@ static int image_package(const char *show, char ret[128], struct err *e)
 }
 
 /* fetch downloads the kernel package to debs/ and writes its file name to ret. */
-static int fetch(struct build *b, const char *record, char ret[256], struct err *e)
+static int fetch(struct build *b, const char *meta, const char *record, char ret[256], struct err *e)
 {
 	_cleanup_free_ char *show = NULL;
 	char package[128], dir[PATH_MAX], pattern[160], from[PATH_MAX], to[PATH_MAX];
@@ -111,7 +111,7 @@ static int fetch(struct build *b, const char *record, char ret[256], struct err 
 	r = build_run(b, a.argv, e);
 	if (r < 0)
 		return r;
-	apt_argv(&a, "apt-cache", (const char *const[]){ "show", "--no-all-versions", meta_package(b), NULL });
+	apt_argv(&a, "apt-cache", (const char *const[]){ "show", "--no-all-versions", meta, NULL });
 	r = build_capture(b, a.argv, &show, e);
 	if (r >= 0)
 		r = image_package(show, package, e);
@@ -154,18 +154,18 @@ static int fetch(struct build *b, const char *record, char ret[256], struct err 
 }
 
 /* package gives the file name of the kernel package, from the cache when it can. */
-static int package(struct build *b, char ret[256], struct err *e)
+static int package(struct build *b, const char *meta, char ret[256], struct err *e)
 {
 	char record[PATH_MAX], deb[PATH_MAX];
 	_cleanup_free_ char *text = NULL;
-	int r = build_path(b, record, e, "debs/%s-%s", meta_package(b), b->req->flavour->suite);
+	int r = build_path(b, record, e, "debs/%s-%s", meta, b->req->flavour->suite);
 
 	if (r < 0)
 		return r;
 	if (!b->req->refresh && fs_read(AT_FDCWD, record, 255, &text, NULL, NULL) == 0 && str_chars(text, "._-+~") &&
 	    str_copy(ret, 256, text) == 0 && build_path(b, deb, e, "debs/%s", ret) == 0 && access(deb, F_OK) == 0)
 		return 0;
-	return fetch(b, record, ret, e);
+	return fetch(b, meta, record, ret, e);
 }
 
 /* find_version gives the only directory below lib/modules of the unpacked package. */
@@ -380,13 +380,13 @@ static int modules_at_lib(const struct build *b, const char *modules, struct err
 	return rename(merged, modules) < 0 ? err_errno(e, errno, "moving %s", merged) : 0;
 }
 
-int kernel_build(struct build *b, char ret_dir[PATH_MAX], struct err *e)
+int kernel_build(struct build *b, bool full, char ret_dir[PATH_MAX], struct err *e)
 {
 	char deb[256], name[160], version[128], file[PATH_MAX], tree[PATH_MAX], out[PATH_MAX], modules[PATH_MAX];
 	int r;
 
-	build_step(b, "kernel", 800);
-	r = package(b, deb, e);
+	build_step(b, full ? "full kernel" : "kernel", full ? 850 : 800);
+	r = package(b, meta_package(full), deb, e);
 	if (r >= 0)
 		r = name_of(b, deb, name, e);
 	if (r >= 0)
@@ -408,6 +408,10 @@ int kernel_build(struct build *b, char ret_dir[PATH_MAX], struct err *e)
 		r = find_version(modules, version, e);
 	if (r >= 0)
 		r = assemble(b, tree, version, out, e);
+	if (r < 0)
+		return r;
+	/* A second kernel of the same build starts from nothing. */
+	r = build_remove(tree, e);
 	if (r < 0)
 		return r;
 	return rename(out, ret_dir) < 0 ? err_errno(e, errno, "publishing the kernel") : 0;

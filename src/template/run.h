@@ -45,8 +45,8 @@ int digest_end(struct digest *d, char ret[65], struct err *e);
 void digest_fini(struct digest *d);
 #define _cleanup_digest_ _cleanup_(digest_fini)
 
-/* kernel.c: makes KERNELS/<version> when missing and gives its path. */
-int kernel_build(struct build *b, char ret_dir[PATH_MAX], struct err *e);
+/* kernel.c: makes KERNELS/<version> when missing and gives its path. full: the general kernel, not the cloud kernel. */
+int kernel_build(struct build *b, bool full, char ret_dir[PATH_MAX], struct err *e);
 /* initramfs.c */
 int initramfs_make(const char *modules_dir, const char *init, const char *out, struct err *e);
 /* root.c: base archive and root image. */

@@ -18,7 +18,7 @@ struct template_req {
 	const char *cache;     /* absolute; NULL = $XDG_CACHE_HOME/bulkhead or ~/.cache/bulkhead */
 	const char *deb;       /* the guest package; NULL = the one that belongs to this program */
 	const char *init;      /* the initramfs program; NULL = the one that belongs to this program */
-	bool full_kernel;      /* the general kernel (USB, sound, graphics) instead of the cloud kernel */
+	bool full_kernel;      /* make the general kernel (USB, sound, graphics, network cards) too */
 	bool refresh;	       /* fetch packages anew although the cache has them */
 	/* Called at every change: text of the step, its number 1..n and thousandths of the
 	   whole. May be NULL. */
@@ -30,6 +30,7 @@ struct template_result {
 	char name[64];
 	char root_img[PATH_MAX];
 	char kernel_dir[PATH_MAX];
+	char full_kernel_dir[PATH_MAX]; /* "" without full_kernel */
 	char digest[65];	/* of everything that went into the root image */
 	const char *suite;
 };

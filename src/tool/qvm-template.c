@@ -19,7 +19,7 @@ static const struct tool_opt opts[] = {
 	{ KEY_NO_INSTALL, "no-install", NULL, "build: only fill the cache, do not touch the running instance", 0, W_ANY },
 	{ KEY_FORCE, "force", NULL, "build: import the image although an equal one is installed", 0, W_ANY },
 	{ KEY_REFRESH, "refresh", NULL, "build: fetch packages anew", 0, W_ANY },
-	{ KEY_FULL_KERNEL, "full-kernel", NULL, "build: kernel with USB, sound and graphics instead of the cloud kernel", 0, W_ANY },
+	{ KEY_FULL_KERNEL, "full-kernel", NULL, "build: also install the kernel with USB, sound, graphics and network cards", 0, W_ANY },
 	{ KEY_CACHE, "cache", "DIR", "where built files are kept; default ~/.cache/bulkhead", 0, W_FILE },
 	{ KEY_DEB, "deb", "FILE", "guest package to install into the template", 0, W_FILE },
 	{ KEY_INIT, "init", "FILE", "first program of the initramfs", OPT_HIDDEN, W_FILE },
@@ -96,7 +96,7 @@ static int install(struct face *f, const struct template_result *res, struct err
 {
 	bool changed = false;
 	const struct template_install ti = {
-		.name = res->name, .root_img = res->root_img, .kernel_dir = res->kernel_dir, .digest = res->digest,
+		.name = res->name, .root_img = res->root_img, .kernel_dir = res->kernel_dir, .full_kernel_dir = res->full_kernel_dir, .digest = res->digest,
 		.suite = res->suite, .force = opt_has(f->t, KEY_FORCE), .progress = on_import, .arg = f,
 	};
 	int r = template_install(&ti, &changed, e);
@@ -104,6 +104,17 @@ static int install(struct face *f, const struct template_result *res, struct err
 	if (r >= 0)
 		show(f, 1000, changed ? "installed" : "installed already");
 	return r;
+}
+
+/* On standard output, so that a script can take it. */
+static void say_kernel(const struct tool *t, const struct template_result *res)
+{
+	const char *name = strrchr(res->full_kernel_dir, '/') + 1;
+
+	if (t->verbose < 0)
+		printf("%s\n", name);
+	else
+		printf("full kernel: %s (qvm-prefs QUBE kernel %s)\n", name, name);
 }
 
 static int build(struct tool *t, const char *name)
@@ -140,6 +151,8 @@ static int build(struct tool *t, const char *name)
 		tool_fail(t, "%s", err_text(&e, r));
 		return r == -EINTR ? 130 : EXIT_FAIL;
 	}
+	if (res.full_kernel_dir[0] && !opt_has(t, KEY_JSON))
+		say_kernel(t, &res);
 	if (opt_has(t, KEY_JSON)) {
 		struct json j = { 0 };
 
@@ -147,6 +160,8 @@ static int build(struct tool *t, const char *name)
 		json_str(&j, "name", res.name);
 		json_str(&j, "root_img", res.root_img);
 		json_str(&j, "kernel_dir", res.kernel_dir);
+		if (res.full_kernel_dir[0])
+			json_str(&j, "full_kernel_dir", res.full_kernel_dir);
 		json_str(&j, "digest", res.digest);
 		json_close(&j, '}');
 	}

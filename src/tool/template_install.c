@@ -109,9 +109,17 @@ static int copy_file(const char *from, int dirfd, const char *to, struct copy_jo
 	return r;
 }
 
-/* A kernel directory appears under its final name only when it is complete. */
-static int install_kernel(const char *kernel_dir, const char *version, struct copy_job *j, struct err *e)
+static const char *base_name(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* A kernel directory appears under its final name only when it is complete. */
+static int install_kernel(const char *kernel_dir, struct copy_job *j, struct err *e)
+{
+	const char *version = base_name(kernel_dir);
 	_cleanup_fd_ int kernels = open(path_get(PATH_KERNELS), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_fd_ int tmp = -1;
 	_cleanup_(closedirp) DIR *d = opendir(kernel_dir);
@@ -293,12 +301,16 @@ static uint64_t allocated(const char *path)
 int template_install(const struct template_install *ti, bool *ret_changed, struct err *e)
 {
 	struct copy_job j = { .progress = ti->progress, .arg = ti->arg, .total = allocated(ti->root_img) };
-	const char *slash = strrchr(ti->kernel_dir, '/'), *version = slash ? slash + 1 : ti->kernel_dir;
+	const char *version = base_name(ti->kernel_dir);
 	bool created;
-	int r;
+	int r = 0;
 
 	*ret_changed = false;
-	r = install_kernel(ti->kernel_dir, version, &j, e);
+	/* The full one first: without a choice of the user the newest kernel counts. */
+	if (ti->full_kernel_dir && ti->full_kernel_dir[0])
+		r = install_kernel(ti->full_kernel_dir, &j, e);
+	if (r == 0)
+		r = install_kernel(ti->kernel_dir, &j, e);
 	if (r == 0)
 		r = default_property("default_kernel", version, kernel_gives_way, e);
 	if (r == 0)

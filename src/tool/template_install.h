@@ -12,6 +12,7 @@ struct template_install {
 	const char *name;	/* of the template and of the qube */
 	const char *root_img;	/* absolute path of the image */
 	const char *kernel_dir; /* absolute path of a kernel directory; its base name is the version */
+	const char *full_kernel_dir; /* of a second kernel, for qubes with devices; NULL or "" = none. It never becomes the default */
 	const char *digest;	/* identifies the content; kept as feature template-digest, an equal one is not imported again */
 	const char *suite;	/* bookworm, trixie … (feature os-version) */
 	bool force;		/* import even when the digest is equal */
