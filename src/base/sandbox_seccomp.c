@@ -105,7 +105,7 @@ static int add_sockets(scmp_filter_ctx f, unsigned groups)
 
 static int add_rest(scmp_filter_ctx f, unsigned groups)
 {
-	static const unsigned long requests[] = { FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ };
+	static const unsigned long requests[] = { FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ, TCFLSH };
 	struct scmp_arg_cmp own[2] = { SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0) };
 	/* fstat() of this libc is newfstatat(fd, "", …, AT_EMPTY_PATH). */
 	struct scmp_arg_cmp empty_path = SCMP_A3(SCMP_CMP_MASKED_EQ, 0x1000, 0x1000);

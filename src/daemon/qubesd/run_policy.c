@@ -60,6 +60,7 @@ static void encode(const struct core *c, const struct qube *q, struct wr *w)
 	static struct ipc_pd_sysinfo m; /* large */
 	struct wr tags = wr_mem(m.tags, sizeof m.tags - 1);
 	struct pval v;
+	const struct label *label = label_find(c, prop_text(c, q, P_label, &v));
 
 	memset(&m, 0, sizeof m);
 	memcpy(m.name, q->name.s, sizeof m.name);
@@ -70,7 +71,7 @@ static void encode(const struct core *c, const struct qube *q, struct wr *w)
 	copy_vm(c, q, P_relayvm, m.relayvm, sizeof m.relayvm);
 	copy_vm(c, q, P_transport_rpc, m.transport_rpc, sizeof m.transport_rpc);
 	(void)!str_copy(m.power_state, sizeof m.power_state, life_name(q->state));
-	(void)!str_copy(m.label, sizeof m.label, prop_text(c, q, P_label, &v));
+	(void)!str_copy(m.label, sizeof m.label, label ? label->value : "");
 	(void)!str_copy(m.icon, sizeof m.icon, prop_text(c, q, P_icon, &v));
 	if (props[P_template_for_dispvms].classes & (1u << (unsigned)q->klass))
 		m.template_for_dispvms = prop_bool(c, q, P_template_for_dispvms);

@@ -183,7 +183,8 @@ static int read_only_work(void)
 }
 
 static const enum sandbox_profile confined[] = { SB_LINKD,	  SB_QREXEC_DAEMON, SB_QUBESDB_DAEMON, SB_POLICYD,
-						 SB_QUBESD_CORE, SB_IMAGE_WORKER,  SB_SVC_RUNNER,     SB_PARSER };
+						 SB_QUBESD_CORE, SB_IMAGE_WORKER,  SB_SVC_RUNNER,     SB_PARSER,
+						 SB_PROMPT };
 
 static void test_forbidden_call_kills(void **state)
 {

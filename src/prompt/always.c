@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * "Always allow exactly this": a visible policy file with one rule and one comment for each such answer (docs/protocol/qrexec.md). The rule
+ * names service, argument, source and requested target in full, so that it covers nothing but the call that was asked about.
+ */
+#include <fcntl.h>
+#include <sys/file.h>
+#include <time.h>
+
+#include "base/fsx.h"
+#include "base/paths.h"
+#include "base/str.h"
+#include "policyfile/dirs.h"
+#include "prompt/prompt.h"
+
+static const char header[] = "# Calls that were answered with \"always allow exactly this\". Each rule covers one call; remove it, with the\n"
+			     "# line above it, and the question comes again. Rules here are read before those of 30-user.policy.\n";
+
+const char *pr_always_path(void)
+{
+	static char path[PATH_MAX];
+
+	return path_fmt(path, PATH_POLICY_ETC, "/" PR_ALWAYS_FILE);
+}
+
+int pr_always_rule(char *out, size_t cap, const struct pr_question *q, const char *target)
+{
+	struct pol_rule rule = { 0 };
+	int r;
+
+	/* Requests for dom0 are spelled with its keyword. Nothing of a question may add a word or a line to the rule. */
+	if (!q->exact || !str_chars(q->user, "._-") || !str_chars(q->requested_target, "@:._-") || !str_chars(target, "@:._-") ||
+	    !str_chars(q->source, "._-") || !str_chars(q->service, "._-") || !str_chars(q->argument, "+._-"))
+		return -EINVAL;
+	r = str_printf(out, cap, "%s %s %s %s allow target=%s%s%s%s%s", q->service, q->argument, q->source, q->requested_target, target,
+		       q->user[0] ? " user=" : "", q->user, q->autostart ? "" : " autostart=no", q->notify ? " notify=yes" : "");
+	if (r == 0)
+		r = pol_rule_parse(&rule, out, NULL);
+	if (r == 0)
+		pol_rule_fini(&rule);
+	return r < 0 ? -EINVAL : 0;
+}
+
+static bool has_line(const char *text, const char *line)
+{
+	size_t n = strlen(line);
+
+	for (const char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : NULL)
+		if (strncmp(p, line, n) == 0 && (p[n] == '\n' || p[n] == '\0'))
+			return true;
+	return false;
+}
+
+static int check(const char *text, size_t len, struct err *e)
+{
+	struct pf_dirs dirs = { 0 };
+	struct policy *p = NULL;
+	int r;
+
+	pf_dirs_default(&dirs);
+	pf_overlay(&dirs, pr_always_path(), text, len);
+	r = pf_load(&p, &dirs, e);
+	if (r == 0)
+		policy_free(p);
+	pf_dirs_fini(&dirs);
+	return r;
+}
+
+static void stamp(struct wr *w)
+{
+	struct timespec ts;
+	struct tm tm;
+	char text[40];
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	if (strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		text[0] = '\0';
+	wr_printf(w, "# %s: answered \"always\"\n", text);
+}
+
+int pr_always_add(const struct pr_question *q, const char *target, struct err *e)
+{
+	_cleanup_fd_ int dir = open(path_get(PATH_POLICY_ETC), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_wr_ struct wr w = wr_grow(POL_FILE_MAX);
+	_cleanup_free_ char *old = NULL;
+	char rule[1024];
+	size_t n = 0;
+	int r = pr_always_rule(rule, sizeof rule, q, target);
+
+	if (r < 0)
+		return err_set(e, EINVAL, "this call cannot be written as a rule");
+	if (dir < 0)
+		return err_errno(e, errno, "policy directory '%s'", path_get(PATH_POLICY_ETC));
+	/* Others that change the policy take the same lock. */
+	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
+		return err_errno(e, errno, "somebody else is changing the policy; try again");
+	r = fs_read(dir, PR_ALWAYS_FILE, POL_FILE_MAX, &old, &n, e);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	err_clear(e);
+	if (old && has_line(old, rule))
+		return 0;
+	wr_str(&w, old && n ? old : header);
+	if (w.buf[w.len - 1] != '\n')
+		wr_str(&w, "\n");
+	stamp(&w);
+	wr_printf(&w, "%s\n", rule);
+	if (!wr_ok(&w))
+		return err_set(e, EFBIG, "'%s' is full", pr_always_path());
+	r = check((const char *)w.buf, w.len, e);
+	if (r < 0)
+		return err_add(e, r, "the policy would not load with the new rule");
+	return fs_write_atomic(dir, PR_ALWAYS_FILE, w.buf, w.len, 0644, e);
+}
