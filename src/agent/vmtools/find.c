@@ -4,7 +4,7 @@
 
 #include "base/str.h"
 
-const char *find_program(char out[PATH_MAX], const char *name, const char *installed)
+const char *find_beside(char out[PATH_MAX], const char *name, const char *installed)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);

@@ -7,7 +7,7 @@
 
 #include "base/defs.h"
 
-/* find_program gives the program of this name beside the running one (build tree), else in installed. Writes to out. */
-const char *find_program(char out[PATH_MAX], const char *name, const char *installed);
+/* find_beside gives the program of this name beside the running one (build tree), else in installed. Writes to out. */
+const char *find_beside(char out[PATH_MAX], const char *name, const char *installed);
 
 #endif

@@ -136,8 +136,8 @@ static int run_client(const struct job *j, uint64_t bytes, struct err *e)
 	size_t n = 0;
 	int r, status;
 
-	find_program(client, "qrexec-client-vm", "/usr/bin");
-	find_program(agent, "qfile-agent", "/usr/lib/qubes");
+	find_beside(client, "qrexec-client-vm", "/usr/bin");
+	find_beside(agent, "qfile-agent", "/usr/lib/qubes");
 	if (!getcwd(cwd, sizeof cwd))
 		return err_errno(e, errno, "current directory");
 	s.cwd = cwd;

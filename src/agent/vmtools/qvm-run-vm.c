@@ -97,7 +97,7 @@ static int run(const struct job *j, struct err *e)
 	argv[3] = (const char *)w.buf;
 	if (!getcwd(cwd, sizeof cwd))
 		return err_errno(e, errno, "current directory");
-	find_program(client, "qrexec-client-vm", "/usr/bin");
+	find_beside(client, "qrexec-client-vm", "/usr/bin");
 	r = proc_spawn(&p, &s, e);
 	if (r == 0)
 		r = proc_wait(&p, -1, &status);
