@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* qvm-appmenus: the menu entries that dom0 has for the programs of qubes. */
+#include "client/appmenus.h"
+#include "proto/appmenu.h"
+#include "tool/util.h"
+
+enum { KEY_UPDATE = 380, KEY_REMOVE, KEY_AVAILABLE };
+
+#define CHAIN_MAX 8
+
+static const struct tool_opt opts[] = {
+	{ KEY_UPDATE, "update", NULL, "make the entries again (the default)", 0, W_ANY },
+	{ KEY_UPDATE, "create", NULL, NULL, OPT_ALIAS | OPT_HIDDEN, W_ANY },
+	{ KEY_REMOVE, "remove", NULL, "remove the entries and the list", 0, W_ANY },
+	{ KEY_AVAILABLE, "get-available", NULL, "print the programs that could be in the menu", 0, W_ANY },
+	OPTS_NAMES,
+	{ 0 },
+};
+
+/* The qube whose list counts: itself, or the next one below it that has sent one. */
+static void source_of(const char *qube, char out[40])
+{
+	char value[64];
+
+	if (str_copy(out, 40, qube) < 0)
+		out[0] = '\0';
+	for (int i = 0; i < CHAIN_MAX; i++) {
+		_cleanup_free_ char *list = NULL;
+		size_t n = 0;
+
+		if (appmenus_list(out, &list, &n, NULL) == 0 || prop_get(out, "template", value, sizeof value, NULL) < 0 || !value[0] ||
+		    str_copy(out, 40, value) < 0)
+			return;
+	}
+}
+
+/* The programs that were chosen for the menu: for this qube, else for all of its template. NULL = all. */
+static const char *chosen(const char *qube, struct adm_reply *rep)
+{
+	struct err e = { 0 };
+
+	if (adm_text(rep, qube, "admin.vm.feature.Get", "menu-items", NULL, &e) == 0 ||
+	    adm_text(rep, qube, "admin.vm.feature.CheckWithTemplate", "default-menu-items", NULL, &e) == 0)
+		return rep->data;
+	return NULL;
+}
+
+static int update(struct tool *t, const char *qube)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct err e = { 0 };
+	char from[40];
+	int n;
+
+	source_of(qube, from);
+	n = appmenus_generate(qube, from, chosen(qube, &rep), &e);
+	if (n < 0)
+		return tool_fail(t, "%s: %s", qube, err_text(&e, n));
+	tool_info(t, "%s: %d entries from the list of '%s'", qube, n, from);
+	return 0;
+}
+
+static int available(struct tool *t, const char *qube)
+{
+	_cleanup_free_ char *text = NULL;
+	struct appmenu a;
+	unsigned skipped = 0;
+	struct err e = { 0 };
+	size_t n = 0;
+	struct rd list;
+	char from[40];
+	int r;
+
+	source_of(qube, from);
+	r = appmenus_list(from, &text, &n, &e);
+	if (r == -ENOENT)
+		return tool_fail(t, "'%s' has not said which programs it has; 'qvm-sync-appmenus %s' asks", qube, from);
+	if (r < 0)
+		return tool_fail(t, "%s: %s", qube, err_text(&e, r));
+	list = rd_mem(text, n);
+	while (appmenu_next(&list, &a, &skipped) > 0)
+		printf("%s.desktop - %s\n", a.id, a.name);
+	return 0;
+}
+
+static int run(struct tool *t, int argc, char **argv)
+{
+	_cleanup_(adm_qubes_fini) struct adm_qubes all = { 0 };
+	_cleanup_free_ bool *picked = NULL;
+	struct err e = { 0 };
+	int r, status = 0;
+
+	if (opt_has(t, KEY_UPDATE) + opt_has(t, KEY_REMOVE) + opt_has(t, KEY_AVAILABLE) > 1)
+		return tool_usage(t, "one of --update, --remove, --get-available at a time");
+	r = tool_qubes(t, argc, argv, &all, &picked);
+	if (r)
+		return r;
+	for (size_t i = 0; i < all.n; i++) {
+		const char *name = all.v[i].name;
+
+		if (!picked[i] || streq(name, "dom0"))
+			continue;
+		if (opt_has(t, KEY_AVAILABLE))
+			r = available(t, name);
+		else if (opt_has(t, KEY_REMOVE))
+			r = appmenus_remove(name, &e) < 0 ? tool_fail(t, "%s: %s", name, err_text(&e, -EIO)) : 0;
+		else
+			r = update(t, name);
+		status = MAX(status, r);
+	}
+	return status;
+}
+
+const struct verb verb_qvm_appmenus = {
+	.name = "qvm-appmenus",
+	.summary = "keep the menu entries for the programs of qubes",
+	.args = "[QUBE...]",
+	.opts = opts,
+	.words = { W_QUBE },
+	.run = run,
+};
