@@ -4,7 +4,6 @@
 #include <limits.h>
 
 #include "base/io.h"
-#include "base/proc.h"
 #include "tool/util.h"
 
 enum { KEY_APPEND = 360 };
@@ -80,21 +79,6 @@ static int append(struct tool *t, const char *qube, const char *line)
 	return set(t, qube, text);
 }
 
-/* The editor is a program of the user's own choice; "vi" when none is named. It gets a private file. */
-static int run_editor(struct tool *t, const char *path)
-{
-	struct proc_spec spec = { .fds = { { 0, 0 }, { 1, 1 }, { 2, 2 } }, .n_fds = 3,
-				  .envp = (const char *const *)(void *)environ };
-	const char *argv[] = { "sh", "-c", "exec ${VISUAL:-${EDITOR:-vi}} \"$1\"", "sh", path, NULL };
-	struct err e = { 0 };
-	int r;
-
-	spec.path = "/bin/sh";
-	spec.argv = argv;
-	r = proc_run(&spec, &e);
-	return r < 0 ? tool_fail(t, "the editor failed: %s", err_text(&e, r)) : 0;
-}
-
 static int edit(struct tool *t, const char *qube)
 {
 	_cleanup_reply_ struct adm_reply old = { 0 };
@@ -116,7 +100,7 @@ static int edit(struct tool *t, const char *qube)
 	if (r < 0)
 		r = tool_fail(t, "'%s': %s", path, strerror(-r));
 	else
-		r = run_editor(t, path);
+		r = tool_editor(t, path);
 	fd_closep(&fd);
 	if (r == 0) {
 		/* Editors replace the file: opened anew. */

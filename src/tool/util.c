@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 
+#include "base/proc.h"
 #include "vmm/vmm.h"
 
 int cmp_names(const void *a, const void *b)
@@ -180,4 +181,19 @@ int read_all(int fd, size_t max, char **ret, size_t *ret_len)
 	*ret = STEAL_PTR(buf);
 	*ret_len = len;
 	return 0;
+}
+
+/* The editor is a program of the user's own choice; "vi" when none is named. It gets a private file. */
+int tool_editor(const struct tool *t, const char *path)
+{
+	struct proc_spec spec = { .fds = { { 0, 0 }, { 1, 1 }, { 2, 2 } }, .n_fds = 3,
+				  .envp = (const char *const *)(void *)environ };
+	const char *argv[] = { "sh", "-c", "exec ${VISUAL:-${EDITOR:-vi}} \"$1\"", "sh", path, NULL };
+	struct err e = { 0 };
+	int r;
+
+	spec.path = "/bin/sh";
+	spec.argv = argv;
+	r = proc_run(&spec, &e);
+	return r < 0 ? tool_fail(t, "the editor failed: %s", err_text(&e, r)) : 0;
 }

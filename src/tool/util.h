@@ -44,6 +44,8 @@ bool emulated_here(void);
 #define EMULATED_TEXT "emulated, not isolated"
 /* read_stdin / read_file give a whole file as NUL-terminated memory of the caller, at most max bytes. */
 int read_all(int fd, size_t max, char **ret, size_t *ret_len);
+/* tool_editor runs the user's editor ($VISUAL, $EDITOR, or vi) on a file: 0, or an exit status (printed). */
+int tool_editor(const struct tool *t, const char *path);
 /* cmp_names orders pointers to strings. */
 int cmp_names(const void *a, const void *b);
 

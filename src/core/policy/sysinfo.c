@@ -15,6 +15,27 @@ struct pol_qube *pol_qube_new(const char *name)
 	return q;
 }
 
+struct pol_qube *pol_qube_dup(const struct pol_qube *q)
+{
+	struct pol_qube *n = pol_qube_new(q->name);
+
+	n->uuid = q->uuid ? xstrdup(q->uuid) : NULL;
+	n->uuid_hash = q->uuid_hash;
+	pol_set(&n->klass, q->klass);
+	pol_set(&n->power_state, q->power_state);
+	pol_set(&n->icon, q->icon);
+	pol_set(&n->label, q->label);
+	pol_set(&n->default_dispvm, q->default_dispvm);
+	pol_set(&n->guivm, q->guivm);
+	pol_set(&n->relayvm, q->relayvm);
+	pol_set(&n->transport_rpc, q->transport_rpc);
+	n->template_for_dispvms = q->template_for_dispvms;
+	n->internal = q->internal;
+	for (size_t i = 0; i < q->n_tags; i++)
+		pol_qube_add_tag(n, q->tags[i]);
+	return n;
+}
+
 void pol_qube_free(struct pol_qube *q)
 {
 	free(q->name);

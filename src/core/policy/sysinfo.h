@@ -39,6 +39,8 @@ struct pol_qube *pol_sysinfo_find(const struct pol_sysinfo *si, const char *text
 
 /* pol_qube_new makes a qube with a name; fill the other fields by pol_set (empty text = NULL), tags by pol_qube_add_tag. */
 struct pol_qube *pol_qube_new(const char *name);
+/* pol_qube_dup copies a qube; the copy is in no table. */
+struct pol_qube *pol_qube_dup(const struct pol_qube *q);
 void pol_qube_free(struct pol_qube *q);
 void pol_set(char **field, const char *value);
 /* pol_qube_set_uuid takes the bare uuid. */

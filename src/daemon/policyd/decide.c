@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <time.h>
 
-#include "base/io.h"
 #include "base/str.h"
 #include "daemon/policyd/prompt.h"
 
@@ -109,6 +108,6 @@ void pd_log(struct pd *pd, const struct pol_query *q, const struct pol_decision 
 	if (suppressed)
 		wr_printf(&w, ",\"not_logged\":%u", suppressed);
 	wr_str(&w, "}\n");
-	if (wr_ok(&w) && pd->log_fd >= 0 && write_full(pd->log_fd, w.buf, w.len) < 0)
-		log_error("cannot write the decision log");
+	if (wr_ok(&w))
+		pd_log_write(pd, w.buf, w.len);
 }

@@ -109,15 +109,6 @@ static int open_sockets(struct pd *pd, struct err *e)
 	return r;
 }
 
-static int open_log(struct pd *pd, struct err *e)
-{
-	const char *path = path_get(PATH_POLICY_LOG);
-
-	if (pd->log_fd < 0)
-		pd->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	return pd->log_fd < 0 ? err_errno(e, errno, "decision log '%s'", path) : 0;
-}
-
 /* A directory that is missing now stays missing for a confined policyd: everything is denied until it is started again. */
 static int confine(struct pd *pd, struct err *e)
 {
@@ -189,7 +180,7 @@ static int start(struct pd *pd, struct err *e)
 	signal(SIGPIPE, SIG_IGN);
 	r = open_sockets(pd, e);
 	if (r == 0 && pd->core_fd >= 0)
-		r = open_log(pd, e);
+		r = pd_log_open(pd, e);
 	if (r == 0 && pd->core_fd >= 0)
 		r = fs_mkdir_p(path_get(PATH_PROMPT), 0700, e);
 	if (r == 0 && pd->core_fd >= 0)
@@ -217,6 +208,7 @@ int main(int argc, char **argv)
 	if (is_seqpacket(POLICYD_FD_CORE)) {
 		pd.core_fd = POLICYD_FD_CORE;
 		pd.log_fd = fcntl(POLICYD_FD_LOG, F_GETFD) >= 0 ? POLICYD_FD_LOG : -1;
+		pd.log_old_fd = fcntl(POLICYD_FD_LOG_OLD, F_GETFD) >= 0 ? POLICYD_FD_LOG_OLD : -1;
 	}
 	if (paths_init(opt.root, &e) < 0 || start(&pd, &e) < 0) {
 		log_error("%s", e.msg);

@@ -51,6 +51,7 @@ struct pd {
 	struct pd_out *out_head, **out_tail;
 	size_t n_out;
 	int log_fd;
+	int log_old_fd; /* -1: the log is not shortened */
 	struct ev_timer *settle;
 	struct pol_sysinfo *si;	     /* in force; NULL before the first PD_SYNC */
 	struct pol_sysinfo *staging; /* between PD_SYSINFO_BEGIN and PD_SYNC */
@@ -85,6 +86,9 @@ void pd_decide(struct pd *pd, struct pol_decision *ret, const struct pol_sysinfo
 void pd_assume_yes(struct pd *pd, struct pol_decision *d, const struct pol_sysinfo *si, const struct pol_query *q);
 /* pd_log writes one line of the decision log. suppressed: refusals of this source that were not logged. */
 void pd_log(struct pd *pd, const struct pol_query *q, const struct pol_decision *d, unsigned suppressed);
+/* logfile.c: pd_log_open opens what was not inherited; pd_log_write appends to the log, moving it aside when it is full. */
+int pd_log_open(struct pd *pd, struct err *e);
+void pd_log_write(struct pd *pd, const void *p, size_t n);
 /* pd_rule_text writes "file:line" of the matching rule, or "". */
 void pd_rule_text(char *out, size_t cap, const struct pol_decision *d);
 

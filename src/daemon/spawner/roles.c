@@ -241,6 +241,14 @@ int on_start_role(struct spawner *s, struct msg *m, struct err *e)
 	return 0;
 }
 
+/* Readable too: policyd moves the log aside when it is full. */
+static int open_declog(enum path_id id, struct err *e)
+{
+	int fd = open(path_get(id), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? err_errno(e, errno, "opening '%s'", path_get(id)) : fd;
+}
+
 int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 {
 	const char *argv[] = { "policyd", paths_system_mode() ? NULL : "--root", paths_root(), NULL };
@@ -248,8 +256,8 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 	_cleanup_fd_ int ours = -1, theirs = -1;
 	struct ipc_sp_start_policyd q;
 	struct rd rd = msg_rd(m);
-	_cleanup_fd_ int log = -1;
-	struct fd_place places[2];
+	_cleanup_fd_ int log = -1, old = -1;
+	struct fd_place places[3];
 	int pair[2], r;
 
 	if (ipc_get_sp_start_policyd(&rd, &q) < 0 || !rd_done(&rd))
@@ -258,12 +266,14 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 		return err_errno(e, errno, "socketpair");
 	ours = pair[0];
 	theirs = pair[1];
-	log = log_open("policy", NULL, e); /* the decision log, PATH_POLICY_LOG */
-	if (log < 0)
-		return log;
+	log = open_declog(PATH_POLICY_LOG, e);
+	old = open_declog(PATH_POLICY_LOG_OLD, e);
+	if (log < 0 || old < 0)
+		return log < 0 ? log : old;
 	places[0] = (struct fd_place){ theirs, POLICYD_FD_CORE };
 	places[1] = (struct fd_place){ log, POLICYD_FD_LOG };
-	r = role_spawn(&p, "policyd", argv, 0, places, 2, log_open("policyd", NULL, e), e);
+	places[2] = (struct fd_place){ old, POLICYD_FD_LOG_OLD };
+	r = role_spawn(&p, "policyd", argv, 0, places, 3, log_open("policyd", NULL, e), e);
 	if (r < 0)
 		return r;
 	child_add(s, &p, (uint32_t)p.pid, 0, ROLE_POLICYD);
