@@ -44,7 +44,7 @@ struct proc_spec {
 	struct {
 		int resource;
 		uint64_t soft, hard;
-	} rlimits[8];
+	} rlimits[16];
 	size_t n_rlimits;
 	struct proc_confine confine;
 };

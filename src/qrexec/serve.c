@@ -83,28 +83,24 @@ static void let_go(struct proc *p)
 	p->pid = 0;
 }
 
-int serve_call(int chan, const struct serve *v, struct err *e)
+/* A call that may run in the user's session. Socket services belong to the qube, not to a session. */
+static bool may_forward(const struct call *c, const struct serve *v)
+{
+	return v->forward && !c->cmd.nogui && !(c->start.svc && c->svc.kind != SVC_EXEC) && !rpc_config_socket_keys(&c->cfg);
+}
+
+static bool must_wait(const struct call *c, const struct serve *v)
+{
+	return c->cfg.wait_for_session && !c->cmd.nogui && !v->dom0 && !v->waited;
+}
+
+/* Starts what was resolved (r) and serves it; whatever failed is told to the caller. */
+static int serve_here(int chan, uint32_t version, struct call *c, const struct serve *v, int r, struct err *e)
 {
 	_cleanup_(started_fini) struct started st = STARTED_INIT;
-	_cleanup_(qx_command_fini) struct qx_command cmd = { 0 };
-	_cleanup_fd_ int signal_fd = pump_block_signal();
-	struct call c = { 0 };
-	struct err hello_err = { 0 };
-	uint32_t version;
-	int r = qx_command_parse(&cmd, v->command, v->command_len, e), h;
 
-	/* who it runs as is settled before the first byte of the peer is read */
-	if (r == 0) {
-		c.cmd = cmd;
-		r = resolve(&c, v, e);
-	}
-	h = pump_hello(chan, false, v->hello_timeout_ms, &version, &hello_err);
-	if (h < 0)
-		return err_set(e, -h, "%s", hello_err.msg);
-	if (r == 0 && c.cfg.wait_for_session && !cmd.nogui && !v->dom0)
-		start_wait_session(v->service_path, &c.start);
 	if (r == 0)
-		r = start_call(&st, &c.start, e);
+		r = start_call(&st, &c->start, e);
 	if (r < 0) {
 		int code = exit_of_start(r);
 
@@ -118,5 +114,47 @@ int serve_call(int chan, const struct serve *v, struct err *e)
 	r = v->confine ? v->confine(v->arg, e) : 0;
 	if (r < 0)
 		return r;
-	return data_phase(chan, version, &c, &st, v, e);
+	return data_phase(chan, version, c, &st, v, e);
+}
+
+/* From the open channel on. */
+static int serve_open(int chan, struct call *c, const struct serve *v, int r, struct err *e)
+{
+	uint32_t version = v->version;
+	struct err hello_err = { 0 };
+	int h = version ? 0 : pump_hello(chan, false, v->hello_timeout_ms, &version, &hello_err);
+
+	if (h < 0)
+		return err_set(e, -h, "%s", hello_err.msg);
+	if (r == 0 && must_wait(c, v)) {
+		start_wait_session(v->service_path, &c->start);
+		if (may_forward(c, v) && v->forward(v->arg, &c->user, &c->cmd, chan, version))
+			return 0;
+	}
+	return serve_here(chan, version, c, v, r, e);
+}
+
+int serve_call(int chan, const struct serve *v, struct err *e)
+{
+	_cleanup_(qx_command_fini) struct qx_command cmd = { 0 };
+	_cleanup_fd_ int signal_fd = pump_block_signal(), own = -1;
+	struct call c = { 0 };
+	int r = qx_command_parse(&cmd, v->command, v->command_len, e);
+
+	/* who it runs as is settled before the first byte of the peer is read */
+	if (r == 0) {
+		c.cmd = cmd;
+		r = resolve(&c, v, e);
+	}
+	if (r == 0 && !must_wait(&c, v) && may_forward(&c, v) && v->forward(v->arg, &c.user, &cmd, -1, 0))
+		return 0;
+	if (chan < 0) {
+		struct err open_err = { 0 };
+
+		/* the text about the call itself is kept */
+		chan = own = v->open(v->arg, &open_err);
+		if (chan < 0)
+			return err_set(e, -chan, "%s", err_text(&open_err, chan));
+	}
+	return serve_open(chan, &c, v, r, e);
 }

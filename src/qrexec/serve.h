@@ -15,6 +15,13 @@ struct serve {
 	bool just_exec, dom0;
 	bool keep_stderr; /* dom0: the service's stderr is ours and the caller sees none */
 	int hello_timeout_ms;
+	uint32_t version; /* not 0: HELLO was exchanged already and this came out */
+	bool waited;	  /* the session was waited for already */
+	/* open connects the data channel when serve_call was given none */
+	int (*open)(void *arg, struct err *e);
+	/* forward may hand the call to a server in the user's session: as it is (chan -1), or with its data channel after HELLO and the wait for
+	   the session. It gives 1 when the call was taken there and has ended, 0 when there is no such server. May be NULL */
+	int (*forward)(void *arg, const struct user *u, const struct qx_command *c, int chan, uint32_t version);
 	/* identity finds the account for a user name, says whether to become it, and gives the base environment and shell for
 	   command lines in *s (memory of arg). Called once, after the configuration is known. Negative: the call fails with 125. */
 	int (*identity)(void *arg, const char *user, struct user *ret, struct start *s, struct err *e);
@@ -25,7 +32,7 @@ struct serve {
 	void *arg;
 };
 
-/* serve_call serves over chan (stays the caller's). Gives the exit code that was reported, or a negative code with a text. */
+/* serve_call serves over chan (stays the caller's; -1 = v->open gives it). Gives the exit code that was reported, or a negative code with a text. */
 int serve_call(int chan, const struct serve *v, struct err *e);
 
 #endif

@@ -98,6 +98,12 @@ static int start_program(struct started *ret, const struct start *s, struct err 
 	p.cwd = start_dir(s);
 	if (!p.cwd)
 		p.cwd = getcwd(cwd, sizeof cwd);
+	for (size_t i = 0; i < s->n_limits; i++) {
+		p.rlimits[i].resource = s->limits[i].resource;
+		p.rlimits[i].soft = s->limits[i].soft;
+		p.rlimits[i].hard = s->limits[i].hard;
+	}
+	p.n_rlimits = s->n_limits;
 	if (s->set_ids) {
 		p.set_ids = true;
 		p.uid = s->user->uid;

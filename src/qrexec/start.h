@@ -21,6 +21,11 @@ struct start {
 	const char *shell;	      /* for command lines */
 	bool just_exec;		      /* standard descriptors are /dev/null */
 	bool keep_stderr;	      /* dom0: the program's stderr is ours */
+	struct {
+		int resource;
+		uint64_t soft, hard;
+	} limits[16]; /* of the user's session */
+	size_t n_limits;
 };
 
 /* What was started. The descriptors are the receiver's; -1 = none. child.pidfd is -1 for a socket. */

@@ -126,7 +126,7 @@ class Listener:
 class World:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="qx")
-        self.procs = []
+        self.procs, self.pids = [], []
         self.log = open(self.dir + "/log", "w+b")
         for d in ("rpc", "local-rpc", "rpc-config"):
             os.mkdir(self.dir + "/" + d)
@@ -169,9 +169,8 @@ class World:
         self.procs.append(p)
         return p
 
-    def agent(self, d=42, env=None):
-        p = self.start([BUILD + "/conformance/agent/qrexec-agent", "--no-fork-server", "--agent-socket=" + self.path("agent%d.sock" % d)], d, env=env)
-        return p
+    def agent(self, d=42, env=None, args=("--no-fork-server",)):
+        return self.start([BUILD + "/conformance/agent/qrexec-agent", "--agent-socket=" + self.path("agent%d.sock" % d)] + list(args), d, env=env)
 
     def daemon(self, d=42, wait=True, args=()):
         p = self.start([BUILD + "/conformance/daemon/qrexec-daemon", "--uuid=uuid-%d" % d, "--socket-dir=" + self.dir,
@@ -268,6 +267,9 @@ class World:
 
     def close(self):
         """Ends the programs by their number; everything else must end by itself."""
+        for pid, _ in self.members():
+            if pid in self.pids:
+                os.kill(pid, signal.SIGTERM)
         for p in self.procs:
             if p.poll() is None:
                 p.terminate()

@@ -44,6 +44,7 @@ struct spare {
 struct agent {
 	struct ev_loop *loop;
 	const char *trigger_path;
+	const char *fork_server; /* path of its socket with %s for the user; NULL = not used */
 	/* control vchan (control.c) */
 	struct chan_req *req;
 	struct ev_io *req_io;
@@ -61,6 +62,7 @@ struct agent {
 	unsigned n_calls;
 	struct spare spare;
 	struct ev_timer *spare_timer;
+	bool woken; /* the memory reporter was told that this qube is in use */
 };
 
 /* control_start waits for the daemon, for the first time or anew. */
@@ -77,8 +79,15 @@ void trigger_drop(struct agent *a);
 
 /* calls_prepare makes the process that waits for the next call. */
 void calls_prepare(struct agent *a);
-/* calls_start serves one EXEC_CMDLINE or JUST_EXEC in a process of its own. */
-void calls_start(struct agent *a, const struct qx_exec *x, bool just_exec);
+/* calls_start serves one EXEC_CMDLINE or JUST_EXEC (type) in a process of its own. */
+void calls_start(struct agent *a, const struct qx_exec *x, uint32_t type);
+
+/* forward_call hands a call to the fork server at pattern (%s = user): 1 when it was taken there and has ended, 0 when there is no such server or it
+   does not take it. chan: -1, or the data channel after HELLO with its version (stays the caller's). */
+struct forward {
+	uint32_t type, domain, port;
+};
+int forward_call(const char *pattern, const struct forward *f, const struct user *u, const struct qx_command *c, int chan, uint32_t version);
 
 /* login_identity is the identity function of serve.h for a qube. login_prepare captures the environment of the main user in the background. */
 int login_identity(void *arg, const char *name, struct user *ret, struct start *s, struct err *e);

@@ -6,17 +6,20 @@
  */
 #include "agent.h"
 
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/fsx.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "qrexec/defaults.h"
 
+#define MEMINFO_PID "/run/meminfo-writer.pid"
 #define CONNECT_TIMEOUT_MS 120000
 #define HELLO_TIMEOUT_MS 120000
 /* The next waiting process is made when a call ends, or this long after its start: not while the call is being started. */
@@ -46,34 +49,58 @@ static void leave_agent(int fd)
 	syscall(SYS_close_range, (unsigned)fd + 1, ~0U, 0U);
 }
 
-static _noreturn_ void call_main(uint32_t domain, uint32_t port, const char *command, size_t n, bool just_exec)
+/* What the parts of serve.h are given. */
+struct task {
+	const struct agent *agent; /* as it was when this process was made */
+	struct forward place;
+	struct journal journal;
+};
+
+static void err_copy(void *arg, const uint8_t *p, size_t n)
 {
-	struct journal j;
+	struct task *t = arg;
+
+	journal_bytes(&t->journal, p, n);
+}
+
+static int open_channel(void *arg, struct err *e)
+{
+	const struct task *t = arg;
+
+	return chan_connect(NULL, t->place.domain, t->place.port, CONNECT_TIMEOUT_MS, e);
+}
+
+static int forward(void *arg, const struct user *u, const struct qx_command *c, int chan, uint32_t version)
+{
+	const struct task *t = arg;
+
+	return t->agent->fork_server ? forward_call(t->agent->fork_server, &t->place, u, c, chan, version) : 0;
+}
+
+static _noreturn_ void call_main(const struct agent *a, const struct forward *place, const char *command, size_t n)
+{
+	struct task t = { .agent = a, .place = *place };
 	struct err e = { 0 };
 	struct serve v = {
 		.service_path = path_list("QREXEC_SERVICE_PATH", QREXEC_GUEST_SERVICES),
 		.config_path = path_list("QUBES_RPC_CONFIG_PATH", QREXEC_GUEST_CONFIGS),
 		.command = command,
 		.command_len = n,
-		.just_exec = just_exec,
+		.just_exec = place->type == QX_JUST_EXEC,
 		.hello_timeout_ms = HELLO_TIMEOUT_MS,
+		.open = open_channel,
+		.forward = forward,
 		.identity = login_identity,
-		.err_copy = journal_bytes,
-		.arg = &j,
+		.err_copy = err_copy,
+		.arg = &t,
 	};
-	int chan, r;
+	int r;
 
-	journal_init(&j, command, n);
-	chan = chan_connect(NULL, domain, port, CONNECT_TIMEOUT_MS, &e);
-	if (chan < 0) {
-		log_warn("call on port %u: %s", port, err_text(&e, chan));
-		_exit(1);
-	}
-	r = serve_call(chan, &v, &e);
-	journal_fini(&j);
+	journal_init(&t.journal, command, n);
+	r = serve_call(-1, &v, &e);
+	journal_fini(&t.journal);
 	if (r < 0)
-		log_warn("call on port %u: %s", port, log_escs(err_text(&e, r)));
-	close(chan);
+		log_warn("call on port %u: %s", place->port, log_escs(err_text(&e, r)));
 	_exit(r < 0 ? 1 : 0);
 }
 
@@ -102,13 +129,13 @@ static void on_end(struct ev_io *io, int fd, int events, void *arg)
 	free(c);
 }
 
-/* The order that a waiting process gets: u32 domain, port, just_exec, then the command line. */
+/* The order that a waiting process gets: u32 domain, port, message type, then the command line. */
 #define ORDER_HDR 12
 
-static _noreturn_ void spare_main(int fd)
+static _noreturn_ void spare_main(const struct agent *a, int fd)
 {
 	static uint8_t buf[ORDER_HDR + QX_COMMAND_MAX];
-	uint32_t domain, port, just_exec;
+	struct forward place = { 0 };
 	const uint8_t *command;
 	struct rd r;
 	ssize_t n;
@@ -122,25 +149,26 @@ static _noreturn_ void spare_main(int fd)
 		_exit(0); /* the agent has ended */
 	close(fd);
 	r = rd_mem(buf, (size_t)n);
-	domain = rd_u32le(&r);
-	port = rd_u32le(&r);
-	just_exec = rd_u32le(&r);
+	place.domain = rd_u32le(&r);
+	place.port = rd_u32le(&r);
+	place.type = rd_u32le(&r);
 	len = rd_left(&r);
 	command = rd_view(&r, len);
 	if (!rd_done(&r))
 		_exit(1);
-	call_main(domain, port, (const char *)command, len, just_exec != 0);
+	call_main(a, &place, (const char *)command, len);
 }
 
-static int spare_fork(struct spare *s)
+static int spare_fork(struct agent *a)
 {
+	struct spare *s = &a->spare;
 	int fds[2], r = unix_pair(SOCK_SEQPACKET, fds);
 
 	if (r < 0)
 		return r;
 	s->pid = fork();
 	if (s->pid == 0)
-		spare_main(fds[1]);
+		spare_main(a, fds[1]);
 	close(fds[1]);
 	if (s->pid < 0) {
 		r = -errno;
@@ -177,11 +205,11 @@ void calls_prepare(struct agent *a)
 {
 	if (!a->spare_timer)
 		a->spare_timer = ev_timer_new(a->loop, on_spare_timer, a);
-	if (a->spare.fd < 0 && spare_fork(&a->spare) < 0)
+	if (a->spare.fd < 0 && spare_fork(a) < 0)
 		log_warn("fork: %s", strerror(errno));
 }
 
-static int give_order(struct agent *a, const struct qx_exec *x, bool just_exec)
+static int give_order(struct agent *a, const struct qx_exec *x, uint32_t type)
 {
 	uint8_t hdr[ORDER_HDR];
 	struct wr w = wr_mem(hdr, sizeof hdr);
@@ -191,26 +219,45 @@ static int give_order(struct agent *a, const struct qx_exec *x, bool just_exec)
 
 	wr_u32le(&w, x->domain);
 	wr_u32le(&w, x->port);
-	wr_u32le(&w, just_exec);
+	wr_u32le(&w, type);
 	return sendmsg(a->spare.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 /* A waiting process that somebody killed is replaced, once. */
-static int hand_over(struct agent *a, const struct qx_exec *x, bool just_exec)
+static int hand_over(struct agent *a, const struct qx_exec *x, uint32_t type)
 {
-	int r = a->spare.fd < 0 ? -ENOENT : give_order(a, x, just_exec);
+	int r = a->spare.fd < 0 ? -ENOENT : give_order(a, x, type);
 
 	if (r == 0)
 		return 0;
 	spare_fini(&a->spare);
-	r = spare_fork(&a->spare);
-	return r < 0 ? r : give_order(a, x, just_exec);
+	r = spare_fork(a);
+	return r < 0 ? r : give_order(a, x, type);
 }
 
-void calls_start(struct agent *a, const struct qx_exec *x, bool just_exec)
+/* meminfo-writer reports nothing until the qube is used: it is told so by the first call. */
+static void wake_meminfo(struct agent *a)
 {
-	int r = a->n_calls < CALLS_MAX ? hand_over(a, x, just_exec) : -EBUSY;
+	_cleanup_free_ char *text = NULL;
+	uint64_t pid;
+	size_t n;
+
+	if (a->woken || chan_is_unix() || geteuid() != 0)
+		return;
+	a->woken = true;
+	if (fs_read(AT_FDCWD, MEMINFO_PID, 32, &text, &n, NULL) < 0)
+		return;
+	text[strcspn(text, "\n")] = 0;
+	if (str_u64(text, INT32_MAX, &pid) == 0 && pid > 1)
+		(void)kill((pid_t)pid, SIGUSR1);
+}
+
+void calls_start(struct agent *a, const struct qx_exec *x, uint32_t type)
+{
+	int r = a->n_calls < CALLS_MAX ? hand_over(a, x, type) : -EBUSY;
 	struct call *c;
+
+	wake_meminfo(a);
 
 	if (r < 0) {
 		log_warn("the call on port %u is dropped: %s", x->port, strerror(-r));

@@ -85,7 +85,7 @@ static int on_message(struct agent *a, const struct qx_frame *f)
 	case QX_JUST_EXEC:
 		if (qx_get_exec(&x, f->body) < 0 || !x.command)
 			return -EBADMSG;
-		calls_start(a, &x, f->type == QX_JUST_EXEC);
+		calls_start(a, &x, f->type);
 		return 0;
 	case QX_SERVICE_CONNECT:
 		if (qx_get_connect(&c, f->body) < 0)

@@ -13,10 +13,11 @@ static void usage(FILE *f, const char *name)
 	fprintf(f,
 		"usage: %s [options]\n"
 		"  -a, --agent-socket=PATH        socket for requests of this qube (%s)\n"
-		"  -s, --fork-server-socket=PATH  accepted; user sessions are served by the agent itself\n"
-		"  -S, --no-fork-server           accepted\n"
+		"  -s, --fork-server-socket=PATH  of the server in a user's session, %%s is the user\n"
+		"                                 (%s)\n"
+		"  -S, --no-fork-server           start everything here\n"
 		"  -h, --help                     this text\n",
-		name, QREXEC_AGENT_SOCKET);
+		name, QREXEC_AGENT_SOCKET, QREXEC_FORK_SERVER_SOCKET);
 }
 
 static int parse(struct agent *a, int argc, char **argv)
@@ -36,7 +37,14 @@ static int parse(struct agent *a, int argc, char **argv)
 			a->trigger_path = optarg;
 			break;
 		case 's':
+			if (!strstr(optarg, "%s")) {
+				fprintf(stderr, "%s: the path of fork servers needs a %%s\n", argv[0]);
+				return -1;
+			}
+			a->fork_server = optarg;
+			break;
 		case 'S':
+			a->fork_server = NULL;
 			break;
 		case 'h':
 			usage(stdout, argv[0]);
@@ -62,7 +70,7 @@ static void on_stop(struct ev_signal *s, int signum, void *arg)
 
 int main(int argc, char **argv)
 {
-	struct agent a = { .trigger_path = QREXEC_AGENT_SOCKET, .trigger_fd = -1, .spare = { .fd = -1, .pidfd = -1 } };
+	struct agent a = { .trigger_path = QREXEC_AGENT_SOCKET, .fork_server = QREXEC_FORK_SERVER_SOCKET, .trigger_fd = -1, .spare = { .fd = -1, .pidfd = -1 } };
 	struct err e = { 0 };
 	int r = parse(&a, argc, argv);
 
