@@ -16,6 +16,8 @@
 
 /* Holes are looked for in files that have at least this much less on the disk than their length. */
 #define WORTH_SEEKING (256 * 1024)
+/* A write of its own for what is buffered pays from this many bytes on. */
+#define WORTH_ALIGNING (4 * QSTREAM_BUF)
 /* Two changes closer than this may bear the same time stamp. */
 #define CLOCK_GRAIN_MS 20
 
@@ -25,6 +27,7 @@ struct packer {
 	struct err *e;
 	uint64_t told;
 	bool refused; /* the receiver has said something, or its end is closed */
+	char target[QFILE_PATH_MAX + 1]; /* of a link */
 };
 
 static int wrote(struct packer *k, int r)
@@ -83,6 +86,10 @@ static int failed(struct packer *k, const char *what, const char *name, int code
 /* Sends n bytes of fd from off. */
 static int send_data(struct packer *k, int fd, const char *name, uint64_t off, uint64_t n)
 {
+	int a = n >= WORTH_ALIGNING ? wrote(k, qout_align(&k->out)) : 0;
+
+	if (a < 0)
+		return a;
 	while (n) {
 		uint8_t *to;
 		size_t room;
@@ -180,17 +187,16 @@ static int send_file(struct packer *k, const char *name, int fd, const struct st
 
 static int send_link(struct packer *k, int dir, const char *base, const char *name, const struct stat *st)
 {
-	char target[QFILE_PATH_MAX + 1];
-	ssize_t n = readlinkat(dir, base, target, sizeof target);
+	ssize_t n = readlinkat(dir, base, k->target, sizeof k->target);
 	int r;
 
 	if (n < 0)
 		return failed(k, "reading the link", name, errno);
-	if ((size_t)n == sizeof target)
+	if ((size_t)n == sizeof k->target)
 		return failed(k, "reading the link", name, ENAMETOOLONG);
 	r = send_hdr(k, name, st, (uint64_t)n);
 	if (r == 0)
-		r = wrote(k, qout_put(&k->out, target, (size_t)n));
+		r = wrote(k, qout_put(&k->out, k->target, (size_t)n));
 	if (r == 0 && k->p->journal)
 		journal_entry(k->p->journal, name, st);
 	return r;
@@ -321,13 +327,13 @@ int qfile_pack(const struct qfile_pack *p, char *const *paths, size_t n, struct 
 struct surveyor {
 	struct qfile_survey *s;
 	bool ignore_links;
+	char target[QFILE_PATH_MAX + 1];
 };
 
 static int survey_entry(enum walk_step step, int dir, const char *base, const char *name, int fd,
 			const struct stat *st, void *arg)
 {
 	struct surveyor *v = arg;
-	char target[QFILE_PATH_MAX + 1];
 	ssize_t n;
 
 	if (step == WALK_DIR_AFTER || (step == WALK_LINK && v->ignore_links))
@@ -337,9 +343,9 @@ static int survey_entry(enum walk_step step, int dir, const char *base, const ch
 		v->s->bytes += (uint64_t)st->st_size;
 	if (v->s->needs_all_names[0])
 		return 0;
-	n = step == WALK_LINK ? readlinkat(dir, base, target, sizeof target - 1) : 0;
-	target[MAX(n, 0)] = '\0';
-	if (qfile_needs_all_names(name) || qfile_needs_all_names(target))
+	n = step == WALK_LINK ? readlinkat(dir, base, v->target, sizeof v->target - 1) : 0;
+	v->target[MAX(n, 0)] = '\0';
+	if (qfile_needs_all_names(name) || qfile_needs_all_names(v->target))
 		(void)str_escape(v->s->needs_all_names, sizeof v->s->needs_all_names, name, strlen(name));
 	return 0;
 }

@@ -8,11 +8,22 @@
 #include "base/io.h"
 #include "proto/crc32.h"
 
-#define PIPE_SIZE (256 * 1024)
+#define PIPE_SIZE (1024 * 1024)
+#define PAGE 4096u
+
+/* n: a multiple of PAGE. */
+static uint8_t *new_buffer(size_t n)
+{
+	uint8_t *p = aligned_alloc(PAGE, n);
+
+	if (!p)
+		abort();
+	return p;
+}
 
 void qin_init(struct qin *q, int fd)
 {
-	*q = (struct qin){ .fd = fd, .buf = xmalloc(QSTREAM_BUF) };
+	*q = (struct qin){ .fd = fd, .buf = new_buffer(QSTREAM_BUF + PAGE) };
 	(void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
 }
 
@@ -47,13 +58,15 @@ static ssize_t read_some(int fd, void *p, size_t n)
 static int refill(struct qin *q, size_t n)
 {
 	(void)qin_crc(q);
-	if (q->pos == q->len || q->pos + n > QSTREAM_BUF) {
+	if (q->pos == q->len) {
+		q->pos = q->len = q->crc_pos = q->phase;
+	} else if (q->pos + n > QSTREAM_BUF) {
 		memmove(q->buf, q->buf + q->pos, q->len - q->pos);
 		q->len -= q->pos;
 		q->pos = q->crc_pos = 0;
 	}
 	while (q->len - q->pos < n) {
-		ssize_t r = read_some(q->fd, q->buf + q->len, QSTREAM_BUF - q->len);
+		ssize_t r = read_some(q->fd, q->buf + q->len, QSTREAM_BUF + PAGE - q->len);
 
 		if (r <= 0)
 			return (int)r;
@@ -85,9 +98,14 @@ int qin_some(struct qin *q, size_t max, const uint8_t **ret, size_t *ret_n)
 	return 1;
 }
 
+void qin_phase(struct qin *q, uint64_t off)
+{
+	q->phase = (size_t)(off % PAGE);
+}
+
 void qout_init(struct qout *q, int fd)
 {
-	*q = (struct qout){ .fd = fd, .buf = xmalloc(QSTREAM_BUF) };
+	*q = (struct qout){ .fd = fd, .buf = new_buffer(QSTREAM_BUF) };
 	(void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
 }
 
@@ -123,6 +141,11 @@ int qout_room(struct qout *q, uint8_t **ret, size_t *ret_n)
 void qout_fill(struct qout *q, size_t n)
 {
 	q->len += n;
+}
+
+int qout_align(struct qout *q)
+{
+	return q->len % PAGE ? qout_flush(q) : 0;
 }
 
 int qout_put(struct qout *q, const void *p, size_t n)

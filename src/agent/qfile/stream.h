@@ -9,12 +9,13 @@
 #include "base/err.h"
 #include "base/rd.h"
 
-#define QSTREAM_BUF (64u * 1024)
+/* Fits the second-level cache: what was read is still there when it is summed up and written. */
+#define QSTREAM_BUF (256u * 1024)
 
 struct qin {
 	int fd;
 	uint8_t *buf;
-	size_t pos, len, crc_pos;
+	size_t phase, pos, len, crc_pos;
 	uint32_t crc;
 };
 /* qin_init allocates the buffer; the descriptor stays the caller's. A pipe is made larger where the system allows it. */
@@ -24,6 +25,9 @@ void qin_fini(struct qin *q);
 int qin_take(struct qin *q, size_t n, const uint8_t **ret);
 /* qin_some gives between 1 and max bytes, whatever is there: 1, 0 at end, -errno. */
 int qin_some(struct qin *q, size_t max, const uint8_t **ret, size_t *ret_n);
+/* qin_phase says that the next byte belongs at this offset of a file. Processors copy much faster between places that lie alike in their
+   pages, so an empty buffer is filled from a place that does. */
+void qin_phase(struct qin *q, uint64_t off);
 /* qin_crc gives the checksum of everything taken so far. */
 uint32_t qin_crc(struct qin *q);
 
@@ -40,6 +44,8 @@ void qout_fini(struct qout *q);
 int qout_room(struct qout *q, uint8_t **ret, size_t *ret_n);
 /* qout_fill says that n bytes were put into the place of qout_room. */
 void qout_fill(struct qout *q, size_t n);
+/* qout_align starts the place of qout_room on a page when much follows, for the same reason as qin_phase. 0 or -errno. */
+int qout_align(struct qout *q);
 int qout_put(struct qout *q, const void *p, size_t n);
 /* qout_zeros sends n zero bytes without touching the buffer for each of them. */
 int qout_zeros(struct qout *q, size_t n);

@@ -84,6 +84,7 @@ static int take_file(struct unpacker *x, const struct qfile_hdr *h, const struct
 		const uint8_t *p;
 		size_t n;
 
+		qin_phase(&x->in, h->filelen - left);
 		r = qin_some(&x->in, (size_t)MIN(left, (uint64_t)QSTREAM_BUF), &p, &n);
 		if (r <= 0) {
 			place_abort(&f);
