@@ -14,6 +14,7 @@ struct build {
 	size_t *node_of; /* by qube */
 	size_t n_base;	 /* nodes of qubes; then any, dispvm */
 	bool *cells[2];	 /* [ask]: from × to of the group at hand */
+	bool *allowed;	 /* cells[0] before it was compressed */
 	bool allowed_only;
 };
 
@@ -103,6 +104,12 @@ static bool is_dom0(const struct build *b, size_t node)
 	return b->g.nodes[node].dom0;
 }
 
+static bool filled(const struct build *b, bool ask, size_t from, size_t to)
+{
+	/* What is even allowed does not make a hole in what is asked. */
+	return get(b, ask, from, to) || (ask && b->allowed[from * b->g.n_nodes + to]);
+}
+
 /* All qubes to (or from) which there is an edge, the node itself and dom0 left out. */
 static bool whole(const struct build *b, bool ask, size_t node, bool outgoing)
 {
@@ -111,9 +118,9 @@ static bool whole(const struct build *b, bool ask, size_t node, bool outgoing)
 	for (size_t i = 0; i < b->n_base; i++) {
 		if (i == node || is_dom0(b, i))
 			continue;
-		if (!(outgoing ? get(b, ask, node, i) : get(b, ask, i, node)))
+		if (!(outgoing ? filled(b, ask, node, i) : filled(b, ask, i, node)))
 			return false;
-		n++;
+		n += outgoing ? get(b, ask, node, i) : get(b, ask, i, node);
 	}
 	return n >= 2;
 }
@@ -133,8 +140,6 @@ static void compress(struct build *b, bool ask, const struct pol_services *servi
 	for (size_t i = 0; i < b->n_base; i++)
 		all = all && (is_dom0(b, i) || whole(b, ask, i, true));
 	for (size_t i = 0; i < b->n_base; i++) {
-		if (is_dom0(b, i) && !whole(b, ask, i, true))
-			continue;
 		if (!whole(b, ask, i, true))
 			continue;
 		if (!all || is_dom0(b, i))
@@ -159,10 +164,36 @@ static void done(void *arg, const struct pol_services *services)
 {
 	struct build *b = arg;
 
+	memcpy(b->allowed, b->cells[0], b->g.n_nodes * b->g.n_nodes);
 	for (int ask = 0; ask < 2; ask++) {
 		compress(b, ask, services);
 		memset(b->cells[ask], 0, b->g.n_nodes * b->g.n_nodes);
 	}
+}
+
+static int text_cmp(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return strcmp(*x, *y);
+}
+
+/* A service that stands there for all arguments needs no words about single ones. */
+static void tidy(struct edge *e)
+{
+	size_t out = 0;
+
+	qsort(e->services, e->n, sizeof(*e->services), text_cmp);
+	for (size_t i = 0; i < e->n; i++) {
+		const char *plain = out ? e->services[out - 1] : "";
+		size_t n = strlen(plain);
+
+		if (n && !strchr(plain, '+') && str_starts(e->services[i], plain) && e->services[i][n] == '+')
+			free(e->services[i]);
+		else
+			e->services[out++] = e->services[i];
+	}
+	e->n = out;
 }
 
 static char *class_text(const struct build *b, size_t class, size_t *ret_n)
@@ -204,6 +235,7 @@ static void make_nodes(struct build *b, bool merge)
 	}
 	g->nodes[node_any(b)] = (struct node){ NODE_ANY, xstrdup("any qube"), 0xffffff, false, false };
 	g->nodes[node_dispvm(b)] = (struct node){ NODE_DISPVM, xstrdup("new disposable"), 0xffffff, false, false };
+	b->allowed = xcalloc(g->n_nodes * g->n_nodes, sizeof(bool));
 	for (int ask = 0; ask < 2; ask++)
 		b->cells[ask] = xcalloc(g->n_nodes * g->n_nodes, sizeof(bool));
 }
@@ -286,6 +318,7 @@ static void graph_fini(struct build *b)
 	free(b->g.nodes);
 	free(b->g.edges);
 	free(b->node_of);
+	free(b->allowed);
 	free(b->cells[0]);
 	free(b->cells[1]);
 	pol_classes_fini(&b->k);
@@ -312,6 +345,8 @@ int pq_graph(struct pq *p, int argc, char **argv)
 	pol_classes_make(&b.k, &p->si, pol, 1);
 	make_nodes(&b, opt_has(p->t, KEY_MERGE) || p->si.n > MERGE_ABOVE);
 	(void)pol_survey_run(&s);
+	for (size_t i = 0; i < b.g.n_edges; i++)
+		tidy(&b.g.edges[i]);
 	if (p->json)
 		graph_json(&b.g);
 	else if (opt_has(p->t, KEY_DOT))

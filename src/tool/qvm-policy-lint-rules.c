@@ -81,13 +81,70 @@ static void place(const struct lint *l, const struct pol_rule *r, char *out, siz
 	(void)!str_printf(out, cap, "%s:%u", pq_short(l->p, r->file), r->line);
 }
 
-static void covered(struct lint *l, size_t i)
+static bool of_qubes(const struct pol_token *t)
+{
+	return t->kind == POL_NAME || t->kind == POL_TAG || t->kind == POL_TYPE;
+}
+
+/* Does a fit every qube of the table that b fits? False when b fits none. */
+static bool covers_now(const struct lint *l, const struct pol_token *a, const struct pol_token *b, bool source)
+{
+	bool any = false;
+
+	if (pol_token_covers(a, b))
+		return true;
+	if (!l->table || !of_qubes(a) || !of_qubes(b))
+		return false;
+	for (size_t i = 0; i < l->p->si.n; i++) {
+		const char *name = l->p->si.v[i]->name;
+		struct pol_request r;
+
+		if (!pol_request_raw(&r, &l->p->si, name, name) || !(source ? pol_match_source(b, &r) : pol_match_target(b, &r)))
+			continue;
+		any = true;
+		if (!(source ? pol_match_source(a, &r) : pol_match_target(a, &r)))
+			return false;
+	}
+	return any;
+}
+
+/* As pol_rule_covers, with the qubes that there are. */
+static bool rule_covers_now(const struct lint *l, const struct pol_rule *a, const struct pol_rule *b)
+{
+	if (a->service && (!b->service || !streq(a->service, b->service)))
+		return false;
+	if (a->argument && (!b->argument || !streq(a->argument, b->argument)))
+		return false;
+	return covers_now(l, &a->source, &b->source, true) && covers_now(l, &a->target, &b->target, false);
+}
+
+static void covered_now(struct lint *l, size_t i)
+{
+	const struct pol_rule *b = &l->p->policy->rules[i];
+	char at[300];
+
+	if (b->line == 0 || lint_shipped(l, b->file))
+		return;
+	for (size_t k = 0; k < i; k++) {
+		const struct pol_rule *a = &l->p->policy->rules[k];
+
+		if (a->line == 0 || !rule_covers_now(l, a, b))
+			continue;
+		place(l, a, at, sizeof at);
+		lint_add(l, SEV_WARNING, "never-decides", b->file, b->line,
+			 "with the qubes there are now it never decides a call, because %s comes first: move it before that rule, or remove it", at);
+		return;
+	}
+}
+
+/* False when no rule before number i covers it. */
+static bool covered(struct lint *l, size_t i)
 {
 	const struct pol_rule *b = &l->p->policy->rules[i];
 	char at[300];
 
 	if (b->line == 0)
-		return;
+		return true;
 	for (size_t k = 0; k < i; k++) {
 		const struct pol_rule *a = &l->p->policy->rules[k];
 		bool overridden = lint_shipped(l, b->file) && !streq(a->file, b->file);
@@ -97,14 +154,15 @@ static void covered(struct lint *l, size_t i)
 		place(l, a, at, sizeof at);
 		/* The system's own files hold alternatives; only what the user wrote is worth a word. */
 		if (overridden && lint_shipped(l, a->file))
-			return;
+			return true;
 		if (overridden)
 			lint_add(l, SEV_NOTE, "never-decides", b->file, b->line, "overridden: %s comes first and fits every call that this rule fits", at);
 		else
 			lint_add(l, SEV_WARNING, "never-decides", b->file, b->line,
 				 "never decides a call, because %s comes first and fits all the same calls: move it before that rule, or remove it", at);
-		return;
+		return true;
 	}
+	return false;
 }
 
 static void source_never(struct lint *l, const struct pol_rule *r)
@@ -198,7 +256,8 @@ void lint_rules(struct lint *l)
 	for (size_t i = 0; i < l->p->policy->n_rules; i++) {
 		const struct pol_rule *r = &l->p->policy->rules[i];
 
-		covered(l, i);
+		if (!covered(l, i))
+			covered_now(l, i);
 		source_never(l, r);
 		if (r->line == 0)
 			continue;

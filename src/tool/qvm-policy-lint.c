@@ -120,6 +120,8 @@ static void print(const struct lint *l, const size_t *count)
 	for (size_t i = 0; i < l->n; i++) {
 		const struct finding *f = &l->v[i];
 
+		if (f->severity == SEV_NOTE && l->p->t->verbose <= 0)
+			continue;
 		out_text(l->p->t, pq_short(l->p, f->file));
 		if (f->line)
 			printf(":%u", f->line);
@@ -133,7 +135,8 @@ static void print(const struct lint *l, const size_t *count)
 		out_text(l->p->t, f->text);
 		printf(" [%s]\n", f->check);
 	}
-	printf("%zu errors, %zu warnings, %zu notes\n", count[SEV_ERROR], count[SEV_WARNING], count[SEV_NOTE]);
+	printf("%zu errors, %zu warnings, %zu notes%s\n", count[SEV_ERROR], count[SEV_WARNING], count[SEV_NOTE],
+	       count[SEV_NOTE] && l->p->t->verbose <= 0 ? " (--verbose shows notes)" : "");
 }
 
 static void print_json(const struct lint *l, const size_t *count)

@@ -22,10 +22,21 @@ struct place {
 	double x, y, w; /* centre, width of the box */
 };
 
+struct box {
+	double x, y, w, h; /* upper left corner, size */
+};
+
 struct drawing {
 	const struct graph *g;
 	struct place *at;
+	struct box *labels; /* one an edge, placed in order */
 	double w, h;
+};
+
+/* An edge: a quadratic curve, or a loop below its node. */
+struct shape {
+	bool loop;
+	double x0, y0, cx, cy, x1, y1;
 };
 
 static void put(const char *s)
@@ -104,16 +115,24 @@ static size_t sibling(const struct graph *g, size_t i, size_t *ret_n)
 	return mine;
 }
 
-static void label(const struct edge *e, double x, double y)
+/* Size of an edge's label. */
+static void label_size(const struct edge *e, double *ret_w, double *ret_h)
 {
-	size_t n = MIN(e->n, (size_t)LABEL_SERVICES);
-	double top = y - (double)(n + (e->n > n) - 1) * LINE_H / 2 + 4;
-	size_t longest = 0;
+	size_t n = MIN(e->n, (size_t)LABEL_SERVICES), longest = 0;
 
 	for (size_t i = 0; i < n; i++)
 		longest = MAX(longest, strlen(e->services[i]));
-	printf("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"3\" fill=\"#fff\" fill-opacity=\"0.88\"/>",
-	       x - (double)longest * LABEL_CHAR_W / 2 - 3, top - 11, (double)longest * LABEL_CHAR_W + 6, (double)(n + (e->n > n)) * LINE_H + 2);
+	*ret_w = (double)longest * LABEL_CHAR_W + 6;
+	*ret_h = (double)(n + (e->n > n)) * LINE_H + 2;
+}
+
+/* The label in the box that begins at (x, y). */
+static void label(const struct edge *e, const struct box *b)
+{
+	size_t n = MIN(e->n, (size_t)LABEL_SERVICES);
+	double x = b->x + b->w / 2, top = b->y + 11;
+
+	printf("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"3\" fill=\"#fff\" fill-opacity=\"0.88\"/>", b->x, b->y, b->w, b->h);
 	for (size_t i = 0; i < n; i++) {
 		printf("<text x=\"%.1f\" y=\"%.1f\" font-size=\"%d\" fill=\"%s\">", x, top + (double)i * LINE_H, SMALL, e->ask ? ASK_COLOUR : ALLOW_COLOUR);
 		put(e->services[i]);
@@ -143,60 +162,118 @@ static void path(const struct edge *e, const char *shape)
 	       e->ask ? " stroke-dasharray=\"6 4\"" : "", e->ask ? "ask" : "allow");
 }
 
-/* The curve of an edge, and where its label goes. */
-static void curve(const struct drawing *d, size_t i, char *out, size_t cap, double *ret_x, double *ret_y)
+static void curve(const struct drawing *d, size_t i, struct shape *ret)
 {
 	const struct edge *e = &d->g->edges[i];
 	const struct place *a = &d->at[e->from], *b = &d->at[e->to];
 	size_t n, k = sibling(d->g, i, &n), any = d->g->n_nodes - 2;
-	double mx = (a->x + b->x) / 2, my = (a->y + b->y) / 2, cx, cy, x0, y0, x1, y1;
+	double mx = (a->x + b->x) / 2, my = (a->y + b->y) / 2;
 	double len = fmax(hypot(b->x - a->x, b->y - a->y), 1);
 	/* Opposite directions see opposite normals, so the sign follows the order of the nodes, not the direction. */
 	double side = e->from < e->to ? 1 : -1, bend = n > 1 ? ((double)k - (double)(n - 1) / 2) * 90 : 0;
+	struct shape s = { .loop = e->from == e->to };
 
-	if (e->from == e->to) {
+	if (s.loop) {
 		/* Loops go below the box, one within the other. */
 		double r = 34 + 40 * (double)k;
 
-		(void)!str_printf(out, cap, "M%.1f %.1f C%.1f %.1f %.1f %.1f %.1f %.1f", a->x - 20, a->y + BOX_H / 2 + 2, a->x - 30 - r,
-				  a->y + BOX_H / 2 + r * 1.5, a->x + 30 + r, a->y + BOX_H / 2 + r * 1.5, a->x + 20, a->y + BOX_H / 2 + 4);
-		*ret_x = a->x;
-		*ret_y = a->y + BOX_H / 2 + r * 1.12;
+		*ret = (struct shape){ true, a->x - 20, a->y + BOX_H / 2 + 2, a->x + 30 + r, a->y + BOX_H / 2 + r * 1.5, a->x + 20, a->y + BOX_H / 2 + 4 };
 		return;
 	}
-	cx = mx - side * (b->y - a->y) / len * bend;
-	cy = my + side * (b->x - a->x) / len * bend;
+	s.cx = mx - side * (b->y - a->y) / len * bend;
+	s.cy = my + side * (b->x - a->x) / len * bend;
 	if (e->from != any && e->to != any) {
-		cx += (d->w / 2 - mx) * 0.35;
-		cy += (d->h / 2 - my) * 0.35;
+		s.cx += (d->w / 2 - mx) * 0.35;
+		s.cy += (d->h / 2 - my) * 0.35;
 	}
-	border(a, cx, cy, &x0, &y0);
-	border(b, cx, cy, &x1, &y1);
-	(void)!str_printf(out, cap, "M%.1f %.1f Q%.1f %.1f %.1f %.1f", x0, y0, cx, cy, x1, y1);
-	/* Nearer to the outer end, where edges of the middle lie apart. */
-	double t = e->from == any ? 0.62 : e->to == any ? 0.38 : 0.5;
+	border(a, s.cx, s.cy, &s.x0, &s.y0);
+	border(b, s.cx, s.cy, &s.x1, &s.y1);
+	*ret = s;
+}
 
-	*ret_x = (1 - t) * (1 - t) * x0 + 2 * t * (1 - t) * cx + t * t * x1;
-	*ret_y = (1 - t) * (1 - t) * y0 + 2 * t * (1 - t) * cy + t * t * y1;
+/* The point of a curve at t of its way. */
+static void point(const struct shape *s, double t, double *ret_x, double *ret_y)
+{
+	if (s->loop) {
+		*ret_x = (s->x0 + s->x1) / 2;
+		*ret_y = s->y0 + (s->cy - s->y0) * (0.6 + 0.5 * t);
+		return;
+	}
+	*ret_x = (1 - t) * (1 - t) * s->x0 + 2 * t * (1 - t) * s->cx + t * t * s->x1;
+	*ret_y = (1 - t) * (1 - t) * s->y0 + 2 * t * (1 - t) * s->cy + t * t * s->y1;
+}
+
+static double overlap(const struct box *a, const struct box *b)
+{
+	double w = fmin(a->x + a->w, b->x + b->w) - fmax(a->x, b->x), h = fmin(a->y + a->h, b->y + b->h) - fmax(a->y, b->y);
+
+	return w > 0 && h > 0 ? w * h : 0;
+}
+
+/* How much a box hides of the labels placed before and of the nodes. */
+static double hidden(const struct drawing *d, const struct box *b, size_t n_labels)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n_labels; i++)
+		sum += overlap(b, &d->labels[i]);
+	for (size_t i = 0; i < d->g->n_nodes; i++) {
+		const struct box node = { d->at[i].x - d->at[i].w / 2, d->at[i].y - BOX_H / 2, d->at[i].w, BOX_H };
+
+		if (d->g->nodes[i].used)
+			sum += 3 * overlap(b, &node);
+	}
+	return sum;
+}
+
+/* Each label where it hides least, tried along its edge from the middle outwards. */
+static void place_labels(struct drawing *d)
+{
+	static const double tries[] = { 0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.2, 0.8 };
+	struct shape s;
+
+	for (size_t i = 0; i < d->g->n_edges; i++) {
+		double least = INFINITY;
+
+		curve(d, i, &s);
+		for (size_t k = 0; k < ARRAY_SIZE(tries) && least > 0; k++) {
+			struct box b;
+			double x, y, cost;
+
+			label_size(&d->g->edges[i], &b.w, &b.h);
+			point(&s, tries[k], &x, &y);
+			b.x = x - b.w / 2;
+			b.y = y - b.h / 2;
+			cost = hidden(d, &b, i);
+			if (cost >= least)
+				continue;
+			least = cost;
+			d->labels[i] = b;
+		}
+	}
 }
 
 static void edges(const struct drawing *d)
 {
-	char shape[200];
-	double x, y;
+	char text[200];
+	struct shape s;
 
 	for (size_t i = 0; i < d->g->n_edges; i++) {
-		curve(d, i, shape, sizeof shape, &x, &y);
+		curve(d, i, &s);
+		if (s.loop)
+			(void)!str_printf(text, sizeof text, "M%.1f %.1f C%.1f %.1f %.1f %.1f %.1f %.1f", s.x0, s.y0, s.x0 + s.x1 - s.cx, s.cy, s.cx, s.cy, s.x1,
+					  s.y1);
+		else
+			(void)!str_printf(text, sizeof text, "M%.1f %.1f Q%.1f %.1f %.1f %.1f", s.x0, s.y0, s.cx, s.cy, s.x1, s.y1);
 		printf("<g>");
 		title(d, &d->g->edges[i]);
-		path(&d->g->edges[i], shape);
+		path(&d->g->edges[i], text);
 		printf("</g>\n");
 	}
 	for (size_t i = 0; i < d->g->n_edges; i++) {
-		curve(d, i, shape, sizeof shape, &x, &y);
 		printf("<g text-anchor=\"middle\">");
 		title(d, &d->g->edges[i]);
-		label(&d->g->edges[i], x, y);
+		label(&d->g->edges[i], &d->labels[i]);
 		printf("</g>\n");
 	}
 }
@@ -221,10 +298,12 @@ static void nodes(const struct drawing *d)
 
 void graph_svg(const struct graph *g)
 {
-	struct drawing d = { .g = g, .at = xcalloc(g->n_nodes, sizeof(*d.at)) };
+	struct drawing d = { .g = g, .at = xcalloc(g->n_nodes, sizeof(*d.at)),
+			     .labels = xcalloc(g->n_edges + 1, sizeof(*d.labels)) };
 	double y;
 
 	layout(&d);
+	place_labels(&d);
 	y = d.h - 14;
 	printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" font-family=\"sans-serif\">\n", d.w, d.h,
 	       d.w, d.h);
@@ -240,5 +319,6 @@ void graph_svg(const struct graph *g)
 	       SMALL, y - 4, y, y - 4, y, y);
 	put(g->service ? g->service : "all services; qubes without a line of their own are \"any qube\"");
 	printf("</text></g>\n</svg>\n");
+	free(d.labels);
 	free(d.at);
 }
