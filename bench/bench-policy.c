@@ -4,9 +4,8 @@
  * the reference's policy.sock. The two latter ask a real, confined policyd.
  */
 #include <fcntl.h>
-#include <signal.h>
+#include <pthread.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/fsx.h"
 #include "base/io.h"
@@ -130,16 +129,17 @@ static void bench_ask(struct rig *g)
 }
 
 /* A request and its answer as fast as this machine lets two processes exchange them: what policy.sock cannot undercut. */
-static void bare_server(int fd)
+static void *bare_server(void *arg)
 {
 	static const char answer[] = "user=DEFAULT\nresult=allow\ntarget=qube2\nautostart=True\nrequested_target=qube2\n";
+	const int *fd = arg;
 	char buf[4096];
 
 	for (;;) {
-		_cleanup_fd_ int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		_cleanup_fd_ int c = accept4(*fd, NULL, NULL, SOCK_CLOEXEC);
 
 		if (c < 0 || recv(c, buf, sizeof buf, 0) <= 0)
-			_exit(0);
+			return NULL;
 		(void)!send(c, answer, sizeof answer - 1, MSG_NOSIGNAL);
 	}
 }
@@ -166,17 +166,15 @@ static void bench_socket(struct rig *g)
 {
 	_cleanup_free_ char *path = xasprintf("%s/bare.sock", g->root);
 	int fd = unix_listen(path, SOCK_STREAM, 0600, NULL);
-	pid_t pid;
+	pthread_t t;
 
 	must(fd, "socket");
 	must(fd_nonblock(fd, false), "socket");
-	pid = fork();
-	if (pid == 0)
-		bare_server(fd);
-	close(fd);
+	must(-pthread_create(&t, NULL, bare_server, &fd), "thread");
 	ask_socket("policy-socket-floor", path, "the same exchange with a server that does nothing");
-	kill(pid, SIGKILL);
-	(void)waitpid(pid, NULL, 0);
+	(void)shutdown(fd, SHUT_RDWR);
+	(void)pthread_join(t, NULL);
+	close(fd);
 	ask_socket("policy-socket", g->sock, NULL);
 }
 

@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Calls and streams of the qrexec programs over unix sockets, without any qube: two agents and two daemons in a directory of their own. Policy is a shell
- * script started for each call of a qube, as in the reference's tests. floor: the empty service alone.
+ * Calls and streams of the qrexec programs over unix sockets, without any qube: two agents and two daemons in a directory of their own. Calls of a
+ * qube are decided by a confined policyd; the figures named -stub by a shell script started for each call, as in the reference's tests. floor is the
+ * start of the empty service alone, taken in turn with each call, and "beyond" a figure less the floor. cpu: of everything that took part.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/fsx.h"
 #include "base/io.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "rig.h"
 
 #define CALLS 200
 #define STREAMS 3
 #define STREAM_BYTES (1u << 30)
+#define BLOB (1u << 20)
+#define BLOB_CALLS 50
 
+static char **only; /* words of the command line */
 static char dir[64], build[3900], own[64];
 static struct proc daemons[4];
+static struct rig policyd = { .proc = PROC_INIT };
 
 static _noreturn_ void die(const char *what)
 {
@@ -26,20 +34,6 @@ static _noreturn_ void die(const char *what)
 	for (size_t i = 0; i < ARRAY_SIZE(daemons); i++)
 		proc_fini(&daemons[i]);
 	exit(1);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	const double *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-static void figure(const char *name, double *v, size_t n, const char *unit)
-{
-	qsort(v, n, sizeof *v, by_value);
-	printf("%s %.3f %s n=%zu p50=%.3f p95=%.3f\n", name, v[n / 2], unit, n, v[n / 2], v[n * 95 / 100]);
-	fflush(stdout);
 }
 
 static void script(const char *name, const char *text)
@@ -86,13 +80,14 @@ static void finish(struct proc *p, const char *what)
 
 static void start_qube(size_t i, const char *id)
 {
-	char agent[128], sockets[96], policy[128], name[16], path[128];
+	char agent[128], sockets[96], policy[128], name[16], path[128], decider[128];
 	const char *a[] = { "qrexec-agent", agent, NULL };
-	const char *d[] = { "qrexec-daemon", "-u", id, sockets, policy, "--direct", id, name, own, NULL };
+	const char *d[] = { "qrexec-daemon", "-u", id, sockets, policy, decider, "--direct", id, name, own, NULL };
 	uint64_t end = now_us() + 20000000;
 
 	if (str_printf(agent, sizeof agent, "--agent-socket=%s/agent%s", dir, id) < 0 || str_printf(sockets, sizeof sockets, "--socket-dir=%s", dir) < 0 ||
-	    str_printf(policy, sizeof policy, "--policy-program=%s/policy", dir) < 0 || str_printf(name, sizeof name, "vm%s", id) < 0 ||
+	    str_printf(policy, sizeof policy, "--policy-program=%s/policy", dir) < 0 ||
+	    str_printf(decider, sizeof decider, "--policy-socket=%s/policy.sock", dir) < 0 || str_printf(name, sizeof name, "vm%s", id) < 0 ||
 	    str_printf(path, sizeof path, "%s/qrexec.uuid:%s", dir, id) < 0)
 		die("names");
 	spawn(&daemons[i], "guest/qrexec-agent", a, id, -1, -1);
@@ -125,23 +120,6 @@ static void call(struct proc *ret, enum way way, const char *service, int in, in
 		spawn(ret, "guest/qrexec-client-vm", vm, "42", in, out);
 }
 
-static void calls(enum way way)
-{
-	static double ms[CALLS];
-	char name[32];
-
-	for (size_t i = 0; i < CALLS; i++) {
-		struct proc p = PROC_INIT;
-		uint64_t t = now_us();
-
-		call(&p, way, "bench.Empty", -1, -1);
-		finish(&p, way_names[way]);
-		ms[i] = (double)(now_us() - t) / 1000;
-	}
-	(void)!str_printf(name, sizeof name, "exec-%s", way_names[way]);
-	figure(name, ms, CALLS, "ms");
-}
-
 static double cpu_of(pid_t pid)
 {
 	_cleanup_free_ char *text = NULL;
@@ -160,6 +138,25 @@ static double seconds(struct timeval t)
 	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
+/* The keeper of runners lives as long as its daemon. */
+static double cpu_of_children(pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64], *p, *end;
+	double sum = 0;
+
+	if (str_printf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid) < 0 || fs_read(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0)
+		return 0;
+	for (p = text; *p; p = end + 1) {
+		unsigned long child = strtoul(p, &end, 10);
+
+		if (end == p || *end != ' ')
+			break;
+		sum += cpu_of((pid_t)child);
+	}
+	return sum;
+}
+
 /* Everything that took part: clients and sources (our children), agents with their calls. */
 static double cpu_all(void)
 {
@@ -168,8 +165,156 @@ static double cpu_all(void)
 
 	getrusage(RUSAGE_CHILDREN, &r);
 	for (size_t i = 0; i < ARRAY_SIZE(daemons); i++)
-		sum += cpu_of(daemons[i].pid);
+		sum += cpu_of(daemons[i].pid) + (i % 2 ? cpu_of_children(daemons[i].pid) : 0);
+	if (policyd.proc.pidfd >= 0)
+		sum += cpu_of(policyd.proc.pid);
 	return sum + seconds(r.ru_utime) + seconds(r.ru_stime);
+}
+
+static bool wanted(const char *name)
+{
+	for (char **w = only; *w; w++)
+		if (strstr(name, *w))
+			return true;
+	return !*only;
+}
+
+static double one_call(enum way way, const char *service, const char *input)
+{
+	_cleanup_fd_ int in = -1;
+	struct proc p = PROC_INIT;
+	uint64_t t;
+
+	if (input) {
+		in = openat(AT_FDCWD, input, O_RDONLY | O_CLOEXEC);
+		must(in < 0 ? -errno : 0, input);
+	}
+	t = now_us();
+	call(&p, way, service, in, -1);
+	finish(&p, way_names[way]);
+	return (double)(now_us() - t) / 1000;
+}
+
+/* How much the middle of one row is above that of the other; both are sorted by now. */
+static void beyond(const char *name, const double *v, const double *floor, size_t n, const char *note)
+{
+	printf("%s-beyond %.4g ms n=%zu p10=%.4g p50=%.4g p95=%.4g (%s)\n", name, v[n / 2] - floor[n / 2], n, v[n / 10] - floor[n / 10],
+	       v[n / 2] - floor[n / 2], v[n * 95 / 100] - floor[n * 95 / 100], note);
+	fflush(stdout);
+}
+
+static void calls(enum way way, const char *name, const char *bar)
+{
+	static double ms[CALLS], floor[CALLS];
+	double cpu, cpu_floor = 0, mean;
+	char text[48];
+
+	if (!wanted(name))
+		return;
+	/* CPU time is only known as a sum */
+	cpu = cpu_all();
+	for (size_t i = 0; i < CALLS; i++)
+		(void)one_call(FLOOR, "bench.Empty", NULL);
+	cpu_floor = cpu_all() - cpu;
+	cpu = cpu_all();
+	for (size_t i = 0; i < CALLS; i++)
+		(void)one_call(way, "bench.Empty", NULL);
+	mean = (cpu_all() - cpu - cpu_floor) * 1000 / CALLS;
+	for (size_t i = 0; i < CALLS; i++) {
+		floor[i] = one_call(FLOOR, "bench.Empty", NULL);
+		ms[i] = one_call(way, "bench.Empty", NULL);
+	}
+	figure(name, ms, CALLS, "ms", NULL);
+	(void)!str_printf(text, sizeof text, "%s-floor", name);
+	figure(text, floor, CALLS, "ms", "the same service without a call, in turn");
+	beyond(name, ms, floor, CALLS, bar);
+	(void)!str_printf(text, sizeof text, "%s-cpu", name);
+	figure(text, &mean, 1, "ms", "mean CPU time of a call beyond that of the service");
+}
+
+/* The reference's names: calls between two qubes. */
+static void data_calls(const char *name, const char *service, const char *input, const char *note)
+{
+	double ms[BLOB_CALLS];
+
+	if (!wanted(name))
+		return;
+	for (size_t i = 0; i < BLOB_CALLS; i++)
+		ms[i] = one_call(VM_VM, service, input);
+	figure(name, ms, BLOB_CALLS, "ms", note);
+}
+
+/* A socket service: it takes the descriptor of the call and all input; the one named Echo gives the input back. */
+static void serve_one(int fd, bool echo)
+{
+	char buf[65536];
+	ssize_t n;
+	bool head = true;
+
+	while ((n = read(fd, buf, sizeof buf)) > 0) {
+		char *data = buf;
+
+		if (head) {
+			char *end = memchr(buf, 0, (size_t)n);
+
+			head = !end;
+			data = end ? end + 1 : buf + n;
+		}
+		if (echo && write_full(fd, data, (size_t)(buf + n - data)) < 0)
+			return;
+	}
+}
+
+struct server {
+	int fd;
+	bool echo;
+};
+
+static void *server_main(void *arg)
+{
+	const struct server *v = arg;
+
+	for (;;) {
+		_cleanup_fd_ int c = accept4(v->fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (c < 0)
+			return NULL;
+		serve_one(c, v->echo);
+	}
+}
+
+/* In a thread of this program, to its end. */
+static void socket_service(struct server *v, const char *name, bool echo)
+{
+	char path[128];
+	pthread_t t;
+
+	if (str_printf(path, sizeof path, "%s/%s", dir, name) < 0)
+		die("names");
+	v->echo = echo;
+	v->fd = unix_listen(path, SOCK_STREAM, 0700, NULL);
+	must(v->fd, name);
+	must(fd_nonblock(v->fd, false), name);
+	must(-pthread_create(&t, NULL, server_main, v), "thread");
+}
+
+static void named_calls(void)
+{
+	static struct server sink, echo;
+	char blob[128];
+	_cleanup_free_ char *zero = xcalloc(1, BLOB);
+
+	if (str_printf(blob, sizeof blob, "%s/blob", dir) < 0)
+		die("names");
+	must(fs_write_atomic(AT_FDCWD, blob, zero, BLOB, 0600, NULL), blob);
+	socket_service(&sink, "bench.SocketSink", false);
+	socket_service(&echo, "bench.SocketEcho", true);
+	data_calls("exec", "bench.Empty", NULL, "empty call between two qubes, unix sockets");
+	data_calls("exec-data-simplex", "bench.Sink", blob, "1 MiB to the service");
+	data_calls("exec-data-duplex", "bench.Echo", blob, "1 MiB to the service and back");
+	data_calls("socket", "bench.SocketSink", NULL, "empty call of a socket service");
+	data_calls("socket-data-simplex", "bench.SocketSink", blob, "1 MiB");
+	data_calls("socket-data-duplex", "bench.SocketEcho", blob, "1 MiB and back");
 }
 
 /* Into the service from a pipe, or out of it into a pipe. */
@@ -202,12 +347,14 @@ static void streams(enum way way, bool out, const char *name)
 	double rate[STREAMS], cpu[STREAMS];
 	char full[48];
 
+	(void)!str_printf(full, sizeof full, "stream-%s", name);
+	if (!wanted(full))
+		return;
 	for (size_t i = 0; i < STREAMS; i++)
 		stream_once(way, out, &rate[i], &cpu[i]);
-	(void)!str_printf(full, sizeof full, "stream-%s", name);
-	figure(full, rate, STREAMS, "MiB/s");
+	figure(full, rate, STREAMS, "MiB/s", "1 GiB");
 	(void)!str_printf(full, sizeof full, "stream-%s-cpu", name);
-	figure(full, cpu, STREAMS, "s/GiB");
+	figure(full, cpu, STREAMS, "s/GiB", "both ends, source and sink");
 }
 
 /* The name of our account, as the agent reads it. */
@@ -225,11 +372,26 @@ static void own_name(void)
 		die("id");
 }
 
+/* From now on daemons find policyd where they look first. */
+static void use_policyd(void)
+{
+	static const char *const qubes[] = { "vm42", "vm43", NULL };
+	char text[256], path[128];
+
+	if (str_printf(text, sizeof text, "* * @anyvm @anyvm allow user=%s\n* * @anyvm dom0 allow user=%s\n", own, own) < 0 ||
+	    str_printf(path, sizeof path, "%s/policy.sock", dir) < 0)
+		die("names");
+	rig_start(&policyd, text, qubes);
+	if (symlink(policyd.sock, path) < 0)
+		die(path);
+}
+
 int main(int argc, char **argv)
 {
 	char policy[256];
 	ssize_t n = readlink("/proc/self/exe", build, sizeof build - 1);
 
+	only = argc > 0 ? argv + 1 : argv;
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_SIZE(daemons); i++)
 		daemons[i] = PROC_INIT;
@@ -242,17 +404,23 @@ int main(int argc, char **argv)
 	own_name();
 	script("bench.Empty", "exit 0");
 	script("bench.Sink", "exec cat >/dev/null");
+	script("bench.Echo", "exec cat");
 	script("bench.Source", "exec head -c 1073741824 /dev/zero");
 	(void)!str_printf(policy, sizeof policy, "printf 'user=%s\\nresult=allow\\ntarget=%%s\\nautostart=True\\nrequested_target=%%s\\n' \"$3\" \"$3\"", own);
 	script("policy", policy);
 	start_qube(0, "42");
 	start_qube(2, "43");
-	for (enum way w = FLOOR; w < WAY_N; w++)
-		calls(w);
+	calls(DOM0_VM, "exec-dom0-vm", "bar: 1.5");
+	calls(VM_DOM0, "exec-vm-dom0-stub", "a shell script decides");
+	calls(VM_VM, "exec-vm-vm-stub", "a shell script decides");
+	use_policyd();
+	calls(VM_DOM0, "exec-vm-dom0", "bar: 1.5");
+	calls(VM_VM, "exec-vm-vm", "bar: 2");
+	named_calls();
 	streams(DOM0_VM, false, "dom0-vm");
 	streams(DOM0_VM, true, "vm-dom0");
 	streams(VM_VM, false, "vm-vm");
 	for (size_t i = 0; i < ARRAY_SIZE(daemons); i++)
 		proc_fini(&daemons[i]);
-	return fs_rm_rf(AT_FDCWD, dir, NULL) < 0;
+	return (rig_stop(&policyd) < 0) | (fs_rm_rf(AT_FDCWD, dir, NULL) < 0);
 }

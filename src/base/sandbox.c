@@ -119,6 +119,12 @@ static int namespaces(const struct profile *p, const struct sandbox_path *paths,
 	return r < 0 ? err_errno(e, -r, "sandbox: capabilities") : 0;
 }
 
+void sandbox_prepare(enum sandbox_profile profile)
+{
+	if (profile < SB_N && sandbox_has_seccomp() && !(profiles[profile].flags & SBF_LOOSE))
+		sandbox_build_seccomp(profiles[profile].groups);
+}
+
 static int seccomp_part(const struct profile *p, struct err *e)
 {
 	if (!sandbox_has_seccomp()) {

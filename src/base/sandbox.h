@@ -28,6 +28,9 @@ struct sandbox_path {
    Builds with the address sanitizer leave out the seccomp part, whose lists do not cover its run-time, and honour
    $BULKHEAD_SANDBOX=off, which leaves out everything; other builds ignore the variable. */
 int sandbox_enter(enum sandbox_profile profile, const struct sandbox_path *paths, size_t n_paths, struct err *e);
+/* sandbox_prepare does beforehand what sandbox_enter needs of the system call filter, which is most of its time; optional. Without
+   memory or library it does nothing, and sandbox_enter does it all. A forked process has what its parent prepared. */
+void sandbox_prepare(enum sandbox_profile profile);
 const char *sandbox_name(enum sandbox_profile profile);
 /* sandbox_has_seccomp is false in builds that leave out the seccomp part. */
 bool sandbox_has_seccomp(void);

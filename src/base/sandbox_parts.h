@@ -20,6 +20,8 @@ enum sandbox_flag { SBF_NS = 1, SBF_ROOT = 2, SBF_LANDLOCK = 4, SBF_LOOSE = 8 };
 
 /* Builds and loads the filter of a set of groups; no_new_privs is set already. */
 int sandbox_load_seccomp(unsigned groups, struct err *e);
+/* Builds it for a later sandbox_load_seccomp with the same groups. */
+void sandbox_build_seccomp(unsigned groups);
 /* Restricts this process to the paths. A kernel without Landlock is accepted: the minimal root has the same limits. */
 int sandbox_load_landlock(const struct sandbox_path *paths, size_t n, struct err *e);
 

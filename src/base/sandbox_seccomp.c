@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* From groups of call names to a seccomp filter. */
+#include <linux/filter.h>
 #include <linux/net.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
+#include "base/io.h"
 #include "base/sandbox_parts.h"
+
+/* Stands for our own pid in a filter that is built before the process which loads it exists. No pid is so great. */
+#define SELF_PID 0x7f5eb0d1u
+#define FILTER_MAX 4096
 
 #define GROUP(symbol, ...) static const char *const group_##symbol[] = { __VA_ARGS__ };
 #include "base/sandbox.def"
@@ -80,7 +88,7 @@ static int add_no_code(scmp_filter_ctx f)
 	static const char *const calls[] = { "mmap", "mprotect" };
 	struct scmp_arg_cmp plain = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	struct scmp_arg_cmp code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC);
-	struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, SELF_PID);
 	/* abort() signals its own process; no other one may be signalled. */
 	int r = rule(f, SCMP_ACT_ALLOW, "tgkill", 1, &self);
 
@@ -127,14 +135,10 @@ static int add_rest(scmp_filter_ctx f, unsigned groups)
 	return r;
 }
 
-int sandbox_load_seccomp(unsigned groups, struct err *e)
+static int build(scmp_filter_ctx f, unsigned groups)
 {
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r;
+	int r = add_groups(f, groups);
 
-	if (!f)
-		return err_set(e, ENOMEM, "sandbox: no seccomp filter");
-	r = add_groups(f, groups);
 	if (r == 0)
 		r = add_no_code(f);
 	if (r == 0)
@@ -142,10 +146,77 @@ int sandbox_load_seccomp(unsigned groups, struct err *e)
 	if (r == 0)
 		r = add_rest(f, groups);
 	/* A hash of the call number instead of a long chain of comparisons. */
+	return r == 0 ? seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2) : r;
+}
+
+/* The library gives the finished program to a descriptor only. */
+static int take(scmp_filter_ctx f, struct sock_filter *ret, unsigned short *ret_n)
+{
+	_cleanup_fd_ int fd = memfd_create("filter", MFD_CLOEXEC);
+	ssize_t n = -1;
+	int r = fd < 0 ? -errno : seccomp_export_bpf(f, fd);
+
+	if (r == 0 && lseek(fd, 0, SEEK_SET) == 0)
+		n = read_full(fd, ret, FILTER_MAX * sizeof *ret);
+	if (r == 0 && (n <= 0 || (size_t)n % sizeof *ret || (size_t)n / sizeof *ret >= FILTER_MAX))
+		r = -EIO;
 	if (r == 0)
-		r = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+		*ret_n = (unsigned short)((size_t)n / sizeof *ret);
+	return r;
+}
+
+static struct {
+	unsigned groups;
+	unsigned short n; /* 0 = nothing was prepared */
+	struct sock_filter *code;
+} ready;
+
+static int prepare(unsigned groups)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r = f ? build(f, groups) : -ENOMEM;
+
+	if (!ready.code)
+		ready.code = xcalloc(FILTER_MAX, sizeof *ready.code);
+	ready.n = 0;
+	ready.groups = groups;
 	if (r == 0)
-		r = seccomp_load(f);
-	seccomp_release(f);
-	return r < 0 ? err_errno(e, -r, "sandbox: seccomp filter") : 0;
+		r = take(f, ready.code, &ready.n);
+	if (f)
+		seccomp_release(f);
+	return r;
+}
+
+void sandbox_build_seccomp(unsigned groups)
+{
+	(void)prepare(groups);
+}
+
+/* Exactly one comparison is with the pid; a filter where it is not found would let no abort() through, or any signal. */
+static bool set_self(void)
+{
+	unsigned found = 0;
+
+	for (unsigned short i = 0; i < ready.n; i++)
+		if (BPF_CLASS(ready.code[i].code) == BPF_JMP && ready.code[i].k == SELF_PID) {
+			ready.code[i].k = (uint32_t)getpid();
+			found++;
+		}
+	return found == 1;
+}
+
+int sandbox_load_seccomp(unsigned groups, struct err *e)
+{
+	struct sock_fprog prog;
+	int r = ready.n && ready.groups == groups ? 0 : prepare(groups);
+
+	if (r < 0)
+		return err_errno(e, -r, "sandbox: seccomp filter");
+	if (!set_self())
+		return err_set(e, EIO, "sandbox: seccomp filter: unexpected form");
+	prog = (struct sock_fprog){ .len = ready.n, .filter = ready.code };
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
+		return err_errno(e, errno, "sandbox: seccomp filter");
+	ready.n = 0;
+	return 0;
 }

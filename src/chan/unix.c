@@ -13,6 +13,8 @@
 
 /* In a call the server is there within a fraction of a millisecond; later tries become rare. A watch of the directory (inotify) would not spin
    at all, but its end waits for a grace period of the kernel: 10 to 20 ms a call were measured. */
+#define RETRY_FIRST_US 30L
+#define RETRY_FIRST_N 10
 #define RETRY_FAST_US 100L
 #define RETRY_FAST_N 200
 #define RETRY_SLOW_US 20000L
@@ -82,6 +84,13 @@ static int server_finish(struct chan_req *q, struct err *e)
 	return err_errno(e, errno, "accepting on '%s'", q->path);
 }
 
+static long retry_us(unsigned tries)
+{
+	if (tries <= RETRY_FIRST_N)
+		return RETRY_FIRST_US;
+	return tries < RETRY_FAST_N ? RETRY_FAST_US : MIN(RETRY_SLOW_US, RETRY_FAST_US * (long)(tries - RETRY_FAST_N + 1));
+}
+
 static int client_finish(struct chan_req *q, struct err *e)
 {
 	_cleanup_fd_ int fd = -1;
@@ -97,7 +106,7 @@ static int client_finish(struct chan_req *q, struct err *e)
 	if (errno != ENOENT && errno != ECONNREFUSED && errno != EAGAIN && errno != EINTR)
 		return err_errno(e, errno, "connecting to '%s'", q->path);
 	q->tries++;
-	arm(q, q->tries < RETRY_FAST_N ? RETRY_FAST_US : MIN(RETRY_SLOW_US, RETRY_FAST_US * (long)(q->tries - RETRY_FAST_N + 1)));
+	arm(q, retry_us(q->tries));
 	return -EAGAIN;
 }
 

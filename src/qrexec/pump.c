@@ -14,7 +14,9 @@
 #include "qrexec/lio.h"
 
 #define IN_CAP (128 * 1024)
+/* one message of data, or the short ones of the end behind it */
 #define OUT_CAP (QX_HDR_LEN + QX_CHUNK)
+#define OUT_SHORT (QX_HDR_LEN + 4)
 
 /* A local source of data messages. */
 struct source {
@@ -98,6 +100,25 @@ static void out_message(struct pump *p, uint32_t type, size_t n)
 	out_flush(p);
 }
 
+static bool out_room(const struct pump *p)
+{
+	return out_idle(p) || (!p->out_bulk.len && p->out_len + OUT_SHORT <= OUT_CAP);
+}
+
+/* A message of at most 4 bytes behind what is queued (out_room), not sent yet: ends of file and the exit code mostly come together, and the
+   receiver is then woken once. */
+static void out_short(struct pump *p, uint32_t type, const void *body, size_t n)
+{
+	struct wr w;
+
+	if (out_idle(p))
+		p->out_pos = p->out_len = 0;
+	w = wr_mem(p->out + p->out_len, OUT_SHORT);
+	qx_put_hdr(&w, type, (uint32_t)n);
+	wr_bytes(&w, body, n);
+	p->out_len += w.len;
+}
+
 static void source_end(struct source *s)
 {
 	if (!lio_is_open(&s->io))
@@ -169,21 +190,22 @@ static void send_eofs(struct pump *p)
 	for (size_t i = 0; i < ARRAY_SIZE(p->src); i++) {
 		struct source *s = &p->src[i];
 
-		if (!s->eof_due || !out_idle(p) || p->chan_dead)
+		if (!s->eof_due || prefix_left(p) || !out_room(p) || p->chan_dead)
 			continue;
 		s->eof_due = false;
 		s->eof_sent = true;
-		out_message(p, s->type, 0);
+		out_short(p, s->type, NULL, 0);
 	}
 }
 
 static void send_exit_code(struct pump *p)
 {
-	struct wr w = wr_mem(p->out + QX_HDR_LEN, 4);
+	uint8_t code[4];
+	struct wr w = wr_mem(code, sizeof code);
 
 	wr_u32le(&w, (uint32_t)p->status);
 	p->exit_queued = true;
-	out_message(p, QX_DATA_EXIT_CODE, 4);
+	out_short(p, QX_DATA_EXIT_CODE, code, sizeof code);
 }
 
 /* --- inbound ------------------------------------------------------------------------------------------------------ */
@@ -225,7 +247,7 @@ static int destination(struct pump *p, uint32_t type, struct lio **ret, struct e
 static int next_header(struct pump *p, struct err *e)
 {
 	struct rd r = rd_mem(p->in + p->in_pos, QX_HDR_LEN);
-	struct lio *dst;
+	struct lio *dst = NULL;
 	uint32_t len;
 	int rc;
 
@@ -437,10 +459,11 @@ static bool service_finished(struct pump *p)
 	if (!p->src[0].eof_sent || !p->src[1].eof_sent)
 		return false;
 	if (!p->exit_queued && !p->chan_dead) {
-		if (!out_idle(p))
+		if (!out_room(p))
 			return false;
 		send_exit_code(p);
 	}
+	out_flush(p);
 	return p->chan_dead || out_idle(p);
 }
 
@@ -453,6 +476,7 @@ static bool caller_finished(struct pump *p)
 	if (lio_is_open(&p->src[0].io)) {
 		source_end(&p->src[0]);
 		send_eofs(p);
+		out_flush(p);
 	}
 	return true;
 }
@@ -508,8 +532,8 @@ static int step(struct pump *p, struct pollfd *f, struct err *e)
 	if (f[P_CHILD].fd >= 0 && f[P_CHILD].revents)
 		reap_child(p);
 	/* The two sources take turns, so that neither starves. */
-	for (unsigned i = 0; i < 2; i++) {
-		unsigned s = (p->turn + i) % 2;
+	for (unsigned i = 0, first = p->turn; i < 2; i++) {
+		unsigned s = (first + i) % 2;
 
 		if (f[P_FROM + s].fd >= 0 && f[P_FROM + s].revents && out_idle(p) && lio_is_open(&p->src[s].io)) {
 			source_read(p, &p->src[s]);
@@ -524,6 +548,7 @@ static int loop(struct pump *p, struct err *e)
 	struct pollfd f[P_N];
 
 	send_eofs(p);
+	out_flush(p);
 	for (;;) {
 		int r = wait_events(p, f);
 
@@ -542,6 +567,7 @@ static int loop(struct pump *p, struct err *e)
 		send_eofs(p);
 		if (is_service(p) ? service_finished(p) : caller_finished(p))
 			break;
+		out_flush(p);
 	}
 	if (is_service(p) ? !p->exit_queued || p->chan_dead : !p->remote_done)
 		return err_set(e, ECONNRESET, "the channel was lost before the end of the call");

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "qrexec/defaults.h"
+#include "qrexec/warm.h"
 
 #define MEMINFO_PID "/run/meminfo-writer.pid"
 #define CONNECT_TIMEOUT_MS 120000
@@ -142,6 +143,7 @@ static _noreturn_ void spare_main(const struct agent *a, int fd)
 	size_t len;
 
 	leave_agent(fd);
+	warm_up(path_list("QREXEC_SERVICE_PATH", QREXEC_GUEST_SERVICES), path_list("QUBES_RPC_CONFIG_PATH", QREXEC_GUEST_CONFIGS));
 	do {
 		n = recv(fd, buf, sizeof buf, 0);
 	} while (n < 0 && errno == EINTR);

@@ -72,12 +72,10 @@ static void finish(struct client *c, const struct pol_query *q, const struct pol
 
 	if (!c->just_evaluate && d->notify)
 		pd_notice(c->pd, d->outcome == POL_O_ALLOW ? "allow" : c->pd->files.policy ? "deny" : "fail", q, d);
-	pol_reply_make(&reply, d);
-	pol_reply_text(&c->out, &reply);
-	/* The asking side wakes up while the line is written. It acts on an answer at its end, the close, which comes after the line. */
-	(void)send_out(c);
 	if (!c->just_evaluate)
 		pd_log(c->pd, q, d, 0);
+	pol_reply_make(&reply, d);
+	pol_reply_text(&c->out, &reply);
 	pol_reply_fini(&reply);
 }
 

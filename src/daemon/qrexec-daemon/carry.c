@@ -8,8 +8,6 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#define DOM0_CONNECT_MS 5000
-
 static const char *service_of(const struct route *r)
 {
 	return r->reply.service[0] ? r->reply.service : r->service;
@@ -84,69 +82,30 @@ static int to_qube(struct route *r)
 
 /* --- dom0 --- */
 
-static void runner_exited(struct ev_io *io, int fd, int events, void *arg)
+static void runner_ended(struct ev_io *io, int fd, int events, void *arg)
 {
-	struct route *r = arg;
-
-	if (proc_wait(&r->proc, 0, &r->status) < 0)
-		return;
-	runners_prepare(r->o->runners);
-	route_end(r);
-}
-
-static int start_runner(struct route *r, int chan)
-{
-	struct runner_call call = { r->reply.user, source_of(r), r->reply.requested_target, service_of(r), r->qd->id };
-	struct err e = { 0 };
-	int rc = runners_run(r->o->runners, &r->proc, &call, chan, &e);
-
-	if (rc < 0) {
-		log_error("%s", err_text(&e, rc));
-		return rc;
-	}
-	return route_watch(r, runner_exited);
-}
-
-static void on_chan(struct ev_io *io, int fd, int events, void *arg)
-{
-	_cleanup_fd_ int chan = -1;
-	struct route *r = arg;
-	struct err e = { 0 };
-
-	chan = chan_req_finish(r->req, &e);
-	if (chan == -EAGAIN)
-		return;
-	ev_timer_stop(r->timer);
-	ev_io_free(STEAL_PTR(r->req_io));
-	chan_req_free(STEAL_PTR(r->req));
-	if (chan < 0 || start_runner(r, chan) < 0)
-		route_end(r);
-}
-
-static void on_timeout(struct ev_timer *t, void *arg)
-{
-	log_warn("the caller did not offer its data channel in time");
 	route_end(arg);
 }
 
+/* The runner looks up the service while the caller makes the data channel, and connects to it and gives up in time. */
 static int to_dom0(struct route *r)
 {
+	struct runner_call call = { r->reply.user, source_of(r), r->reply.requested_target, service_of(r), r->qd->id, 0 };
 	struct err e = { 0 };
+	int rc;
 
-	r->port = ports_alloc(&r->qd->ports, 0, NULL);
+	call.port = r->port = ports_alloc(&r->qd->ports, 0, NULL);
 	if (!r->port)
 		return -EBUSY;
 	requests_connect(r->qd, r->request, 0, r->port);
-	r->req = chan_connect_start(NULL, r->qd->id, r->port, &e);
-	if (r->req)
-		r->req_io = ev_io_new(r->qd->loop, chan_req_fd(r->req), EV_READ, on_chan, r);
-	if (!r->req_io) {
-		log_error("%s", err_text(&e, -EIO));
-		return -EIO;
+	rc = runners_run(r->o->runners, &r->proc, &call, &r->life, &e);
+	if (rc == 0) {
+		r->proc_io = ev_io_new(r->qd->loop, r->life, EV_READ, runner_ended, r);
+		rc = r->proc_io ? 0 : -EIO;
 	}
-	r->timer = ev_timer_new(r->qd->loop, on_timeout, r);
-	ev_timer_start(r->timer, DOM0_CONNECT_MS);
-	return 0;
+	if (rc < 0)
+		log_error("%s", err_text(&e, rc));
+	return rc;
 }
 
 void route_ready(struct route *r)

@@ -20,9 +20,7 @@ void route_end(struct route *r)
 	chan_stream_free(r->stream);
 	ev_io_free(r->proc_io);
 	proc_fini(&r->proc);
-	ev_io_free(r->req_io);
-	chan_req_free(r->req);
-	ev_timer_free(r->timer);
+	fd_closep(&r->life);
 	wr_free(&r->text);
 	free(r->service);
 	free(r);
@@ -165,6 +163,7 @@ int route_start(struct qd *qd, const struct direct_options *o, const struct requ
 	r->qd = qd;
 	r->o = o;
 	r->proc = PROC_INIT;
+	r->life = -1;
 	r->text = wr_grow(POLICY_REPLY_MAX);
 	r->service = xstrdup(service);
 	rc = str_copy(r->source, sizeof r->source, qd->name);

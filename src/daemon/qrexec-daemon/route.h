@@ -26,9 +26,7 @@ struct route {
 	struct admin *admin;
 	char disposable[QX_NAME_LEN]; /* "" = none was made for this call */
 	/* dom0 service */
-	struct chan_req *req;
-	struct ev_io *req_io;
-	struct ev_timer *timer;
+	int life; /* ends when its runner does */
 	uint32_t port;
 	bool hello;
 };

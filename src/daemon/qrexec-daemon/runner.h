@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Runners of dom0 services for the direct wiring. After the first call one of them waits for the next call, already started. */
+/* Runners of dom0 services for the direct wiring. From the first call on one of them waits for the next call (svc-runner --keep). */
 #ifndef QREXEC_DAEMON_RUNNER_H
 #define QREXEC_DAEMON_RUNNER_H
 
@@ -7,19 +7,19 @@
 
 struct runner_call {
 	const char *user, *source, *target, *service; /* target "@keyword" or a name */
-	uint32_t source_id;
+	uint32_t source_id, port;		      /* of the data channel, which the runner connects */
 };
 
 struct runners {
-	struct proc spare;
-	int order; /* the spare's order goes here; -1 = there is none */
+	struct proc keeper;
+	int order; /* orders go here; -1 = no keeper runs */
 };
 #define RUNNERS_INIT ((struct runners){ PROC_INIT, -1 })
 
-/* runners_run hands the call and its data channel (stays the caller's) to a runner; *ret is its process. */
-int runners_run(struct runners *r, struct proc *ret, const struct runner_call *call, int chan, struct err *e);
-/* runners_prepare starts the runner that waits. */
-void runners_prepare(struct runners *r);
+/* runners_run hands the call to a runner. *ret_life (the caller's) ends when the runner does; *ret is its process in the rare case that it is
+   a child of this one. */
+int runners_run(struct runners *r, struct proc *ret, const struct runner_call *call, int *ret_life, struct err *e);
+/* runners_fini lets the keeper go; runners with a call go on. */
 void runners_fini(struct runners *r);
 
 #endif

@@ -4,6 +4,7 @@
  * words of the ticket are data here (arguments and environment of the service), never commands.
  */
 #include "fds.h"
+#include "keeper.h"
 
 #include <getopt.h>
 #include <grp.h>
@@ -16,19 +17,38 @@
 #include "chan/chan.h"
 #include "proto/ipc.h"
 #include "qrexec/serve.h"
+#include "qrexec/warm.h"
 
 #define HELLO_TIMEOUT_MS 60000
+#define CONNECT_TIMEOUT_MS 5000
 
 extern char **environ;
 
 struct options {
 	const char *user, *source, *target_type, *target, *service;
-	bool exit_code, wait;
+	bool exit_code, wait, keep;
+	uint32_t peer, port; /* where the data channel will be; port 0 = it is there */
 };
 
 static bool kind_ok(const char *s)
 {
 	return streq(s, "name") || streq(s, "keyword");
+}
+
+/* PEER:PORT, taken apart in place */
+static bool parse_place(struct options *o, char *s)
+{
+	char *colon = strchr(s, ':');
+	uint64_t peer, port;
+
+	if (!colon)
+		return false;
+	*colon = 0;
+	if (str_u64(s, UINT32_MAX, &peer) < 0 || str_u64(colon + 1, UINT32_MAX, &port) < 0 || port == 0)
+		return false;
+	o->peer = (uint32_t)peer;
+	o->port = (uint32_t)port;
+	return true;
 }
 
 static int parse(struct options *o, int argc, char **argv)
@@ -37,6 +57,8 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "user", required_argument, NULL, 'u' },	 { "source", required_argument, NULL, 's' },
 		{ "target-type", required_argument, NULL, 'k' }, { "target", required_argument, NULL, 't' },
 		{ "exit-code", no_argument, NULL, 'e' },	 { "wait", no_argument, NULL, 'w' },
+		{ "keep", no_argument, NULL, 'K' },
+		{ "connect", required_argument, NULL, 'c' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -54,6 +76,10 @@ static int parse(struct options *o, int argc, char **argv)
 			o->exit_code = true;
 		else if (c == 'w')
 			o->wait = true;
+		else if (c == 'c' && parse_place(o, optarg))
+			continue;
+		else if (c == 'K')
+			o->wait = o->keep = true;
 		else
 			return -1;
 	}
@@ -65,22 +91,52 @@ static int parse(struct options *o, int argc, char **argv)
 	return kind_ok(o->target_type) ? 0 : -1;
 }
 
-/* Started ahead: the order comes as a message, with the data channel. Gives 1, or 0 when whoever would order has gone. */
-static int wait_order(struct options *o, int *ret_chan)
+static int wait_place(struct options *o)
 {
-	static struct ipc_sp_dom0_service q;
 	_cleanup_msg_ struct msg m = { 0 };
+	struct ipc_lc_connect place;
 	int r = msg_recv(SVC_RUNNER_FD_DATA, &m);
 	struct rd body;
 
 	if (r <= 0)
 		return r;
 	body = msg_rd(&m);
-	if (m.type != IPC_SP_DOM0_SERVICE || m.n_fds != 1 || ipc_get_sp_dom0_service(&body, &q) < 0 || !rd_done(&body) || !kind_ok(q.target_type))
+	if (m.type != IPC_LC_CONNECT || m.n_fds || ipc_get_lc_connect(&body, &place) < 0 || !rd_done(&body) || !place.port)
 		return -EBADMSG;
-	*o = (struct options){ q.user, q.source, q.target_type, q.target, q.service, false, true };
-	*ret_chan = STEAL_FD(m.fds[0]);
+	o->peer = place.peer;
+	o->port = place.port;
 	return 1;
+}
+
+/* Started ahead: the order comes as a message, with the data channel. Gives 1, or 0 when whoever would order has gone. */
+static int wait_order(struct options *o, int *ret_chan)
+{
+	static struct ipc_sp_dom0_service q;
+	_cleanup_msg_ struct msg m = { 0 };
+	int r = msg_recv(SVC_RUNNER_FD_DATA, &m), first = o->keep ? 1 : 0;
+	struct rd body;
+
+	if (r <= 0)
+		return r;
+	body = msg_rd(&m);
+	if (m.type != IPC_SP_DOM0_SERVICE || m.n_fds < 1 || m.n_fds > (size_t)first + 1 || ipc_get_sp_dom0_service(&body, &q) < 0 || !rd_done(&body) ||
+	    !kind_ok(q.target_type))
+		return -EBADMSG;
+	*o = (struct options){ .user = q.user, .source = q.source, .target_type = q.target_type, .target = q.target, .service = q.service, .wait = true, .keep = o->keep };
+	/* the first one of a keeper's is only held: whoever has the other end learns when this process ends */
+	if (o->keep)
+		(void)STEAL_FD(m.fds[0]);
+	if (m.n_fds == (size_t)first)
+		return wait_place(o);
+	*ret_chan = STEAL_FD(m.fds[first]);
+	return 1;
+}
+
+static int open_chan(void *arg, struct err *e)
+{
+	const struct options *o = arg;
+
+	return chan_connect(NULL, o->peer, o->port, CONNECT_TIMEOUT_MS, e);
 }
 
 /* The account becomes ours for good, before any byte of the qube is read: a root that parses must not exist. */
@@ -146,6 +202,23 @@ static int search_paths(char services[3 * PATH_MAX], char configs[PATH_MAX], str
 	return r < 0 ? err_set(e, ENAMETOOLONG, "search path too long") : 0;
 }
 
+static int wait_for_order(struct options *o, const char *services, const char *configs, int *ret_chan)
+{
+	int mark = -1, r;
+
+	sandbox_prepare(SB_SVC_RUNNER);
+	if (o->keep)
+		keeper_run(SVC_RUNNER_FD_DATA, &mark);
+	warm_up(services, configs);
+	r = wait_order(o, ret_chan);
+	if (r > 0)
+		keeper_taken(mark);
+	/* in a keeper's process others go on with it */
+	if (o->keep)
+		close(SVC_RUNNER_FD_DATA);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	static char services[3 * PATH_MAX], configs[PATH_MAX];
@@ -157,6 +230,7 @@ int main(int argc, char **argv)
 		.hello_timeout_ms = HELLO_TIMEOUT_MS,
 		.identity = identity,
 		.confine = confine,
+		.open = open_chan,
 	};
 	struct options o = { 0 };
 	int r, chan = SVC_RUNNER_FD_DATA;
@@ -171,7 +245,8 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = search_paths(services, configs, &e);
 	if (r == 0 && o.wait) {
-		r = wait_order(&o, &chan);
+		chan = -1;
+		r = wait_for_order(&o, services, configs, &chan);
 		if (r == 0)
 			return 0;
 	}
@@ -187,6 +262,9 @@ int main(int argc, char **argv)
 		return 1;
 	v.command = (const char *)w.buf;
 	v.command_len = w.len - 1;
+	v.arg = &o;
+	if (o.port)
+		chan = -1;
 	r = serve_call(chan, &v, &e);
 	if (r < 0)
 		log_warn("service %s: %s", log_escs(o.service), log_escs(err_text(&e, r)));

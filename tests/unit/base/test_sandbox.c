@@ -228,6 +228,39 @@ static void test_no_new_code(void **state)
 			fail_msg("%s", sandbox_name(confined[i]));
 }
 
+static int signal_self(void)
+{
+	return syscall(SYS_tgkill, getpid(), getpid(), SIGTERM) < 0 ? 1 : 2;
+}
+
+static int signal_parent(void)
+{
+	(void)syscall(SYS_tgkill, getppid(), getppid(), 0);
+	return 1;
+}
+
+/* A filter may be made before the process that loads it: it still lets that process, and no other, be signalled. */
+static void test_prepared(void **state)
+{
+	if (!sandbox_has_seccomp())
+		skip();
+	for (int prepared = 0; prepared < 2; prepared++) {
+		int status;
+
+		if (prepared)
+			sandbox_prepare(SB_SVC_RUNNER);
+		status = in_profile(SB_SVC_RUNNER, NULL, 0, signal_self);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+		status = in_profile(SB_SVC_RUNNER, NULL, 0, signal_parent);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+		status = in_profile(SB_SVC_RUNNER, NULL, 0, forbidden);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+		/* what was prepared for another profile is not used */
+		status = in_profile(SB_PARSER, NULL, 0, do_exec);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	}
+}
+
 static void test_empty_root(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(confined); i++)
@@ -313,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_exec_is_forbidden),
 		cmocka_unit_test(test_no_network_family),
 		cmocka_unit_test(test_no_new_code),
+		cmocka_unit_test(test_prepared),
 		cmocka_unit_test(test_empty_root),
 		cmocka_unit_test(test_core_limit),
 		cmocka_unit_test(test_event_loop),
