@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/fsx.h"
+#include "base/ids.h"
 #include "base/str.h"
 
 static struct {
@@ -23,6 +24,16 @@ static const struct {
 #undef PATH
 };
 
+/* The system's instance counts for those who may use it; everybody else has one of his own. */
+static bool of_system(void)
+{
+	uid_t uid = geteuid();
+
+	if (access("/etc/bulkhead/system", F_OK) < 0)
+		return false;
+	return uid == 0 || (uid >= ID_QUBE && uid <= ID_LAST) || access(table[PATH_QUBESD_SOCK].system, W_OK) == 0;
+}
+
 static int choose_root(const char *root, struct err *e)
 {
 	const char *env = getenv("QUBES_ROOT"), *home = getenv("HOME"), *xdg = getenv("XDG_DATA_HOME");
@@ -32,7 +43,7 @@ static int choose_root(const char *root, struct err *e)
 		chosen = xstrdup(root);
 	else if (env && env[0])
 		chosen = xstrdup(env);
-	else if (geteuid() == 0 && access("/etc/bulkhead/system", F_OK) == 0)
+	else if (of_system())
 		st.system = true;
 	else if (xdg && xdg[0] == '/')
 		chosen = xasprintf("%s/bulkhead", xdg);
@@ -149,12 +160,88 @@ const char *path_data(char out[PATH_MAX], const char *name)
 	return out;
 }
 
+/*
+ * System mode: who owns what. Groups: 0, a daemon's own, or CLIENTS. New files of a set-group-id directory get its group, which is how sockets
+ * come to be open for the clients. The sticky bit keeps what others own in a shared directory: the image-worker makes its files beside the
+ * state and the kernels, which it cannot replace.
+ */
+#define CLIENTS ((gid_t)-1)
+
+static const struct {
+	enum path_id id;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+} owners[] = {
+	{ PATH_RUN, ID_CORE, CLIENTS, 02755 },
+	{ PATH_QUBE_RUN, ID_CORE, CLIENTS, 02711 },
+	{ PATH_POLICYD_RUN, ID_POLICYD, CLIENTS, 02755 },
+	{ PATH_PROMPT, ID_POLICYD, CLIENTS, 02770 },
+	{ PATH_POLICY_RUN, 0, 0, 0755 },
+	{ PATH_LIB, 0, ID_IMAGES, 01771 },
+	{ PATH_STATE, ID_CORE, ID_CORE, 0700 },
+	{ PATH_KERNELS, 0, 0, 0755 },
+	{ PATH_LOG, 0, CLIENTS, 0750 },
+	{ PATH_ETC, 0, 0, 0755 },
+	{ PATH_POLICY_ETC, 0, 0, 0755 },
+	{ PATH_RPC_ETC, 0, 0, 0755 },
+	{ PATH_RPC_RUN, 0, 0, 0755 },
+	{ PATH_RPC_CONFIG_ETC, 0, 0, 0755 },
+};
+
+static const struct {
+	const char *path, *target;
+} links[] = {
+	{ "/run/qubesd.sock", "qubes/qubesd.sock" },
+	{ "/run/qubesd.internal.sock", "qubes/qubesd.internal.sock" },
+	{ "/run/qubesd.misc.sock", "qubes/qubesd.misc.sock" },
+	{ "/run/qubes/policy.sock", "policyd/policy.sock" },
+};
+
+/* By descriptor: what stands there may be a daemon's own and point elsewhere. */
+static int make_owned(const char *path, uid_t uid, gid_t gid, mode_t mode, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	int r = fs_mkdir_p(path, 0755, e);
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* chown takes set-id bits away, so the mode comes after it. */
+	if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
+		return err_errno(e, errno, "'%s'", path);
+	return 0;
+}
+
+static int make_system(struct err *e)
+{
+	gid_t clients = ids_client_group();
+
+	if (geteuid() != 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
+		int r = make_owned(path_get(owners[i].id), owners[i].uid, owners[i].gid == CLIENTS ? clients : owners[i].gid,
+				   owners[i].mode, e);
+
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		unlink(links[i].path);
+		if (symlink(links[i].target, links[i].path) < 0 && errno != EEXIST)
+			return err_errno(e, errno, "linking '%s'", links[i].path);
+	}
+	return 0;
+}
+
 int paths_make(struct err *e)
 {
 	static const enum path_id dirs[] = { PATH_RUN,	      PATH_LIB,	       PATH_LOG,     PATH_ETC,
 					     PATH_KERNELS,    PATH_POLICY_ETC, PATH_POLICY_RUN, PATH_QUBE_RUN,
 					     PATH_RPC_ETC,    PATH_RPC_RUN,    PATH_RPC_CONFIG_ETC, PATH_PROMPT };
 
+	if (st.system)
+		return make_system(e);
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		int r = fs_mkdir_p(path_get(dirs[i]), 0700, e);
 

@@ -17,8 +17,9 @@ enum path_id {
 	PATH_N
 };
 
-/* paths_init chooses the mode: root non-NULL and not "" = session mode below root; else $QUBES_ROOT; else system mode when euid is 0 and
-   /etc/bulkhead/system exists; else session mode in $XDG_DATA_HOME/bulkhead or ~/.local/share/bulkhead. Call once, first. */
+/* paths_init chooses the mode: root non-NULL and not "" = session mode below root; else $QUBES_ROOT; else system mode when
+   /etc/bulkhead/system exists and this is root, a daemon of ours, or somebody who may talk to the system's daemon;
+   else session mode in $XDG_DATA_HOME/bulkhead or ~/.local/share/bulkhead. Call once, first. */
 int paths_init(const char *root, struct err *e);
 bool paths_system_mode(void);
 /* paths_root gives R, or "" in system mode. */
@@ -32,7 +33,8 @@ const char *path_fmt(char out[PATH_MAX], enum path_id id, const char *fmt, ...) 
 const char *path_program(char out[PATH_MAX], const char *name);
 /* path_data gives the directory of shipped data (default policy, services): build tree or installed. */
 const char *path_data(char out[PATH_MAX], const char *name);
-/* paths_make creates the directories of session mode (0700 private ones). System mode: created by the package. */
+/* paths_make creates the directories: of session mode 0700, of system mode with the owners of the table in paths.c (only as root), and
+   there the names under which clients of the reference know the sockets. */
 int paths_make(struct err *e);
 
 #endif

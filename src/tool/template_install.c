@@ -96,7 +96,8 @@ static int copy_sparse(int in, int out, struct copy_job *j, struct err *e)
 static int copy_file(const char *from, int dirfd, const char *to, struct copy_job *j, struct err *e)
 {
 	_cleanup_fd_ int in = open(from, O_RDONLY | O_CLOEXEC);
-	_cleanup_fd_ int out = openat(dirfd, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* A qube's QEMU, which has a user id of its own in system mode, opens the kernel through /proc. It is no secret. */
+	_cleanup_fd_ int out = openat(dirfd, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	int r;
 
 	if (in < 0)
@@ -136,7 +137,7 @@ static int install_kernel(const char *kernel_dir, struct copy_job *j, struct err
 	r = fs_rm_rf(kernels, tmp_name, e);
 	if (r < 0)
 		return r;
-	if (mkdirat(kernels, tmp_name, 0700) < 0)
+	if (mkdirat(kernels, tmp_name, 0755) < 0)
 		return err_errno(e, errno, "creating '%s'", tmp_name);
 	tmp = openat(kernels, tmp_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (tmp < 0)

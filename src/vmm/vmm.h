@@ -48,6 +48,7 @@ struct vmm_ops {
 	const char *name;
 	const char *program; /* absolute path of the program that this host must have */
 	const char *package; /* the package that brings it */
+	uint64_t overhead_mib; /* memory of the host that a qube may take besides its own, all its programs together */
 	/* accel: which accelerator a machine gets. wanted may be ACCEL_AUTO. -ENOTSUP: not with this driver on this host; the text says
 	   why. facts is never NULL. */
 	int (*accel)(uint8_t wanted, uint8_t *ret, struct accel_facts *facts, struct err *e);

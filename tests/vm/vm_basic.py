@@ -4,6 +4,7 @@ import hashlib
 import os
 
 import bh
+import xray
 from bh import check, equal
 
 suite = bh.Suite("vm.basic")
@@ -151,19 +152,13 @@ def qemu_is_confined(inst):
 
 
 @suite.test
-def daemons_are_confined(inst):
-    for role in ("linkd", "qrexec-daemon", "qubesdb-daemon", "policyd", "qubesd"):
-        pids = inst.role_pids(role)
-        check(pids, f"{role} is running")
-        for pid in pids:
-            argv = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
-            if role == "qubesd" and b"--core" not in argv:
-                continue  # the supervisor starts the others
-            status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line)
-            if "asan" in inst.build:
-                continue
-            equal(status["Seccomp"].strip(), "2", f"seccomp of {role} {pid}")
-            equal(status["NoNewPrivs"].strip(), "1", f"no_new_privs of {role} {pid}")
+def xray_of_all(inst):
+    """Every process of the instance against the table of docs/trust.md (user ids: tests/host/run_system)."""
+    rows = [xray.look(p, a) for p, a in inst.processes() if xray.role_of(a)]
+    missing = set(xray.ROLES) - {r["role"] for r in rows}
+    check(not missing, f"no process of {missing}")
+    print("   " + xray.table(rows).replace("\n", "\n   "))
+    xray.judge(rows, False, seccomp="asan" not in inst.build)
 
 
 @suite.test

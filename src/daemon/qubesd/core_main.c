@@ -106,7 +106,7 @@ static int confine(struct err *e)
 {
 	const struct sandbox_path paths[] = {
 		{ .path = path_get(PATH_RUN), .write = true },
-		{ .path = path_get(PATH_LIB), .write = true },
+		{ .path = path_get(PATH_LIB), .write = true }, /* in system mode all but PATH_STATE belongs to others */
 		{ .path = path_get(PATH_KERNELS) },
 		{ .path = "/sys/devices/system/cpu" },
 	};

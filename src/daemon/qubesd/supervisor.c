@@ -9,7 +9,9 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 
+#include "base/cgroup.h"
 #include "base/fsx.h"
+#include "base/ids.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/paths.h"
@@ -39,12 +41,18 @@ struct supervisor {
 
 static void start_pair(struct supervisor *s);
 
-static int start_one(struct proc *ret, const char *program, const char *const *argv, int channel, int ready_fd, int life_fd,
+/* uid: of system mode; 0 = ours. */
+static int start_one(struct proc *ret, const char *program, const char *const *argv, uid_t uid, int channel, int ready_fd, int life_fd,
 		     struct err *e)
 {
 	extern char **environ;
 	struct proc_spec spec = { .path = program, .argv = argv, .envp = (const char *const *)environ, .keep_stderr = true };
 
+	if (uid && paths_system_mode()) {
+		spec.set_ids = true;
+		spec.uid = spec.gid = uid;
+		spec.confine.no_new_privs = true;
+	}
 	spec.fds[spec.n_fds].fd = channel;
 	spec.fds[spec.n_fds++].as = QUBESD_FD_SPAWNER;
 	if (ready_fd >= 0) {
@@ -157,11 +165,11 @@ static int try_pair(struct supervisor *s, struct err *e)
 		return err_errno(e, errno, "socketpair");
 	a = pair[0];
 	b = pair[1];
-	r = start_one(&s->spawner, path_program(spawner, "spawner"), spawner_argv, a, -1, -1, e);
+	r = start_one(&s->spawner, path_program(spawner, "spawner"), spawner_argv, 0, a, -1, -1, e);
 	if (r < 0)
 		return err_add(e, r, "starting the spawner");
 	s->spawner_io = ev_io_new(s->loop, s->spawner.pidfd, EV_READ, on_spawner, s);
-	r = start_one(&s->core, self, core_argv, b, s->ready_fd, s->life[0], e);
+	r = start_one(&s->core, self, core_argv, ID_CORE, b, s->ready_fd, s->life[0], e);
 	if (r < 0)
 		return err_add(e, r, "starting the core");
 	s->core_io = ev_io_new(s->loop, s->core.pidfd, EV_READ, on_core, s);
@@ -208,7 +216,7 @@ static int take_lock(struct supervisor *s, struct err *e)
 {
 	char path[PATH_MAX], pid[24];
 
-	s->lock = open(path_fmt(path, PATH_RUN, "/qubesd.lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	s->lock = open(path_fmt(path, PATH_RUN, "/qubesd.lock"), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock < 0)
 		return err_errno(e, errno, "%s", path);
 	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0)
@@ -277,9 +285,13 @@ static int prepare(struct supervisor *s, struct err *e)
 		r = paths_make(e);
 	if (r >= 0)
 		r = take_lock(s, e);
-	if (r >= 0)
-		copy_policy();
-	return r;
+	if (r < 0)
+		return r;
+	copy_policy();
+	/* Whether there are limits the spawner tells. */
+	if (paths_system_mode())
+		(void)cgroup_delegate(NULL);
+	return 0;
 }
 
 int supervisor_main(const char *root, bool no_vms, int ready_fd)

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/fsx.h"
@@ -108,9 +109,12 @@ static bool file_names(const char *qid, pid_t pid, uint64_t start)
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX];
 	struct rd r, line;
+	struct stat st;
 	size_t len;
 
-	if (pids_path(path, qid) < 0 || fs_read(AT_FDCWD, path, 65536, &text, &len, NULL) < 0)
+	/* In system mode the directory is the core's, which must not be able to name processes by a file of its own. */
+	if (pids_path(path, qid) < 0 || lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
+	    fs_read(AT_FDCWD, path, 65536, &text, &len, NULL) < 0)
 		return false;
 	r = rd_mem(text, len);
 	while (rd_line(&r, &line))

@@ -38,6 +38,28 @@ bool pool_allowed(const char *dir)
 	return str_starts(dir, all) && dir[strlen(all)] == '/' && !strstr(dir, "/../") && !str_ends(dir, "/..") && !strstr(dir, "//");
 }
 
+int pool_ready(const char *dir, struct err *e)
+{
+	const char *all = path_get(PATH_POOL_DEFAULT);
+	_cleanup_fd_ int base = -1, fd = -1;
+
+	if (!paths_system_mode() || streq(dir, all))
+		return 0;
+	base = open(all, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0)
+		return err_errno(e, errno, "opening '%s'", all);
+	/* One level: what is deeper the image-worker makes itself. */
+	dir += strlen(all) + 1;
+	if (strchr(dir, '/'))
+		return 0;
+	if (mkdirat(base, dir, 0700) < 0)
+		return errno == EEXIST ? 0 : err_errno(e, errno, "creating the pool '%s'", dir);
+	fd = openat(base, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fchown(fd, ID_IMAGES, ID_IMAGES) < 0)
+		return err_errno(e, errno, "the pool '%s'", dir);
+	return 0;
+}
+
 static int open_dir(const char *path, struct err *e)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -82,7 +82,7 @@ static int start_worker(struct job *j, struct err *e)
 	j->fd = pair[0];
 	theirs = pair[1];
 	place = (struct fd_place){ theirs, 3 };
-	r = role_spawn(&p, "image-worker", argv, 0, &place, 1, log_open("image-worker", NULL, e), e);
+	r = role_spawn(&p, "image-worker", argv, ID_IMAGES, &place, 1, log_open("image-worker", NULL, e), e);
 	if (r < 0)
 		return r;
 	r = msg_send(j->fd, IPC_SP_STORAGE, j->serial, 0, &j->payload, NULL, 0);
@@ -133,6 +133,8 @@ int on_storage(struct spawner *s, struct msg *m, struct err *e)
 		return err_set(e, EINVAL, "storage request is not valid");
 	if (!pool_allowed(q.pool_dir))
 		return err_set(e, EACCES, "'%s' is not a pool of this instance", q.pool_dir);
+	if (pool_ready(q.pool_dir, e) < 0)
+		return -EACCES;
 	if (s->n_jobs >= JOBS_MAX)
 		return err_set(e, EAGAIN, "too many storage requests at a time");
 	j = xcalloc(1, sizeof *j);

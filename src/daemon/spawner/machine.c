@@ -145,7 +145,7 @@ static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, co
 	l->spec.new_session = true;
 	l->spec.fds[l->spec.n_fds].fd = log;
 	l->spec.fds[l->spec.n_fds++].as = STDERR_FILENO;
-	set_identity(&l->spec, s->qid);
+	set_identity(&l->spec, ID_QUBE + s->qid);
 	device_group(&l->spec, how->device, &device);
 	l->spec.rlimits[0].resource = RLIMIT_CORE;
 	l->spec.rlimits[1].resource = RLIMIT_AS;

@@ -56,7 +56,11 @@ static void serve(struct spawner *s, struct msg *m)
 	r = rule->fn(s, m, &e);
 	if (r >= 0)
 		return;
-	log_warn("%s: %s", ipc_type_name(m->type), err_text(&e, r));
+	/* That a process has ended is an answer: the core asks for it until then. */
+	if (r == -ESRCH)
+		log_debug("%s: %s", ipc_type_name(m->type), err_text(&e, r));
+	else
+		log_warn("%s: %s", ipc_type_name(m->type), err_text(&e, r));
 	if (ipc_send_err(SPAWNER_FD_CORE, m->type, m->serial, r, &e) < 0)
 		ev_stop(s->loop, 1);
 }
@@ -81,13 +85,14 @@ static void on_core(struct ev_io *io, int fd, int events, void *arg)
 static int run(struct err *e)
 {
 	_cleanup_(ev_freep) struct ev_loop *loop = ev_new();
-	struct spawner s = { .loop = loop };
+	struct spawner s = { .loop = loop, .cgroups = -1 };
 
 	if (!loop)
 		return err_set(e, ENOMEM, "event loop");
 	s.core = ev_io_new(loop, SPAWNER_FD_CORE, EV_READ, on_core, &s);
 	if (!s.core)
 		return err_set(e, EBADF, "descriptor %d is not a socket to the core", SPAWNER_FD_CORE);
+	limits_init(&s);
 	log_info("ready");
 	return ev_run(loop);
 }

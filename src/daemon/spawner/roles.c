@@ -54,7 +54,15 @@ int sock_bind(enum role_sock w, uint32_t qid, const char *name, struct err *e)
 	char path[PATH_MAX], link[PATH_MAX], target[32];
 	int fd = unix_listen_replace(sock_path(path, w, qid, name), socks[w].type, socks[w].mode, e);
 
-	if (fd < 0 || w != RS_QREXEC)
+	if (fd < 0)
+		return fd;
+	/* The core connects to all of them; which group may, the directory says. */
+	if (paths_system_mode() && lchown(path, ID_CORE, (gid_t)-1) < 0) {
+		close(fd);
+		unlink(path);
+		return err_errno(e, errno, "giving '%s' to the core", path);
+	}
+	if (w != RS_QREXEC)
 		return fd;
 	qrexec_link(link, name);
 	if (unlink(link) < 0 && errno != ENOENT)
@@ -107,19 +115,16 @@ const char *const *spawner_env(void)
 	return env;
 }
 
-/* Between the ranges that user accounts, containers and service managers take their numbers from. */
-#define QUBE_UID_BASE 0x70000000u
-
-void set_identity(struct proc_spec *s, uint32_t qid)
+void set_identity(struct proc_spec *s, uid_t uid)
 {
-	if (!qid || !paths_system_mode())
+	if (!paths_system_mode())
 		return;
 	s->set_ids = true;
-	s->uid = QUBE_UID_BASE + qid;
-	s->gid = QUBE_UID_BASE + qid;
+	s->uid = uid;
+	s->gid = uid;
 }
 
-int role_spawn(struct proc *ret, const char *program, const char *const *argv, uint32_t qid, const struct fd_place *fds, size_t n,
+int role_spawn(struct proc *ret, const char *program, const char *const *argv, uid_t uid, const struct fd_place *fds, size_t n,
 	       int log, struct err *e)
 {
 	_cleanup_fd_ int log_fd = log;
@@ -137,7 +142,7 @@ int role_spawn(struct proc *ret, const char *program, const char *const *argv, u
 	s.rlimits[0].resource = RLIMIT_CORE;
 	s.n_rlimits = 1;
 	s.confine.no_new_privs = true;
-	set_identity(&s, qid);
+	set_identity(&s, uid);
 	return proc_spawn(ret, &s, e);
 }
 
@@ -156,7 +161,7 @@ int start_qrexec_daemon(struct proc *ret, const struct ipc_sp_start_role *q, con
 	struct fd_place places[] = { { channel, QREXECD_FD_LINK }, { fds[RS_QREXEC], QREXECD_FD_CLIENTS },
 				     { fds[RS_QREXEC_CTL], QREXECD_FD_CTL } };
 
-	return role_spawn(ret, "qrexec-daemon", argv, q->qid, places, ARRAY_SIZE(places), log_open("qrexec-daemon", q->name, e), e);
+	return role_spawn(ret, "qrexec-daemon", argv, ID_QUBE + q->qid, places, ARRAY_SIZE(places), log_open("qrexec-daemon", q->name, e), e);
 }
 
 int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *fds, int channel, struct err *e)
@@ -166,7 +171,7 @@ int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, co
 	const char *argv[] = { "qubesdb-daemon", "--link", "--qid", number(id, q->qid), "--name", name, NULL };
 	struct fd_place places[] = { { channel, QUBESDBD_FD_LINK }, { fds[RS_QDB], QUBESDBD_FD_RW }, { fds[RS_QDB_RO], QUBESDBD_FD_RO } };
 
-	return role_spawn(ret, "qubesdb-daemon", argv, q->qid, places, ARRAY_SIZE(places), log_open("qubesdb-daemon", name, e), e);
+	return role_spawn(ret, "qubesdb-daemon", argv, ID_QUBE + q->qid, places, ARRAY_SIZE(places), log_open("qubesdb-daemon", name, e), e);
 }
 
 static void close_all(int (*fds)[RS_N])
@@ -234,6 +239,9 @@ int on_start_role(struct spawner *s, struct msg *m, struct err *e)
 	r = restart(&p, &q, theirs, e);
 	if (r < 0)
 		return r;
+	r = limits_enter(s, q.qid, p.pid, e);
+	if (r < 0)
+		return r;
 	if (proc_start_time(p.pid, &start) == 0)
 		(void)pids_append(q.qid, q.role, p.pid, start, NULL);
 	child_add(s, &p, (uint32_t)p.pid, q.qid, q.role);
@@ -273,7 +281,7 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 	places[0] = (struct fd_place){ theirs, POLICYD_FD_CORE };
 	places[1] = (struct fd_place){ log, POLICYD_FD_LOG };
 	places[2] = (struct fd_place){ old, POLICYD_FD_LOG_OLD };
-	r = role_spawn(&p, "policyd", argv, 0, places, 3, log_open("policyd", NULL, e), e);
+	r = role_spawn(&p, "policyd", argv, ID_POLICYD, places, 3, log_open("policyd", NULL, e), e);
 	if (r < 0)
 		return r;
 	child_add(s, &p, (uint32_t)p.pid, 0, ROLE_POLICYD);

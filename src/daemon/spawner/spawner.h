@@ -10,6 +10,7 @@
 #include <limits.h>
 
 #include "base/ev.h"
+#include "base/ids.h"
 #include "base/proc.h"
 #include "proto/ipc.h"
 #include "storage/storage.h"
@@ -27,6 +28,8 @@ struct spawner {
 	struct child *children;
 	struct job *jobs; /* storage requests, oldest first */
 	unsigned n_jobs;
+	int cgroups; /* the tree that was delegated to us; -1 = none */
+	int cgroup_watch; /* inotify: a group got its last process or lost it */
 };
 
 /* --- children.c: processes that this spawner started -------------------------------------------------------------------------- */
@@ -52,6 +55,8 @@ void disks_fini(struct disk_fds *d);
 int disks_open(struct disk_fds *ret, const struct vm_spec *s, uint8_t accel, struct err *e);
 /* pool_allowed: the directory is one of this instance's pools. */
 bool pool_allowed(const char *dir);
+/* pool_ready makes, in system mode, the directory of a pool below the default one and gives it to the image-worker. */
+int pool_ready(const char *dir, struct err *e);
 
 /* --- roles.c ------------------------------------------------------------------------------------------------------------------ */
 
@@ -69,11 +74,11 @@ int log_open(const char *role, const char *name, struct err *e);
 struct fd_place {
 	int fd, as;
 };
-/* set_identity gives what is started for a qube its own user and group id in system mode: no name, no file, no other process has
-   it. In session mode, and for qid 0, it does nothing. */
-void set_identity(struct proc_spec *s, uint32_t qid);
-/* role_spawn starts one of our own programs with these descriptors, and log as its stderr (closed here). qid 0: of no qube. */
-int role_spawn(struct proc *ret, const char *program, const char *const *argv, uint32_t qid, const struct fd_place *fds, size_t n,
+/* set_identity gives the program user and group id uid in system mode (base/ids.h): nothing else of the host has it. In session mode it
+   does nothing. */
+void set_identity(struct proc_spec *s, uid_t uid);
+/* role_spawn starts one of our own programs with these descriptors, and log as its stderr (closed here). */
+int role_spawn(struct proc *ret, const char *program, const char *const *argv, uid_t uid, const struct fd_place *fds, size_t n,
 	       int log, struct err *e);
 /* socks: by enum role_sock; channel: to linkd. Both stay the caller's. */
 int start_qrexec_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *socks, int channel, struct err *e);
@@ -92,6 +97,14 @@ struct machine_fds {
 /* machine_start starts the shim and the machine's program, stopped. *ret is the shim; ret_pid, ret_start name the program itself. */
 int machine_start(struct proc *ret, const struct vm_spec *s, const struct vmm_ops *vmm, uint8_t accel, const struct disk_fds *d,
 		  const struct machine_fds *f, uint32_t *ret_pid, uint64_t *ret_start, struct err *e);
+
+/* --- limits.c: control groups --------------------------------------------------------------------------------------------------- */
+
+/* limits_init finds the tree; without one (session mode, or nothing delegated) it logs that and the calls below do nothing. */
+void limits_init(struct spawner *s);
+/* limits_set makes the group of a qube. memory_mib: of the guest; overhead_mib: what else its programs may take. */
+int limits_set(const struct spawner *s, uint32_t qid, uint32_t memory_mib, uint64_t overhead_mib, struct err *e);
+int limits_enter(const struct spawner *s, uint32_t qid, pid_t pid, struct err *e);
 
 /* --- start.c, jobs.c ------------------------------------------------------------------------------------------------------------ */
 

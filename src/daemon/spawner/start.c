@@ -23,6 +23,7 @@ struct pair {
 };
 
 struct start {
+	const struct spawner *s;
 	struct vm_spec spec;
 	const struct vmm_ops *vmm;
 	uint8_t accel;
@@ -77,6 +78,19 @@ static void start_fini(struct start *t)
 		(void)fs_rm_rf(AT_FDCWD, qube_dir(dir, t), NULL);
 }
 
+/* By descriptor: the core owns the directory above and could have put something else there. */
+static int give_dir(const char *dir, struct err *e)
+{
+	_cleanup_fd_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, errno, "opening '%s'", dir);
+	if (st.st_uid != geteuid() || st.st_mode & 0077)
+		return err_set(e, EPERM, "'%s' is not the directory that was made", dir);
+	return fchown(fd, ID_CORE, (gid_t)-1) < 0 || fchmod(fd, 02711) < 0 ? err_errno(e, errno, "giving '%s' to the core", dir) : 0;
+}
+
 /* A directory that is there already belongs to a qube that runs, or is what a killed one left. */
 static int make_dir(struct start *t, struct err *e)
 {
@@ -99,7 +113,8 @@ static int make_dir(struct start *t, struct err *e)
 			return err_errno(e, errno, "creating '%s'", dir);
 	}
 	t->dir_made = true;
-	return 0;
+	/* The core keeps notes of its own beside the sockets. The group is the clients', given by the directory above. */
+	return paths_system_mode() ? give_dir(dir, e) : 0;
 }
 
 static int make_sockets(struct start *t, struct err *e)
@@ -174,12 +189,23 @@ static int start_linkd(struct start *t, struct err *e)
 	if (str_printf(qid, sizeof qid, "%u", t->spec.qid) < 0 || str_printf(pid, sizeof pid, "%u", t->reply.qemu_pid) < 0 ||
 	    str_printf(ticks, sizeof ticks, "%llu", (unsigned long long)t->reply.qemu_start) < 0)
 		return err_set(e, EINVAL, "numbers of linkd");
-	r = role_spawn(&t->linkd, "linkd", argv, t->spec.qid, places, ARRAY_SIZE(places), log_open("linkd", t->spec.name, e), e);
+	r = role_spawn(&t->linkd, "linkd", argv, ID_QUBE + t->spec.qid, places, ARRAY_SIZE(places), log_open("linkd", t->spec.name, e), e);
 	if (r >= 0)
 		r = remember(t, ROLE_LINKD, &t->linkd, e);
 	if (r >= 0)
 		r = proc_start_time(t->linkd.pid, &t->reply.linkd_start);
 	t->reply.linkd_pid = (uint32_t)t->linkd.pid;
+	return r;
+}
+
+/* Everything of the qube is bounded before its first instruction. */
+static int limit_all(const struct start *t, struct err *e)
+{
+	const pid_t pids[] = { t->shim.pid, (pid_t)t->reply.qemu_pid, t->qrexec.pid, t->qubesdb.pid, t->linkd.pid };
+	int r = limits_set(t->s, t->spec.qid, t->spec.memory_mib, t->vmm->overhead_mib, e);
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(pids); i++)
+		r = limits_enter(t->s, t->spec.qid, pids[i], e);
 	return r;
 }
 
@@ -197,7 +223,9 @@ static int start_all(struct start *t, struct err *e)
 		r = start_machine(t, e);
 	if (r >= 0)
 		r = start_roles(t, e);
-	return r < 0 ? r : start_linkd(t, e);
+	if (r >= 0)
+		r = start_linkd(t, e);
+	return r < 0 ? r : limit_all(t, e);
 }
 
 int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
@@ -210,6 +238,7 @@ int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
 	int r;
 
 	start_init(&t);
+	t.s = s;
 	if (ipc_get_sp_start_qube(&rd, &q) < 0)
 		return err_set(e, EBADMSG, "malformed request");
 	r = vm_spec_get(&rd, &t.spec, e);

@@ -27,6 +27,7 @@ const struct vmm_ops vmm_qemu = {
 	.name = "qemu",
 	.program = QEMU_PROGRAM,
 	.package = "qemu-system-x86",
+	.overhead_mib = QEMU_OVERHEAD_MIB,
 	.accel = qemu_accel,
 	.launch = launch,
 };

@@ -16,6 +16,8 @@
 #define QEMU_TCG_TB_MIB 64
 /* Addresses for QEMU itself, its libraries, stacks and translated code (about 600 MiB were seen). */
 #define QEMU_ROOM_MIB 2048ull
+/* Memory: QEMU itself about 60 MiB, translated code 64 MiB and its tables, our daemons 20 MiB; the rest is room for the page cache. */
+#define QEMU_OVERHEAD_MIB 512ull
 
 /*
  * The one table of PCI places, the same for every qube so that a saved state fits every qube of its kind. Devices 02.0 to 0a.0 of the

@@ -22,7 +22,7 @@ static void rows_are_whole(void **state)
 		const struct vmm_monitor_ops *m;
 
 		assert_true(v->name && v->name[0] && v->program[0] == '/' && v->package[0]);
-		assert_true(v->accel && v->launch);
+		assert_true(v->accel && v->launch && v->overhead_mib > 0);
 		for (size_t i = 0; i < n; i++)
 			assert_string_not_equal(vmm_at(i)->name, v->name);
 		m = vmm_monitor_of(v->name);
