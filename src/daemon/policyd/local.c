@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* policy.sock and the EvalSimple and EvalGUI sockets of the reference: one request a connection, answered and closed. */
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
@@ -21,10 +22,14 @@ struct client {
 	struct wr in, out;
 	bool answering, asking; /* the reply is being sent; the user is being asked */
 	bool just_evaluate;
+	TAILQ_ENTRY(client) link;
 };
+
+static TAILQ_HEAD(, client) clients = TAILQ_HEAD_INITIALIZER(clients); /* oldest first */
 
 static void client_free(struct client *c)
 {
+	TAILQ_REMOVE(&clients, c, link);
 	c->pd->n_clients--;
 	pd_question_withdraw(c->pd, c);
 	ev_io_free(c->io);
@@ -225,6 +230,19 @@ static void on_client(struct ev_io *io, int fd, int events, void *arg)
 	flush(c);
 }
 
+/* Somebody who opens connections and does not finish a request must not keep others out: the oldest one that is not being asked about goes. */
+static bool make_room(void)
+{
+	struct client *c;
+
+	TAILQ_FOREACH(c, &clients, link)
+		if (!c->asking)
+			break;
+	if (c)
+		client_free(c);
+	return c != NULL;
+}
+
 static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 {
 	struct listener *l = arg;
@@ -233,12 +251,13 @@ static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 
 	if (s < 0)
 		return;
-	if (l->pd->n_clients == PD_CLIENTS_MAX) {
+	if (l->pd->n_clients == PD_CLIENTS_MAX && !make_room()) {
 		close(s);
 		return;
 	}
 	c = xcalloc(1, sizeof *c);
 	*c = (struct client){ .pd = l->pd, .kind = l->kind, .fd = s, .in = wr_grow(PD_REQUEST_MAX), .out = wr_grow(1u << 18) };
+	TAILQ_INSERT_TAIL(&clients, c, link);
 	l->pd->n_clients++;
 	on_client(NULL, s, EV_READ, c); /* the request is usually there already */
 }

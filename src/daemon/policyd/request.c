@@ -16,12 +16,12 @@ void pd_request_fini(struct pd_request *q)
 	q->service = q->argument = NULL;
 }
 
-/* "svc" or "svc+arg"; the argument always has its '+'. */
+/* "svc" or "svc+arg"; the argument always has its '+'. The daemons clean what qubes ask for: other bytes never were a request. */
 static int set_service(struct pd_request *q, const char *s)
 {
 	size_t n = strcspn(s, "+");
 
-	if (n == 0)
+	if (n == 0 || !str_chars(s, "+_.-"))
 		return -EBADMSG;
 	q->service = xstrndup(s, n);
 	q->argument = xstrdup(s[n] ? s + n : "+");

@@ -205,6 +205,19 @@ static void on_conn(struct ev_io *io, int fd, int events, void *arg)
 		conn_free(c);
 }
 
+/* Somebody who opens connections and neither asks nor takes the answer must not keep others out: the oldest of these goes. */
+static bool make_room(struct server *s)
+{
+	struct conn *c, *oldest = NULL;
+
+	for (c = s->conns; c; c = c->next)
+		if (!c->calling && !c->stream)
+			oldest = c;
+	if (oldest)
+		conn_free(oldest);
+	return oldest != NULL;
+}
+
 static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 {
 	struct listener *l = arg;
@@ -215,7 +228,7 @@ static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 
 		if (f < 0)
 			return;
-		if (l->s->n_conns >= CONNS_MAX) {
+		if (l->s->n_conns >= CONNS_MAX && !make_room(l->s)) {
 			log_warn("too many connections: one refused");
 			close(f);
 			continue;
