@@ -23,6 +23,18 @@ const char *pr_always_path(void)
 	return path_fmt(path, PATH_POLICY_ETC, "/" PR_ALWAYS_FILE);
 }
 
+/* Files of the two policy directories are read in the order of their names. (An included file counts where it is included: not judged here.) */
+static bool asked_earlier(const char *rule)
+{
+	const char *slash = rule ? strrchr(rule, '/') : NULL;
+	const char *const dirs[] = { path_get(PATH_POLICY_ETC), path_get(PATH_POLICY_RUN) };
+
+	for (size_t i = 0; slash && i < ARRAY_SIZE(dirs); i++)
+		if (strlen(dirs[i]) == (size_t)(slash - rule) && str_starts(rule, dirs[i]))
+			return strncmp(slash + 1, PR_ALWAYS_FILE, strcspn(slash + 1, ":")) < 0;
+	return false;
+}
+
 int pr_always_rule(char *out, size_t cap, const struct pr_question *q, const char *target)
 {
 	struct pol_rule rule = { 0 };
@@ -32,6 +44,8 @@ int pr_always_rule(char *out, size_t cap, const struct pr_question *q, const cha
 	if (!q->exact || !str_chars(q->user, "._-") || !str_chars(q->requested_target, "@:._-") || !str_chars(target, "@:._-") ||
 	    !str_chars(q->source, "._-") || !str_chars(q->service, "._-") || !str_chars(q->argument, "+._-"))
 		return -EINVAL;
+	if (asked_earlier(q->rule))
+		return -EEXIST;
 	r = str_printf(out, cap, "%s %s %s %s allow target=%s%s%s%s%s", q->service, q->argument, q->source, q->requested_target, target,
 		       q->user[0] ? " user=" : "", q->user, q->autostart ? "" : " autostart=no", q->notify ? " notify=yes" : "");
 	if (r == 0)
@@ -89,7 +103,7 @@ int pr_always_add(const struct pr_question *q, const char *target, struct err *e
 	int r = pr_always_rule(rule, sizeof rule, q, target);
 
 	if (r < 0)
-		return err_set(e, EINVAL, "this call cannot be written as a rule");
+		return err_set(e, -r, r == -EEXIST ? "the rule that asks is read before " PR_ALWAYS_FILE : "this call cannot be written as a rule");
 	if (dir < 0)
 		return err_errno(e, errno, "policy directory '%s'", path_get(PATH_POLICY_ETC));
 	/* Others that change the policy take the same lock. */

@@ -35,6 +35,7 @@ struct pr_question {
 	size_t preselected; /* index, or n_targets = none */
 	bool exact; /* the fields below came: a rule for exactly this call can be written */
 	char *requested_target, *user; /* user "" = the default one */
+	char *rule; /* that asks: "FILE:LINE"; NULL = not told */
 	bool autostart, notify;
 };
 
@@ -63,7 +64,8 @@ void pr_notice_words(char *out, size_t cap, const struct pr_notice *n);
 
 /* --- always.c */
 #define PR_ALWAYS_FILE "25-user-always.policy"
-/* pr_always_rule writes the rule that allows exactly this call with this answer, without newline; -EINVAL when the call cannot be written as one. */
+/* pr_always_rule writes the rule that allows exactly this call with this answer, without newline; -EINVAL when the call cannot be written as one;
+   -EEXIST when the rule that asks is in a file that is read before PR_ALWAYS_FILE, so that no rule there can precede it. */
 int pr_always_rule(char *out, size_t cap, const struct pr_question *q, const char *target);
 /* pr_always_path gives the file (static). */
 const char *pr_always_path(void);

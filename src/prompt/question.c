@@ -16,6 +16,7 @@ void pr_question_fini(struct pr_question *q)
 	free(q->argument);
 	free(q->requested_target);
 	free(q->user);
+	free(q->rule);
 	*q = (struct pr_question){ 0 };
 }
 
@@ -100,6 +101,7 @@ static void exact(struct pr_question *q, const json_t *root)
 
 	q->requested_target = text(root, "requested_target", PR_NAME_MAX);
 	q->user = text(root, "user", PR_NAME_MAX);
+	q->rule = text(root, "rule", PR_TEXT_MAX);
 	q->autostart = json_is_true(autostart);
 	q->notify = json_is_true(notify);
 	q->exact = q->requested_target && q->user && json_is_boolean(autostart) && json_is_boolean(notify);

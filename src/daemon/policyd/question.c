@@ -2,6 +2,8 @@
 /* Questions to the user: asked on the version of the policy that said ask, decided by that same version when the answer comes. */
 #include "daemon/policyd/prompt.h"
 
+#include <limits.h>
+
 #include "base/str.h"
 
 static void question_free(struct pd_question *q)
@@ -158,6 +160,7 @@ static void put_looks(struct wr *w, const char *key, const struct pol_sysinfo *s
 static struct wr question_json(const struct pd *pd, const struct pol_sysinfo *si, const struct pol_query *q, const struct pol_decision *d)
 {
 	struct wr w = wr_grow(PD_QUESTION_BYTES);
+	char rule[PATH_MAX];
 
 	wr_str(&w, "{");
 	pd_json_str(&w, "source", d->policy_source ? d->policy_source : q->source);
@@ -171,6 +174,8 @@ static struct wr question_json(const struct pd *pd, const struct pol_sysinfo *si
 		put_looks(&w, "labels", si, q, d, true);
 		pd_json_str(&w, "requested_target", d->requested_target);
 		pd_json_str(&w, "user", d->user ? d->user : "");
+		pd_rule_text(rule, sizeof rule, d);
+		pd_json_str(&w, "rule", rule);
 		wr_printf(&w, ",\"autostart\":%s,\"notify\":%s", d->autostart ? "true" : "false", d->notify ? "true" : "false");
 	}
 	wr_str(&w, "}");

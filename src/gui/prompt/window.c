@@ -54,7 +54,8 @@ static void update(void *arg)
 	const char *target = w->chosen < w->q->n_targets ? w->q->targets[w->chosen].name : NULL;
 	bool ready = guard_open(w->guard) && target;
 	char rule[1024], text[1200] = "";
-	bool can = target && pr_always_rule(rule, sizeof rule, w->q, target) == 0;
+	int made = target ? pr_always_rule(rule, sizeof rule, w->q, target) : -ENOENT;
+	bool can = made == 0;
 
 	gtk_widget_set_sensitive(w->ok, ready);
 	gtk_widget_set_sensitive(w->always, can);
@@ -62,6 +63,8 @@ static void update(void *arg)
 		gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(w->always), FALSE);
 	if (can && gtk_toggle_button_get_active(GTK_TOGGLE_BUTTON(w->always)))
 		(void)!str_printf(text, sizeof text, "Adds to %s: %s", PR_ALWAYS_FILE, rule);
+	else if (made == -EEXIST)
+		(void)!str_copy(text, sizeof text, "A rule that is read before " PR_ALWAYS_FILE " asks each time.");
 	gtk_label_set_text(GTK_LABEL(w->rule), text);
 	gtk_label_set_text(GTK_LABEL(w->hint), !guard_open(w->guard) ? "Wait: this window takes an answer when it has had the focus for a moment." :
 					       !target		     ? "Choose the qube that this call goes to." :
