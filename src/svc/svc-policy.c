@@ -84,7 +84,7 @@ static int take_token(const struct call *c, char token[TOKEN_LINE_MAX], const ch
 {
 	struct rd r = rd_mem(c->input, c->input_len), line;
 
-	if (!rd_line(&r, &line) || rd_left(&line) >= TOKEN_LINE_MAX)
+	if (!memchr(c->input, '\n', c->input_len) || !rd_line(&r, &line) || rd_left(&line) >= TOKEN_LINE_MAX)
 		return err_set(e, EINVAL, "the input must begin with a line that is any, new or sha256:DIGITS");
 	rd_text(&line, token, TOKEN_LINE_MAX);
 	if (!rd_done(&line))
@@ -224,6 +224,9 @@ static int serve(struct call *c, struct err *e)
 		i++;
 	if (i == ARRAY_SIZE(calls) || (c->include && i > 3))
 		return err_set(e, EINVAL, "no such service");
+	/* Which of the two places is the service's name alone: policy decides by it. */
+	if (strchr(c->svc->arg, '/'))
+		return err_set(e, EINVAL, "the argument has a '/'");
 	c->file = calls[i].file ? file_name(c) : NULL;
 	r = c->file ? pf_name_check(c->file, e) : 0;
 	if (r == 0)
