@@ -104,6 +104,16 @@ int cgroup_tree(struct err *e)
 	return open_below(all, path, e);
 }
 
+static void hand_down(int tree, char sign)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
+		char text[16];
+
+		if (str_printf(text, sizeof text, "%c%s", sign, controllers[i]) == 0)
+			(void)put(tree, "cgroup.subtree_control", text);
+	}
+}
+
 int cgroup_delegate(struct err *e)
 {
 	_cleanup_fd_ int all = open_hierarchy(e), own = -1;
@@ -125,20 +135,55 @@ int cgroup_delegate(struct err *e)
 	r = put(own, CGROUP_DAEMON "/cgroup.procs", "0");
 	if (r < 0)
 		return err_errno(e, -r, "entering the control group '%s/" CGROUP_DAEMON "'", path);
-	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
-		char text[16];
+	hand_down(own, '+'); /* one that this host lacks shows when limits are set */
+	return 0;
+}
 
-		if (str_printf(text, sizeof text, "+%s", controllers[i]) == 0)
-			(void)put(own, "cgroup.subtree_control", text); /* one that this host lacks shows when limits are set */
+void cgroup_release(void)
+{
+	_cleanup_fd_ int all = open_hierarchy(NULL), tree = -1;
+	char path[PATH_MAX], *slash;
+
+	if (all < 0 || own_path(path, NULL) < 0)
+		return;
+	slash = strrchr(path, '/');
+	/* In the tree itself, or one below it: a manager starts its clean-up in a group ".control". */
+	tree = open_below(all, path, NULL);
+	if (tree >= 0 && !delegated(tree) && slash) {
+		*slash = '\0';
+		close(tree);
+		tree = open_below(all, path, NULL);
 	}
+	if (tree >= 0 && delegated(tree))
+		hand_down(tree, '-');
+}
+
+static const char *const limit_files[] = { "memory.max", "pids.max", "cpu.weight" };
+#define N_LIMITS ARRAY_SIZE(limit_files)
+#define LIMITS_ATTR "user.bulkhead.limits"
+
+static int put_limits(int dir, const char *name, const uint64_t values[N_LIMITS], unsigned *ret_set, struct err *e)
+{
+	for (size_t i = 0; i < N_LIMITS; i++) {
+		char text[24];
+		int r = str_printf(text, sizeof text, "%llu", (unsigned long long)values[i]);
+
+		if (r >= 0)
+			r = put(dir, limit_files[i], text);
+		if (r < 0 && r != -ENOENT)
+			return err_errno(e, -r, "control group '%s': %s", name, limit_files[i]);
+		if (r >= 0)
+			*ret_set |= 1u << i;
+	}
+	/* What runs out of memory is the qube, not one thread of it. */
+	(void)put(dir, "memory.oom.group", "1");
 	return 0;
 }
 
 int cgroup_make(int tree, const char *name, const struct cgroup_limits *l, unsigned *ret_set, struct err *e)
 {
+	const uint64_t values[N_LIMITS] = { l->memory_max, l->pids_max, l->cpu_weight };
 	_cleanup_fd_ int dir = -1;
-	char text[3][24];
-	static const char *const files[] = { "memory.max", "pids.max", "cpu.weight" };
 
 	*ret_set = 0;
 	if (mkdirat(tree, name, 0755) < 0 && errno != EEXIST)
@@ -146,20 +191,8 @@ int cgroup_make(int tree, const char *name, const struct cgroup_limits *l, unsig
 	dir = open_below(tree, name, e);
 	if (dir < 0)
 		return dir;
-	if (str_printf(text[0], sizeof text[0], "%llu", (unsigned long long)l->memory_max) < 0 ||
-	    str_printf(text[1], sizeof text[1], "%u", l->pids_max) < 0 || str_printf(text[2], sizeof text[2], "%u", l->cpu_weight) < 0)
-		return err_set(e, EINVAL, "limits of control group '%s'", name);
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		int r = put(dir, files[i], text[i]);
-
-		if (r < 0 && r != -ENOENT)
-			return err_errno(e, -r, "control group '%s': %s", name, files[i]);
-		if (r >= 0)
-			*ret_set |= 1u << i;
-	}
-	/* What runs out of memory is the qube, not one thread of it. */
-	(void)put(dir, "memory.oom.group", "1");
-	return 0;
+	(void)fsetxattr(dir, LIMITS_ATTR, values, sizeof values, 0); /* for cgroup_restore, on this machine */
+	return put_limits(dir, name, values, ret_set, e);
 }
 
 int cgroup_enter(int tree, const char *name, pid_t pid, struct err *e)
@@ -184,14 +217,38 @@ static void watch_events(int tree, const char *name, int watch)
 		(void)inotify_add_watch(watch, path, IN_MODIFY);
 }
 
-void cgroup_sweep(int tree, int watch)
+static DIR *open_groups(int tree)
 {
 	int fd = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
 
 	if (!d && fd >= 0)
 		close(fd);
+	return d;
+}
+
+void cgroup_restore(int tree)
+{
+	DIR *d = open_groups(tree);
+	struct dirent *de;
+
+	while (d && (de = readdir(d))) {
+		_cleanup_fd_ int dir = str_starts(de->d_name, CGROUP_QUBE) ? open_below(tree, de->d_name, NULL) : -1;
+		uint64_t values[N_LIMITS];
+		unsigned set = 0;
+
+		if (dir >= 0 && fgetxattr(dir, LIMITS_ATTR, values, sizeof values) == sizeof values)
+			(void)put_limits(dir, de->d_name, values, &set, NULL);
+	}
+	if (d)
+		closedir(d);
+}
+
+void cgroup_sweep(int tree, int watch)
+{
+	DIR *d = open_groups(tree);
+	struct dirent *de;
+
 	while (d && (de = readdir(d)))
 		/* Refused while a process is in it. */
 		if (str_starts(de->d_name, CGROUP_QUBE) && unlinkat(tree, de->d_name, AT_REMOVEDIR) < 0 && watch >= 0)

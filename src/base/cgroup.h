@@ -22,11 +22,16 @@ struct cgroup_limits {
 /* cgroup_delegate moves this process, which is alone in a delegated group, to the group "daemon" in it and hands the controllers that there are
    down. Idempotent. -ENOENT: no version 2 hierarchy, or this group is not delegated (attribute user.delegate of systemd's Delegate=). */
 int cgroup_delegate(struct err *e);
+/* cgroup_release takes the controllers back from the tree, for a process in one of its groups: while they are handed down a service manager
+   cannot start a daemon in it again. The limits of qubes that run are gone until cgroup_restore. */
+void cgroup_release(void);
 /* cgroup_tree gives a descriptor of the tree whose group "daemon" this process is in; -ENOENT when it is in none. */
 int cgroup_tree(struct err *e);
 /* cgroup_make makes the group or finds it there, and sets its limits; a controller that the tree lacks is passed over: its bit stays clear in
    *ret_set (bit 0 memory, 1 pids, 2 cpu). */
 int cgroup_make(int tree, const char *name, const struct cgroup_limits *l, unsigned *ret_set, struct err *e);
+/* cgroup_restore sets the limits of all qubes' groups again, as the last cgroup_make of each did. */
+void cgroup_restore(int tree);
 int cgroup_enter(int tree, const char *name, pid_t pid, struct err *e);
 /* cgroup_sweep removes the groups of qubes that have no process any more; the others are given to inotify descriptor watch (unless -1), which then
    becomes readable when one of them is empty. */

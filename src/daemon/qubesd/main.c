@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 
+#include "base/cgroup.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/paths.h"
@@ -14,11 +15,12 @@ static const char usage[] = "usage: qubesd [--root DIR] [--foreground] [--ready-
 			    "Serves the Admin API of one instance. Without --foreground it returns when the instance serves.\n"
 			    "  --root DIR      session mode: state, sockets and logs below DIR (default $QUBES_ROOT)\n"
 			    "  --ready-fd N    write one byte to descriptor N when it serves\n"
-			    "  --no-vms        refuse to start qubes\n";
+			    "  --no-vms        refuse to start qubes\n"
+			    "  --release-groups   for qubesd.service: make room in its control group for the next start, and end\n";
 
 struct options {
 	const char *root;
-	bool foreground, no_vms, core;
+	bool foreground, no_vms, core, release;
 	int ready_fd, life_fd;
 };
 
@@ -28,6 +30,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "root", required_argument, NULL, 'r' },     { "foreground", no_argument, NULL, 'f' },
 		{ "ready-fd", required_argument, NULL, 'y' }, { "no-vms", no_argument, NULL, 'n' },
 		{ "core", no_argument, NULL, 'c' },	      { "life-fd", required_argument, NULL, 'l' },
+		{ "release-groups", no_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },	      { NULL, 0, NULL, 0 },
 	};
@@ -57,6 +60,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'c':
 			o->core = true;
+			break;
+		case 'g':
+			o->release = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -130,6 +136,10 @@ int main(int argc, char **argv)
 	if (parse(argc, argv, &o) < 0) {
 		fputs(usage, stderr);
 		return 2;
+	}
+	if (o.release) {
+		cgroup_release();
+		return 0;
 	}
 	if (o.core)
 		return core_main(o.root, o.no_vms, o.ready_fd, o.life_fd);

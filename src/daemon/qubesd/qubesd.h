@@ -36,6 +36,9 @@ int core_main(const char *root, bool no_vms, int ready_fd, int life_fd);
 /* supervisor_main starts and watches core and spawner. ready_fd -1 = nobody waits. */
 int supervisor_main(const char *root, bool no_vms, int ready_fd);
 
+/* notify.c: tells the service manager, if there is one, that the instance serves. */
+void notify_ready(void);
+
 /* server.c: the three Admin API sockets. server_open binds them, server_serve begins to accept. */
 struct server *server_open(struct qd *d, struct err *e);
 int server_serve(struct server *s, struct err *e);

@@ -211,6 +211,32 @@ static void on_signal(struct ev_signal *sig, int signum, void *arg)
 		ev_stop(s->loop, 0);
 }
 
+/* The first core serves. */
+static void on_ready(struct ev_io *io, int fd, int events, void *arg)
+{
+	char byte;
+
+	if (read_full(fd, &byte, 1) == 1)
+		notify_ready();
+	ev_io_free(io);
+	close(fd);
+}
+
+/* A service manager that waits for its own message is told by us: the core may not reach its socket. */
+static int watch_ready(struct supervisor *s, struct err *e)
+{
+	int fds[2];
+
+	if (s->ready_fd >= 0 || !getenv("NOTIFY_SOCKET"))
+		return 0;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "pipe");
+	s->ready_fd = fds[1];
+	if (!ev_io_new(s->loop, fds[0], EV_READ, on_ready, s))
+		return err_set(e, EBADF, "cannot watch for the core's readiness");
+	return 0;
+}
+
 /* One instance a root. The lock goes with the process, so a stale file does no harm. */
 static int take_lock(struct supervisor *s, struct err *e)
 {
@@ -322,6 +348,11 @@ int supervisor_main(const char *root, bool no_vms, int ready_fd)
 	ev_signal_new(s.loop, SIGTERM, on_signal, &s);
 	ev_signal_new(s.loop, SIGINT, on_signal, &s);
 	ev_signal_new(s.loop, SIGHUP, on_signal, &s);
+	r = watch_ready(&s, &e);
+	if (r < 0) {
+		log_error("%s", err_text(&e, r));
+		return 1;
+	}
 	start_pair(&s);
 	r = ev_run(s.loop);
 	unlink(path_fmt(path, PATH_RUN, "/qubesd.pid"));

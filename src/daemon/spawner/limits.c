@@ -40,6 +40,7 @@ void limits_init(struct spawner *s)
 	if (s->cgroup_watch < 0 || !ev_io_new(s->loop, s->cgroup_watch, EV_READ, on_group, s))
 		log_warn("groups of qubes that have ended are removed late: %s", strerror(errno));
 	cgroup_sweep(s->cgroups, s->cgroup_watch);
+	cgroup_restore(s->cgroups);
 	log_info("qubes get a control group each: memory.max, pids.max, cpu.weight");
 }
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "base/cgroup.h"
 #include "base/fsx.h"
@@ -68,6 +69,29 @@ static void limits(void **state)
 	holds("qube-7/cgroup.procs", "4711");
 }
 
+/* After the controllers were taken back and given again the groups have no limits: they are set as before. */
+static void restore(void **state)
+{
+	const struct cgroup_limits l = { .memory_max = 77, .pids_max = 88, .cpu_weight = 99 };
+	unsigned set = 0;
+
+	if (fsetxattr(tree, "user.bulkhead.test", "1", 1, 0) < 0)
+		skip(); /* a file system without attributes */
+	assert_int_equal(mkdirat(tree, "qube-10", 0700), 0);
+	touch("qube-10/memory.max");
+	touch("qube-10/pids.max");
+	touch("qube-10/cpu.weight");
+	assert_int_equal(cgroup_make(tree, "qube-10", &l, &set, NULL), 0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(unlinkat(tree, i ? "qube-10/pids.max" : "qube-10/memory.max", 0), 0);
+		touch(i ? "qube-10/pids.max" : "qube-10/memory.max");
+	}
+	cgroup_restore(tree);
+	holds("qube-10/memory.max", "77");
+	holds("qube-10/pids.max", "88");
+	holds("qube-10/cpu.weight", "99");
+}
+
 /* A controller that is not there is told, not a failure; a group that is not there is one. */
 static void missing(void **state)
 {
@@ -119,7 +143,8 @@ static void ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(limits), cmocka_unit_test(missing), cmocka_unit_test(sweep), cmocka_unit_test(ids),
+		cmocka_unit_test(limits), cmocka_unit_test(missing), cmocka_unit_test(restore),
+		cmocka_unit_test(sweep), cmocka_unit_test(ids),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
