@@ -151,6 +151,8 @@ int qrexec_run(const struct qrexec_call *c, struct err *e)
 	daemon = qrexec_open(c, 0, &domain, &port, e);
 	if (daemon < 0)
 		return daemon;
+	if (c->caller.trace)
+		c->caller.trace->request = now_us();
 	if (!chan_is_unix())
 		link_sock = path_fmt(path, PATH_QUBE_RUN, "/%u/chan.sock", domain);
 	chan = chan_listen(link_sock, domain, port, wait_ms(c), e);

@@ -125,6 +125,9 @@ int caller_run(int chan, const struct caller *c, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (c->trace)
+		c->trace->connect = now_us();
+	p.trace = c->trace;
 	p.flags = (c->filter_out ? PUMP_FILTER_OUT : 0) | (c->filter_err ? PUMP_FILTER_ERR : 0);
 	p.prefix = c->prefix;
 	p.prefix_len = c->prefix ? strlen(c->prefix) : 0;

@@ -4,6 +4,7 @@
 #define QREXEC_CALLER_H
 
 #include "base/err.h"
+#include "qrexec/trace.h"
 
 struct caller {
 	const char *const *argv; /* local program, argv[0] is searched in $PATH; NULL = our own stdin and stdout */
@@ -12,6 +13,7 @@ struct caller {
 	bool stdin_socket;	 /* our stdin is a socket used both ways */
 	bool filter_out, filter_err;
 	const char *prefix;	 /* sent before the input; may be NULL */
+	struct call_trace *trace; /* gets connect, first, exit; may be NULL */
 	int in, out, err;	 /* instead of 0, 1, 2; stay the receiver's: they are duplicated */
 };
 

@@ -244,6 +244,14 @@ static int destination(struct pump *p, uint32_t type, struct lio **ret, struct e
 	return is_service(p) ? err_set(e, EBADMSG, "%s from a caller", qx_name(type)) : 0;
 }
 
+static void trace(struct call_trace *t, uint32_t type, uint32_t len)
+{
+	if (type == QX_DATA_EXIT_CODE)
+		t->exit = now_us();
+	else if (len && !t->first)
+		t->first = now_us();
+}
+
 static int next_header(struct pump *p, struct err *e)
 {
 	struct rd r = rd_mem(p->in + p->in_pos, QX_HDR_LEN);
@@ -262,6 +270,8 @@ static int next_header(struct pump *p, struct err *e)
 	p->cur_left = len;
 	p->bulk = len >= BULK_MIN && !p->no_bulk;
 	p->in_body = true;
+	if (p->cfg->trace)
+		trace(p->cfg->trace, p->cur_type, len);
 	if (len == 0 && dst)
 		to_close(p, dst);
 	return 0;

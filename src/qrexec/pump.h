@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/proc.h"
+#include "qrexec/trace.h"
 
 enum pump_role { PUMP_CALLER, PUMP_SERVICE };
 
@@ -33,6 +34,7 @@ struct pump_cfg {
 	size_t prefix_len;
 	void (*err_copy)(void *arg, const uint8_t *p, size_t n); /* service: sees what goes out as stderr; may be NULL */
 	void *err_arg;
+	struct call_trace *trace; /* caller: gets first and exit; may be NULL */
 };
 
 /* pump_hello exchanges HELLO: the vchan's server (the caller's side) speaks first. Gives the common version in *ret. -ETIMEDOUT, -EPROTO. */

@@ -35,6 +35,7 @@ static const struct tool_opt opts[] = {
 	{ KEY_NO_COLOUR_ERR, "no-color-stderr", NULL, NULL, OPT_ALIAS | OPT_HIDDEN, W_ANY },
 	{ KEY_FILTER, "filter-escape-chars", NULL, "replace control bytes of the output (the default on a terminal)", 0, W_ANY },
 	{ KEY_NO_FILTER, "no-filter-escape-chars", NULL, "leave control bytes as they are", 0, W_ANY },
+	{ KEY_TRACE, "trace", NULL, "print after the call how long each of its phases took", 0, W_ANY },
 	OPTS_NAMES,
 	{ 0 },
 };
@@ -156,11 +157,14 @@ static int call(struct tool *t, struct run *x)
 				    .err = pass ? STDERR_FILENO : null_fd, .argv = opt_str(t, KEY_LOCALCMD) ? local : NULL };
 	c.caller.filter_out = x->filter_out && pass;
 	c.caller.filter_err = x->filter_err && pass;
+	c.caller.trace = opt_has(t, KEY_TRACE) ? &x->trace : NULL;
 	/* The library lets go of descriptor 1 when the call ends its output. */
 	tty_out = x->colour_out ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) : -1;
 	run_colours(x, tty_out, true);
 	r = qrexec_run(&c, &e);
 	run_colours(x, tty_out, false);
+	if (c.caller.trace)
+		run_trace(x->qube, c.caller.trace);
 	if (r < 0 || e.code)
 		(void)tool_fail(t, "%s: %s", x->qube, err_text(&e, r));
 	return r < 0 ? RUN_FAILED : r;
@@ -175,8 +179,10 @@ static int one(struct tool *t, const char *qube, char **cmd)
 		return tool_usage(t, "qvm-run is for other qubes; in dom0 run the command itself");
 	if (!*x.user || !str_chars(x.user, "_.-+,@"))
 		return tool_usage(t, "'%s' is no user", x.user);
+	x.trace.begin = now_us();
 	r = run_terminal(t, &x);
 	r = r ? r : run_wake(t, x.qube);
+	x.trace.autostart = now_us();
 	r = r ? r : choose_service(t, &x, cmd);
 	r = r ? r : call(t, &x);
 	free(x.command);

@@ -42,6 +42,28 @@ static void sgr(int fd, unsigned n)
 		(void)write_full(fd, s, strlen(s));
 }
 
+/* Each phase counts from the end of the one before it; one that was not reached is "-". Calls of dom0 ask no policy. */
+void run_trace(const char *qube, const struct call_trace *c)
+{
+	const struct {
+		const char *name;
+		uint64_t at;
+	} phases[] = { { "autostart", c->autostart }, { "request", c->request }, { "connect", c->connect },
+		       { "first-byte", c->first },    { "exit", c->exit } };
+	uint64_t before = c->begin, now = now_us();
+
+	fprintf(stderr, "trace: qube=%s policy=-", qube);
+	for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
+		if (!phases[i].at) {
+			fprintf(stderr, " %s=-", phases[i].name);
+			continue;
+		}
+		fprintf(stderr, " %s=%.3f", phases[i].name, (double)(phases[i].at - before) / 1000);
+		before = phases[i].at;
+	}
+	fprintf(stderr, " total=%.3f ms\n", (double)(now - c->begin) / 1000);
+}
+
 void run_colours(const struct run *x, int tty_out, bool on)
 {
 	if (x->colour_out && tty_out >= 0)

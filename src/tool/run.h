@@ -3,11 +3,12 @@
 #ifndef TOOL_RUN_H
 #define TOOL_RUN_H
 
+#include "qrexec/trace.h"
 #include "tool/util.h"
 
 enum {
 	KEY_AUTO = 460, KEY_LOCALCMD, KEY_SERVICE, KEY_NO_SHELL, KEY_GUI, KEY_NO_GUI, KEY_DISPVM, KEY_COLOUR_OUT, KEY_COLOUR_ERR,
-	KEY_NO_COLOUR_OUT, KEY_NO_COLOUR_ERR, KEY_FILTER, KEY_NO_FILTER,
+	KEY_NO_COLOUR_OUT, KEY_NO_COLOUR_ERR, KEY_FILTER, KEY_NO_FILTER, KEY_TRACE,
 };
 
 #define RUN_FAILED 255
@@ -18,6 +19,7 @@ struct run {
 	const char *qube, *user;
 	char *command, *prefix; /* own */
 	bool filter_out, filter_err;
+	struct call_trace trace;
 	unsigned colour_out, colour_err; /* number of the SGR code; 0 = none */
 };
 
@@ -26,6 +28,8 @@ struct run {
 int run_wake(struct tool *t, const char *qube);
 /* run_terminal fills filters and colours from the options. 0 or an exit status (printed). */
 int run_terminal(struct tool *t, struct run *x);
+/* run_trace prints how long each phase of the call took. */
+void run_trace(const char *qube, const struct call_trace *c);
 /* run_colours switches the colours of both outputs on or off; tty_out stands for standard output (-1: not coloured). */
 void run_colours(const struct run *x, int tty_out, bool on);
 /* run_all runs the command in every running qube at once, each by a qvm-run of its own; gives the greatest status. */
