@@ -24,7 +24,7 @@ qubes.Log          * alpha beta allow
 EDITOR = """#!/bin/sh
 stat -c '%a %n' "$(dirname "$1")" > ~/seen
 stat -c '%a %n' "$1" >> ~/seen
-[ ! -e ~/edit ] || cat ~/edit >> "$1"
+[ ! -e ~/edit ] || [ ! -w "$1" ] || cat ~/edit >> "$1"
 """
 
 
@@ -291,7 +291,7 @@ def offline_qubes_get_no_networked_disposable(inst):
         inst.good("qvm-prefs", q, "template_for_dispvms", "True")
     inst.good("qubes-prefs", "default_dispvm", "n47-dvm")
     try:
-        equal(inst.prop("alpha", "default_dispvm"), "", "default disposable of alpha")
+        equal(inst.prop("alpha", "default_dispvm"), "None", "default disposable of alpha")
         equal(inst.sh("alpha", "qrexec-client-vm @dispvm qubes.VMShell </dev/null", ok=False).rc, 126, "a disposable for alpha")
         log = [e for e in inst.policy_log() if e.get("source") == "alpha" and e.get("service") == "qubes.VMShell"][-1]
         check(log["decision"] == "deny" and "default-offline-dispvm" in str(log), f"the reason: {log}")

@@ -26,9 +26,9 @@ int read_line(int fd, char *out, size_t cap, struct err *e)
 
 		if (k < 0)
 			return err_errno(e, (int)-k, "reading the input");
+		any |= k > 0;
 		if (k == 0 || c == '\n')
 			break;
-		any = true;
 		if (c == '\0')
 			return err_set(e, EBADMSG, "the input has a NUL byte");
 		if (n + 1 >= cap)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qubes-open FILE|URL: opens it with the program that this qube has for it, and ends when that ends. */
 #include <limits.h>
+#include <signal.h>
 
 #include "agent/services/common.h"
 #include "agent/services/opener.h"
@@ -23,7 +24,7 @@ static int open_it(const char *what, struct err *e)
 	_cleanup_proc_ struct proc p = PROC_INIT;
 	struct opener o;
 	struct proc_spec s = { .path = o.path, .argv = (const char *const *)o.argv, .envp = (const char *const *)environ,
-			       .cwd = getenv("HOME"), .keep_stderr = true };
+			       .cwd = getenv("HOME"), .keep_stderr = true, .death_signal = SIGTERM };
 	int r = opener_find(&o, what, e), status = 0;
 
 	if (r == 0 && s.cwd && access(s.cwd, X_OK) < 0)

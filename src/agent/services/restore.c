@@ -164,6 +164,7 @@ static int convert(struct restore *x, struct err *e)
 {
 	static const uint8_t end[QFILE_HDR_LEN];
 	const uint8_t *block;
+	size_t rest;
 	int r;
 
 	while ((r = qin_take(&x->in, TAR_BLOCK, &block)) > 0) {
@@ -178,6 +179,8 @@ static int convert(struct restore *x, struct err *e)
 	}
 	if (r < 0)
 		return err_errno(e, -r, "reading the backup");
+	if (qin_some(&x->in, TAR_BLOCK, &block, &rest) > 0)
+		return short_input(0, e);
 	return qout_put(&x->out, end, sizeof end) < 0 || qout_flush(&x->out) < 0 ? -EPIPE : 0;
 }
 
