@@ -256,6 +256,7 @@ static GtkWidget *chooser(struct window *w)
 	g_object_set(text, "ellipsize", PANGO_ELLIPSIZE_MIDDLE, "xpad", 6, NULL);
 	gtk_tree_view_append_column(GTK_TREE_VIEW(w->list), col);
 	g_signal_connect(gtk_tree_view_get_selection(GTK_TREE_VIEW(w->list)), "changed", G_CALLBACK(on_selected), w);
+	gtk_widget_set_can_focus(scroll, FALSE);
 	gtk_scrolled_window_set_policy(GTK_SCROLLED_WINDOW(scroll), GTK_POLICY_NEVER, GTK_POLICY_AUTOMATIC);
 	gtk_scrolled_window_set_shadow_type(GTK_SCROLLED_WINDOW(scroll), GTK_SHADOW_IN);
 	gtk_scrolled_window_set_min_content_height(GTK_SCROLLED_WINDOW(scroll), 150);
