@@ -70,7 +70,7 @@ static void on_stop(struct ev_signal *s, int signum, void *arg)
 
 int main(int argc, char **argv)
 {
-	struct agent a = { .trigger_path = QREXEC_AGENT_SOCKET, .fork_server = QREXEC_FORK_SERVER_SOCKET, .trigger_fd = -1, .spare = { .fd = -1, .pidfd = -1 } };
+	static struct agent a = { .trigger_path = QREXEC_AGENT_SOCKET, .fork_server = QREXEC_FORK_SERVER_SOCKET, .trigger_fd = -1, .spare = { .fd = -1, .pidfd = -1 } };
 	struct err e = { 0 };
 	int r = parse(&a, argc, argv);
 
