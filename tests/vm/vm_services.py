@@ -139,7 +139,9 @@ def menus(inst):
     with open(os.path.join(apps, "bulkhead.beta.fake-editor.desktop")) as f:
         entry = f.read().splitlines()
     check("Name=beta: Fake Editor" in entry and "Exec=qvm-run -q -a --service -- beta qubes.StartApp+fake-editor" in entry, f"the entry: {entry}")
-    inst.sh("beta", "rm ~/.local/share/applications/fake-editor.desktop.x 2>/dev/null; printf 'evil/../x.desktop:Name=x\\n\\nok.desktop:Name=OK\\n' | "
+    inst.sh("beta", "rm -f ~/visited; qubes-desktop-run ~/.local/share/applications/fake-browser.desktop")
+    bh.wait_for(lambda: inst.sh("beta", "cat ~/visited", ok=False).text == "--\n", "the program of a line of the list", timeout=300)
+    inst.sh("beta", "printf 'evil/../x.desktop:Name=x\\n\\nok.desktop:Name=OK\\n' | "
             "qrexec-client-vm dom0 qubes.SyncAppMenus")
     equal(sorted(os.listdir(apps)), ["bulkhead.beta.ok.desktop"], "what is acceptable of a bad list")
     equal(inst.good("qvm-sync-appmenus", "beta").rc, 0, "dom0 asks for the list")

@@ -2,6 +2,8 @@
 /* Features. */
 #include "base/str.h"
 #include "core/api/api.h"
+#include "core/net.h"
+#include "core/prop_rules.h"
 
 #define CHAIN_MAX 64
 
@@ -83,6 +85,23 @@ int api_feature_check(struct call *c)
 	return 0;
 }
 
+/* Said at once rather than by disposables that are refused later. */
+static int check_offline(struct call *c)
+{
+	const struct qube *t = qube_find(c->core, c->body);
+	char out[PV_BUF];
+
+	if (c->dest != c->core->dom0 || !streq(c->arg, OFFLINE_DISPVM_FEATURE) || !c->body[0])
+		return 0;
+	if (!t)
+		return err_set(&c->err, AE_VALUE, "there is no qube '%s'", c->body);
+	if (c_disposable(c->core, NULL, t->name.s, out, &c->err) < 0)
+		return err_set(&c->err, AE_VALUE, "'%s' is not a disposable template: template_for_dispvms is False", t->name.s);
+	if (net_networked(c->core, t))
+		return err_set(&c->err, AE_VALUE, "'%s' has a network; set its netvm to none first", t->name.s);
+	return 0;
+}
+
 int api_feature_set(struct call *c)
 {
 	int r = may_change(c);
@@ -94,6 +113,9 @@ int api_feature_set(struct call *c)
 	if (str_starts(c->arg, "service.") && !str_starts(c->arg, "service.app-dispvm.") &&
 	    (strlen(c->arg) < 9 || strlen(c->arg) > 56 || streq(c->arg, "service..") || streq(c->arg, "service...")))
 		return err_set(&c->err, AE_VALUE, "the name of a service has 1 to 48 characters");
+	r = check_offline(c);
+	if (r < 0)
+		return r;
 	feature_change(c->core, c->dest, c->arg, c->body);
 	return 0;
 }

@@ -436,6 +436,12 @@ static void good(struct core *c, const char *method, const char *arg, const char
 	assert_true(answered && result == 0);
 }
 
+static void refused(struct core *c, const char *method, const char *arg, const char *dest, const char *payload)
+{
+	request(c, method, arg, dest, payload);
+	assert_true(answered && result < 0);
+}
+
 /* N47: what has no network gets no disposable that has one, unless the user says so. */
 static void test_offline_dispvm(void **state)
 {
@@ -458,10 +464,12 @@ static void test_offline_dispvm(void **state)
 	assert_string_equal(dispvm_of(c, vault), "");
 	assert_string_equal(dispvm_of(c, qube_find(c, "deb")), ""); /* templates have no netvm */
 	gen = c->sysinfo_gen;
-	good(c, "admin.vm.feature.Set", OFFLINE_DISPVM_FEATURE, "dom0", "dvm");
-	assert_true(c->sysinfo_gen > gen); /* policy hears of it */
-	assert_string_equal(dispvm_of(c, vault), ""); /* named so, but it is not offline */
+	/* one that is not there, that is no template, that is not offline */
+	refused(c, "admin.vm.feature.Set", OFFLINE_DISPVM_FEATURE, "dom0", "nowhere");
+	refused(c, "admin.vm.feature.Set", OFFLINE_DISPVM_FEATURE, "dom0", "vault");
+	refused(c, "admin.vm.feature.Set", OFFLINE_DISPVM_FEATURE, "dom0", "dvm");
 	good(c, "admin.vm.feature.Set", OFFLINE_DISPVM_FEATURE, "dom0", "offline-dvm");
+	assert_true(c->sysinfo_gen > gen); /* policy hears of it */
 	assert_string_equal(dispvm_of(c, vault), "offline-dvm");
 	assert_string_equal(dispvm_of(c, work), "dvm");
 	assert_non_null(strstr((const char *)sysinfo_text(c)->buf, "\"default_dispvm\": \"offline-dvm\""));
