@@ -6,75 +6,101 @@
 #include "tool/copy.h"
 
 #include <limits.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
+#include <signal.h>
 
 #include "agent/qfile/journal.h"
+#include "agent/qfile/move.h"
 #include "agent/qfile/pack.h"
-#include "base/io.h"
+#include "agent/qfile/progress.h"
+#include "agent/qfile/walk.h"
 #include "client/qrexec.h"
+#include "proto/qfile.h"
 #include "tool/run.h"
 
-#define PROGRESS_EVERY_US 200000
+#define EXIT_CANCELLED 130
 
-struct progress {
-	bool on;
-	uint64_t total, last_us;
-};
+static volatile sig_atomic_t cancelled;
 
-static void show(uint64_t sent, void *arg)
+/* The sender is a process of its own that the terminal reaches too; its end ends the call. */
+static void on_cancel(int signum)
 {
-	struct progress *p = arg;
-	uint64_t now = now_us();
+	cancelled = 1;
+}
 
-	if (!p->on || (now - p->last_us < PROGRESS_EVERY_US && sent < p->total))
-		return;
-	p->last_us = now;
-	(void)fprintf(stderr, "\rsent %llu of %llu KiB", (unsigned long long)(sent / 1024), (unsigned long long)(p->total / 1024));
+static void catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_cancel, .sa_flags = SA_RESTART };
+
+	(void)sigaction(SIGINT, &sa, NULL);
+	(void)sigaction(SIGHUP, &sa, NULL);
+}
+
+static unsigned name_flags(const struct tool *t)
+{
+	return opt_has(t, KEY_ALL_NAMES) ? QFILE_ALL_NAMES : 0;
+}
+
+static int look(struct tool *t, char **files, size_t n, uint64_t *ret_bytes, struct err *e)
+{
+	struct qfile_survey s = { .ignore_links = opt_has(t, KEY_IGNORE_LINKS), .name_flags = name_flags(t) };
+	int r = qfile_survey(&s, files, n, e);
+
+	*ret_bytes = s.bytes;
+	return r;
+}
+
+static void tell_skipped(const char *name, void *arg)
+{
+	char shown[300];
+
+	(void)fprintf(stderr, "left out '%s': neither a file nor a folder nor a link\n", str_escape(shown, sizeof shown, name, strlen(name)));
+}
+
+static void begin_progress(struct tool *t, struct progress *p, char **files, size_t n)
+{
+	uint64_t total = 0;
+
+	if (opt_has(t, KEY_NO_PROGRESS) || t->verbose < 0) {
+		progress_init(p, PROGRESS_NONE, -1, 0);
+	} else if (getenv("PROGRESS_TYPE")) {
+		progress_from_env(p);
+	} else {
+		if (isatty(STDERR_FILENO))
+			(void)look(t, files, n, &total, NULL);
+		progress_init(p, isatty(STDERR_FILENO) ? PROGRESS_CONSOLE : PROGRESS_NONE, -1, total);
+	}
 }
 
 /* Standard input and output are the stream. */
 static int sender(struct tool *t, char **files, size_t n)
 {
-	struct qfile_pack p = { .in = STDIN_FILENO, .out = STDOUT_FILENO, .ignore_links = opt_has(t, KEY_IGNORE_LINKS), .progress = show };
-	struct progress progress = { .on = isatty(STDERR_FILENO) && !opt_has(t, KEY_NO_PROGRESS) && t->verbose >= 0 };
+	struct progress progress;
+	uint64_t sent = 0;
+	struct qfile_pack p = { .in = STDIN_FILENO, .out = STDOUT_FILENO, .ignore_links = opt_has(t, KEY_IGNORE_LINKS),
+				.progress = progress_show, .skipped = tell_skipped, .arg = &progress, .ret_sent = &sent };
 	struct journal journal = { .fd = -1 };
-	struct qfile_survey s;
 	struct err e = { 0 };
-	struct rlimit rl;
 	int r = 0;
 
-	/* Every level of folders holds a descriptor. */
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
-		rl.rlim_cur = rl.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &rl);
-	}
-	if (progress.on && qfile_survey(files, n, p.ignore_links, &s, NULL) == 0)
-		progress.total = s.bytes;
-	p.arg = &progress;
+	begin_progress(t, &progress, files, n);
 	if (opt_str(t, KEY_JOURNAL)) {
 		r = journal_open(&journal, opt_str(t, KEY_JOURNAL), &e);
 		p.journal = &journal;
 	}
 	if (r == 0)
 		r = qfile_pack(&p, files, n, &e);
-	if (progress.last_us)
-		(void)fputc('\n', stderr);
+	progress_end(&progress, sent, r == 0);
 	journal_close(&journal);
 	return r < 0 ? tool_fail(t, "%s", err_text(&e, r)) : 0;
 }
 
 static int survey(struct tool *t, char **files, size_t n)
 {
-	struct qfile_survey s;
 	struct err e = { 0 };
-	int r = qfile_survey(files, n, opt_has(t, KEY_IGNORE_LINKS), &s, &e);
+	uint64_t bytes;
+	int r = look(t, files, n, &bytes, &e);
 
-	if (r < 0)
-		return tool_fail(t, "%s", err_text(&e, r));
-	if (s.needs_all_names[0] && !opt_has(t, KEY_ALL_NAMES))
-		return tool_fail(t, "the name of '%s' has unusual characters; rename it, or give --allow-all-names", s.needs_all_names);
-	return 0;
+	return r < 0 ? tool_fail(t, "%s", err_text(&e, r)) : 0;
 }
 
 static const char **sender_words(const struct tool *t, int argc, char **argv, const char *journal)
@@ -110,8 +136,14 @@ static int call(struct tool *t, int argc, char **argv, const char *journal)
 		.wait_s = RUN_WAIT_S,
 		.caller = { .argv = words, .in = STDIN_FILENO, .out = STDOUT_FILENO, .err = STDERR_FILENO, .filter_err = true },
 	};
-	int r = qrexec_run(&c, &e);
+	int r;
 
+	catch_signals();
+	r = qrexec_run(&c, &e);
+	if (cancelled && (r || e.code)) {
+		tool_note(t, "cancelled; '%s' has at most whole files%s", argv[0], journal ? ", and all originals stay" : "");
+		return EXIT_CANCELLED;
+	}
 	if (r < 0 || e.code)
 		return tool_fail(t, "%s: %s", argv[0], err_text(&e, r));
 	/* The sender has said why. */
@@ -120,37 +152,59 @@ static int call(struct tool *t, int argc, char **argv, const char *journal)
 
 static void tell_kept(const char *text, const char *path, void *arg)
 {
-	tool_note(arg, "%s: %s", path, text);
+	char shown[512];
+
+	tool_note(arg, "kept '%s': %s", str_escape(shown, sizeof shown, path, strlen(path)), text);
 }
 
 static int move_files(struct tool *t, int argc, char **argv)
 {
-	const char *tmp = getenv("TMPDIR");
-	char dir[PATH_MAX], journal[PATH_MAX];
+	struct move_rest rest = move_pending();
+	struct move m = MOVE_INIT;
 	struct err e = { 0 };
 	int r, kept;
 
-	if (str_printf(dir, sizeof dir, "%s/qvm-move-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0 || !mkdtemp(dir))
-		return tool_fail(t, "a folder for the journal of the move: %s", strerror(errno));
-	r = str_printf(journal, sizeof journal, "%s/journal", dir) < 0 ? EXIT_FAIL : call(t, argc, argv, journal);
-	if (r == 0) {
-		kept = journal_remove(journal, tell_kept, t, &e);
-		if (kept < 0)
-			r = tool_fail(t, "everything was copied, but nothing was deleted: %s", err_text(&e, kept));
-		else if (kept > 0)
-			r = tool_fail(t, "everything was copied, but %d files stay: they changed meanwhile", kept);
+	if (rest.confirmed)
+		tool_note(t, "an earlier move arrived but broke off before its originals were deleted: 'qvm-move-to-vm --resume' deletes them, "
+			     "'qvm-move-to-vm --forget' keeps them");
+	r = move_begin(&m, &e);
+	if (r < 0)
+		return tool_fail(t, "%s", err_text(&e, r));
+	r = call(t, argc, argv, m.journal);
+	if (r) {
+		move_drop(&m);
+		return r;
 	}
-	(void)unlink(journal);
-	(void)rmdir(dir);
-	return r;
+	kept = move_finish(&m, tell_kept, t, &e);
+	if (kept < 0)
+		return tool_fail(t, "everything was copied, but nothing was deleted: %s", err_text(&e, kept));
+	return kept ? tool_fail(t, "everything was copied, but %d of the originals stay", kept) : 0;
+}
+
+static int end_old(struct tool *t)
+{
+	struct move_rest rest;
+	struct err e = { 0 };
+	int r = move_resume(opt_has(t, KEY_FORGET), tell_kept, t, &rest, &e);
+
+	if (r < 0)
+		return tool_fail(t, "%s", err_text(&e, r));
+	tool_note(t, rest.confirmed ? "the originals of %u moves %s" : "no move is waiting", rest.confirmed,
+		  opt_has(t, KEY_FORGET) ? "stay" : "were deleted");
+	return rest.kept ? tool_fail(t, "%u of the originals stay", rest.kept) : 0;
 }
 
 int copy_run(struct tool *t, int argc, char **argv, bool move)
 {
 	int r;
 
+	walk_raise_limit();
 	if (opt_has(t, KEY_SENDER))
 		return sender(t, argv + 1, (size_t)argc - 1);
+	if (opt_has(t, KEY_RESUME) || opt_has(t, KEY_FORGET))
+		return argc ? tool_usage(t, "--resume and --forget take neither qube nor file") : end_old(t);
+	if (argc < 2)
+		return tool_usage(t, "name a qube and at least one file");
 	if (streq(argv[0], "dom0"))
 		return tool_usage(t, "the files are in dom0 already; name another qube");
 	r = survey(t, argv + 1, (size_t)argc - 1);

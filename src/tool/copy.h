@@ -5,7 +5,7 @@
 
 #include "tool/util.h"
 
-enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_JOURNAL };
+enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_JOURNAL, KEY_RESUME, KEY_FORGET };
 
 #define COPY_OPTS                                                                                                    \
 	{ KEY_ALL_NAMES, "allow-all-names", NULL, "also file names with unusual characters", 0, W_ANY },             \
@@ -13,6 +13,10 @@ enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_J
 	{ KEY_NO_PROGRESS, "without-progress", NULL, "do not show how far it is", 0, W_ANY },                        \
 	{ KEY_SENDER, "sender", NULL, "inside: be the sender of the stream", OPT_HIDDEN, W_ANY },                    \
 	{ KEY_JOURNAL, "journal", "FILE", "inside: of the sender of a move", OPT_HIDDEN, W_ANY }
+
+#define MOVE_OPTS                                                                                                    \
+	{ KEY_RESUME, "resume", NULL, "delete the originals of moves that arrived but broke off", 0, W_ANY },        \
+	{ KEY_FORGET, "forget", NULL, "keep the originals of moves that arrived but broke off", 0, W_ANY }
 
 /* copy_run is the whole tool; argv: QUBE FILE…. move: delete what arrived. */
 int copy_run(struct tool *t, int argc, char **argv, bool move);

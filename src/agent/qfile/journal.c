@@ -40,10 +40,17 @@ static void flush(struct journal *j, size_t above)
 		wr_reset(&j->w);
 }
 
+/* Absolute, so that the journal can be worked on later and from elsewhere. */
 void journal_base(struct journal *j, const char *dir)
 {
+	_cleanup_free_ char *real = realpath(dir, NULL);
+
+	if (!real) {
+		wr_fail(&j->w);
+		return;
+	}
 	wr_u8(&j->w, 'B');
-	wr_lstr(&j->w, dir);
+	wr_lstr(&j->w, real);
 }
 
 void journal_entry(struct journal *j, const char *name, const struct stat *st)
@@ -78,6 +85,7 @@ void journal_close(struct journal *j)
 struct removal {
 	void (*report)(const char *text, const char *path, void *arg);
 	void *arg;
+	bool again; /* an earlier run has deleted some already */
 	int base; /* directory of the current group */
 	char base_name[QFILE_PATH_MAX + 1];
 	int kept;
@@ -127,6 +135,8 @@ static void remove_entry(struct removal *m, const struct entry *x)
 		return;
 	}
 	dir = place_parent_beneath(m->base, x->name, &base);
+	if (m->again && (dir == -ENOENT || (dir >= 0 && faccessat(dir, base, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)))
+		return;
 	if (dir < 0 || fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		keep(m, "not there any more", x->name);
 		return;
@@ -203,7 +213,15 @@ static void remove_all(struct removal *m, struct rd r)
 	}
 }
 
-int journal_remove(const char *path, void (*report)(const char *text, const char *path, void *arg), void *arg,
+bool journal_is_committed(const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+
+	return fs_read(AT_FDCWD, path, JOURNAL_MAX, &text, &n, NULL) == 0 && is_committed(rd_mem(text, n));
+}
+
+int journal_remove(const char *path, bool again, void (*report)(const char *text, const char *path, void *arg), void *arg,
 		   struct err *e)
 {
 	_cleanup_free_ struct removal *m = xcalloc(1, sizeof *m);
@@ -219,6 +237,7 @@ int journal_remove(const char *path, void (*report)(const char *text, const char
 		return err_set(e, EBADMSG, "the receiver has not confirmed everything: nothing is deleted");
 	m->report = report;
 	m->arg = arg;
+	m->again = again;
 	m->base = -1;
 	remove_all(m, r);
 	fd_closep(&m->base);

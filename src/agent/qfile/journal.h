@@ -18,18 +18,20 @@ struct journal {
 
 /* journal_open creates the file at path (which must not exist), mode 0600. 0 or -errno. */
 int journal_open(struct journal *j, const char *path, struct err *e);
-/* journal_base opens a group: the following names are relative to this directory (as the user named it). */
+/* journal_base opens a group: the following names are relative to this directory (existing; recorded as an absolute path). */
 void journal_base(struct journal *j, const char *dir);
 /* journal_entry records a sent file or link, or a directory whose content was sent. st: as it was before its content was read. */
 void journal_entry(struct journal *j, const char *name, const struct stat *st);
 /* journal_commit adds the closing record and makes the file durable. 0 or -errno. */
 int journal_commit(struct journal *j, struct err *e);
 void journal_close(struct journal *j);
+/* journal_is_committed: does the file hold a whole journal with its closing record? */
+bool journal_is_committed(const char *path);
 
 /* journal_remove deletes what a committed journal names, as long as it is still exactly what was sent. Everything that
    changed stays and is told through report(text, path). Gives the number of entries that stay, or -errno: -EBADMSG when the journal is
-   not committed or damaged (then nothing is deleted). */
-int journal_remove(const char *path, void (*report)(const char *text, const char *path, void *arg), void *arg,
+   not committed or damaged (then nothing is deleted). again: an earlier run may have deleted a part; what is gone is fine. */
+int journal_remove(const char *path, bool again, void (*report)(const char *text, const char *path, void *arg), void *arg,
 		   struct err *e);
 
 #endif

@@ -26,6 +26,7 @@ struct packer {
 	struct qout out;
 	struct err *e;
 	uint64_t told;
+	const char *name; /* of the entry that is being sent; NULL = none */
 	bool refused; /* the receiver has said something, or its end is closed */
 	char target[QFILE_PATH_MAX + 1]; /* of a link */
 };
@@ -44,7 +45,7 @@ static int wrote(struct packer *k, int r)
 		return 0;
 	k->told = k->out.sent;
 	if (k->p->progress)
-		k->p->progress(k->told, k->p->arg);
+		k->p->progress(k->told, k->name, k->p->arg);
 	/* A receiver speaks before the end only to refuse. */
 	if (poll(&pf, 1, 0) > 0) {
 		k->refused = true;
@@ -69,6 +70,7 @@ static int send_hdr(struct packer *k, const char *name, const struct stat *st, u
 	};
 	int r;
 
+	k->name = name;
 	qfile_put_hdr(&w, &h);
 	r = qout_put(&k->out, buf, w.len);
 	if (r == 0)
@@ -222,6 +224,14 @@ static int send_entry(enum walk_step step, int dir, const char *base, const char
 	return -EINVAL;
 }
 
+static void p_skipped(const char *name, void *arg)
+{
+	const struct packer *k = arg;
+
+	if (k->p->skipped)
+		k->p->skipped(name, k->p->arg);
+}
+
 static void begin_group(const char *dir, void *arg)
 {
 	struct packer *k = arg;
@@ -230,19 +240,42 @@ static void begin_group(const char *dir, void *arg)
 		journal_base(k->p->journal, dir);
 }
 
+/* What the receiver's code means for the user, and what to do. */
+static const struct {
+	uint32_t code;
+	const char *text;
+} refusals[] = {
+	{ EEXIST, "something of this name is there already and is never replaced: move or rename one of them" },
+	{ EILSEQ, "the name has characters that are not allowed there: rename it, or use --allow-all-names if both qubes may get such names" },
+	{ ENOLINK, "the symbolic link leads out of what is copied: copy what it leads to, or leave links out with --ignore-symlinks" },
+	{ ENOSPC, "its disk is full (No space left on device): make room there and copy again" },
+	{ EDQUOT, "it is more than the receiver takes (Disk quota exceeded)" },
+	{ ENAMETOOLONG, "the name or the target of the link is too long" },
+	{ EINVAL, "the receiver does not take this kind of file" },
+	{ EREMOTEIO, "the stream ended without its end mark" },
+	{ QFILE_LEGAL_EOF, "the stream ended early" },
+};
+
+static const char *refusal_text(uint32_t code)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+		if (refusals[i].code == code)
+			return refusals[i].text;
+	return strerror((int)(code & 0xffff));
+}
+
 /* The text of a refusal, with the name that the receiver worked on last. */
 static int refusal(struct packer *k, uint32_t code, const char *last)
 {
 	char shown[256];
-	const char *why = code == QFILE_LEGAL_EOF ? "the stream ended early" : strerror((int)(code & 0xffff));
 
-	if (code == EILSEQ || code == ENOLINK)
-		why = code == EILSEQ ? "the name has characters that are not allowed there" :
-				       "a symbolic link leads out of what is copied";
+	/* The reference's receiver negates the code for names of directories. */
+	if ((int32_t)code < 0)
+		code = 0u - code;
 	if (!*last)
-		return err_set(k->e, EREMOTEIO, "the receiver says: %s", why);
-	return err_set(k->e, EREMOTEIO, "the receiver says: %s; last file: '%s'", why,
-		       str_escape(shown, sizeof shown, last, strlen(last)));
+		return err_set(k->e, EREMOTEIO, "the receiver says: %s", refusal_text(code));
+	return err_set(k->e, EREMOTEIO, "the receiver says: '%s': %s", str_escape(shown, sizeof shown, last, strlen(last)),
+		       refusal_text(code));
 }
 
 static void read_last_name(int fd, char *out, size_t cap)
@@ -287,12 +320,13 @@ static int read_result(struct packer *k)
 
 static int send_all(struct packer *k, char *const *paths, size_t n)
 {
-	struct walk w = { .fn = send_entry, .group = begin_group, .open_files = true, .arg = k };
+	struct walk w = { .fn = send_entry, .group = begin_group, .skipped = p_skipped, .open_files = true, .arg = k };
 	static const uint8_t end[QFILE_HDR_LEN];
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = walk_path(&w, paths[i], k->e);
+	k->name = NULL;
 	if (r == 0)
 		r = qout_put(&k->out, end, sizeof end);
 	if (r == 0)
@@ -316,48 +350,11 @@ int qfile_pack(const struct qfile_pack *p, char *const *paths, size_t n, struct 
 	/* After a refusal the receiver's reason counts; after an error of our own the stream just ends. */
 	if (r == 0 || k->refused)
 		r = read_result(k);
-	if (r == 0 && p->progress)
-		p->progress(k->out.sent, p->arg);
+	if (p->ret_sent)
+		*p->ret_sent = k->out.sent;
 	qout_fini(&k->out);
 	if (r == 0 && p->journal)
 		r = journal_commit(p->journal, k->e);
 	return r;
 }
 
-struct surveyor {
-	struct qfile_survey *s;
-	bool ignore_links;
-	char target[QFILE_PATH_MAX + 1];
-};
-
-static int survey_entry(enum walk_step step, int dir, const char *base, const char *name, int fd,
-			const struct stat *st, void *arg)
-{
-	struct surveyor *v = arg;
-	ssize_t n;
-
-	if (step == WALK_DIR_AFTER || (step == WALK_LINK && v->ignore_links))
-		return 0;
-	v->s->entries++;
-	if (step == WALK_FILE)
-		v->s->bytes += (uint64_t)st->st_size;
-	if (v->s->needs_all_names[0])
-		return 0;
-	n = step == WALK_LINK ? readlinkat(dir, base, v->target, sizeof v->target - 1) : 0;
-	v->target[MAX(n, 0)] = '\0';
-	if (qfile_needs_all_names(name) || qfile_needs_all_names(v->target))
-		(void)str_escape(v->s->needs_all_names, sizeof v->s->needs_all_names, name, strlen(name));
-	return 0;
-}
-
-int qfile_survey(char *const *paths, size_t n, bool ignore_links, struct qfile_survey *ret, struct err *e)
-{
-	struct surveyor v = { .s = ret, .ignore_links = ignore_links };
-	struct walk w = { .fn = survey_entry, .arg = &v };
-	int r = 0;
-
-	*ret = (struct qfile_survey){ 0 };
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = walk_path(&w, paths[i], e);
-	return r;
-}

@@ -14,7 +14,10 @@ struct qfile_pack {
 	int in, out;		 /* the result, and where the stream goes */
 	bool ignore_links;	 /* leave symbolic links out */
 	struct journal *journal; /* for a move; may be NULL */
-	void (*progress)(uint64_t sent, void *arg); /* bytes of the stream so far; may be NULL */
+	/* Bytes of the stream so far, and the entry that is being sent (NULL at the end); may be NULL. */
+	void (*progress)(uint64_t sent, const char *name, void *arg);
+	void (*skipped)(const char *name, void *arg); /* a device, fifo or socket was passed over; may be NULL */
+	uint64_t *ret_sent; /* gets the length of the stream in every case; may be NULL */
 	void *arg;
 };
 
@@ -24,10 +27,12 @@ int qfile_pack(const struct qfile_pack *p, char *const *paths, size_t n, struct 
 
 /* What qvm-copy wants to know before it asks. */
 struct qfile_survey {
+	bool ignore_links;   /* in: as in struct qfile_pack */
+	unsigned name_flags; /* in: QFILE_ALL_NAMES, QFILE_UNSAFE_LINKS: what the receiver was or will be told to accept */
 	uint64_t bytes, entries;
-	char needs_all_names[256]; /* the first path that only goes with allow-all-names, escaped; "" = none */
 };
-/* qfile_survey looks at everything that qfile_pack would send, without opening files. 0 or -errno. */
-int qfile_survey(char *const *paths, size_t n, bool ignore_links, struct qfile_survey *ret, struct err *e);
+/* qfile_survey looks at everything that qfile_pack would send, without opening files, and finds what cannot be read here or would be
+   refused there, before anything is sent. 0, or -errno with a text to show that says what to do. */
+int qfile_survey(struct qfile_survey *s, char *const *paths, size_t n, struct err *e);
 
 #endif

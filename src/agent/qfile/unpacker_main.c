@@ -19,7 +19,7 @@
 
 static const char usage[] =
 	"usage: qfile-unpacker [--[no-]allow-all-names] [--[no-]allow-unsafe-symlinks] [--[no-]only-regular-files]\n"
-	"                      [-v|--verbose] [-w|--wait-for-space BYTES] [UID [DIR]]\n"
+	"                      [--max-bytes=N] [--max-files=N] [-v|--verbose] [-w|--wait-for-space BYTES] [UID [DIR]]\n"
 	"Receives files on standard input, by default into ~/QubesIncoming/$QREXEC_REMOTE_DOMAIN.\n";
 
 struct options {
@@ -61,6 +61,20 @@ static int long_option(struct options *o, const char *arg)
 	return 0;
 }
 
+/* --max-bytes=N, --max-files=N; false: it is another option. */
+static bool limit(struct options *o, const char *arg, int *ret)
+{
+	static const char bytes[] = "--max-bytes=", files[] = "--max-files=";
+
+	if (str_starts(arg, bytes))
+		*ret = str_u64(arg + sizeof bytes - 1, INT64_MAX, &o->u.max_bytes);
+	else if (str_starts(arg, files))
+		*ret = str_u64(arg + sizeof files - 1, INT64_MAX, &o->u.max_files);
+	else
+		return false;
+	return true;
+}
+
 static int positional(struct options *o, const char *arg)
 {
 	uint64_t v;
@@ -93,6 +107,8 @@ static int parse(struct options *o, int argc, char **argv)
 			o->u.wait_space = true;
 			v = v ? v + 1 : i + 1 < argc && ch_digit(argv[i + 1][0]) ? argv[++i] : o->dir ? "0" : "";
 			r = str_u64(v, INT64_MAX, &o->u.margin);
+		} else if (limit(o, a, &r)) {
+			/* r is set */
 		} else if (streq(a, "--")) {
 			while (++i < argc && r == 0)
 				r = positional(o, argv[i]);

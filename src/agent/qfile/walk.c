@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/resource.h>
 
 #include "base/str.h"
 #include "proto/qfile.h"
@@ -34,23 +35,21 @@ static int fail(struct state *s, const char *what)
 	return err_errno(s->e, code, "%s '%s'", what, str_escape(shown, sizeof shown, s->name, s->len));
 }
 
+static int skip(const struct state *s)
+{
+	if (s->w->skipped)
+		s->w->skipped(s->name, s->w->arg);
+	return 0;
+}
+
 static int visit(struct state *s, int dir, const char *base, unsigned char type);
 
-static int visit_content(struct state *s, int fd)
+/* fd is the directory of d. */
+static int visit_content(struct state *s, int fd, DIR *d)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	_cleanup_(closedirp) DIR *d = copy < 0 ? NULL : fdopendir(copy);
 	size_t len = s->len;
 	int r = 0;
 
-	if (!d) {
-		int code = errno;
-
-		if (copy >= 0)
-			close(copy);
-		errno = code;
-		return fail(s, "reading");
-	}
 	while (r == 0) {
 		struct dirent *ent;
 		size_t n;
@@ -76,21 +75,27 @@ static int visit_content(struct state *s, int fd)
 	return r;
 }
 
-static int visit_dir(struct state *s, int dir, const char *base, int fd, const struct stat *st)
+/* Takes *fd over. */
+static int visit_dir(struct state *s, int dir, const char *base, int *fd, const struct stat *st)
 {
-	int r;
+	_cleanup_(closedirp) DIR *d = NULL;
+	int r, at = *fd;
 
 	if (s->depth >= DEPTH_MAX) {
 		errno = ELOOP;
 		return fail(s, "too many nested folders in");
 	}
-	r = s->w->fn(WALK_DIR_BEFORE, dir, base, s->name, fd, st, s->w->arg);
+	r = s->w->fn(WALK_DIR_BEFORE, dir, base, s->name, at, st, s->w->arg);
 	if (r)
 		return r;
+	d = fdopendir(at);
+	if (!d)
+		return fail(s, "reading");
+	*fd = -1;
 	s->depth++;
-	r = visit_content(s, fd);
+	r = visit_content(s, at, d);
 	s->depth--;
-	return r ? r : s->w->fn(WALK_DIR_AFTER, dir, base, s->name, fd, st, s->w->arg);
+	return r ? r : s->w->fn(WALK_DIR_AFTER, dir, base, s->name, at, st, s->w->arg);
 }
 
 static int visit(struct state *s, int dir, const char *base, unsigned char type)
@@ -105,7 +110,7 @@ static int visit(struct state *s, int dir, const char *base, unsigned char type)
 		if (S_ISLNK(st.st_mode))
 			return s->w->fn(WALK_LINK, dir, base, s->name, -1, &st, s->w->arg);
 		if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-			return 0;
+			return skip(s);
 		if (S_ISREG(st.st_mode) && !s->w->open_files)
 			return s->w->fn(WALK_FILE, dir, base, s->name, -1, &st, s->w->arg);
 	}
@@ -114,9 +119,9 @@ static int visit(struct state *s, int dir, const char *base, unsigned char type)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail(s, "opening");
 	if (S_ISDIR(st.st_mode))
-		return visit_dir(s, dir, base, fd, &st);
+		return visit_dir(s, dir, base, &fd, &st);
 	if (!S_ISREG(st.st_mode))
-		return 0;
+		return skip(s);
 	return s->w->fn(WALK_FILE, dir, base, s->name, fd, &st, s->w->arg);
 }
 
@@ -151,6 +156,16 @@ static int split(const char *path, char **ret_dir, char *base, size_t cap, struc
 	else
 		*ret_dir = slash == p ? xstrdup("/") : xstrndup(p, (size_t)(slash - p));
 	return 0;
+}
+
+void walk_raise_limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
 }
 
 int walk_path(const struct walk *w, const char *path, struct err *e)

@@ -22,6 +22,7 @@ typedef void (*walk_group_fn)(const char *dir, void *arg);
 struct walk {
 	walk_fn fn;
 	walk_group_fn group; /* may be NULL */
+	void (*skipped)(const char *name, void *arg); /* told of each device, fifo and socket; may be NULL */
 	bool open_files;
 	void *arg;
 };
@@ -29,5 +30,7 @@ struct walk {
 /* walk_path walks one argument: its entries are named after its last component. Devices, fifos and sockets are passed over.
    0 or -errno (or what fn gave). */
 int walk_path(const struct walk *w, const char *path, struct err *e);
+/* walk_raise_limit raises the limit of open descriptors of this process as far as it may: every level of folders holds one. */
+void walk_raise_limit(void);
 
 #endif

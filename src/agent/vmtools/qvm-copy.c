@@ -9,57 +9,95 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include "agent/qfile/journal.h"
+#include "agent/qfile/move.h"
 #include "agent/qfile/pack.h"
+#include "agent/qfile/progress.h"
+#include "agent/qfile/walk.h"
+#include "agent/vmtools/dialog.h"
 #include "agent/vmtools/find.h"
-#include "base/fsx.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "proto/names.h"
+#include "proto/qfile.h"
+
+#define EXIT_CANCELLED 130
 
 struct job {
-	bool move, to_vm;
-	bool no_progress, ignore_links, all_names;
+	bool move, to_vm, resume, forget;
+	bool ignore_links;
+	unsigned name_flags;
+	const char *progress; /* as $PROGRESS_TYPE; NULL = what fits */
 	const char *target;
 	char *const *files;
 	size_t n_files;
-	char dir[64], journal[80]; /* of a move */
+	uint64_t bytes;
+	struct move m;
 };
 
 static const char *program = "qvm-copy";
+static volatile sig_atomic_t cancelled, client_pid;
+
+/* A signal to us alone ends the call as well; one from the terminal has reached all of us. */
+static void on_cancel(int signum)
+{
+	cancelled = 1;
+	if (client_pid)
+		(void)kill(client_pid, SIGTERM);
+}
 
 static int usage(const struct job *j, FILE *out, int code)
 {
 	fprintf(out,
-		"usage: %s [--allow-all-names] [--ignore-symlinks] [--without-progress] %sFILE...\n"
+		"usage: %s [--allow-all-names] [--ignore-symlinks] [--progress console|gui|none] %sFILE...\n"
 		"%s the files to another qube, which finds them in QubesIncoming.%s\n",
 		program, j->to_vm ? "VM " : "", j->move ? "Moves" : "Copies",
-		j->to_vm ? "" : " Which qube is asked for on the screen.");
+		j->to_vm ? " Dom0's rules decide; VM is only proposed." : " Which qube is asked for on the screen.");
+	if (j->move)
+		fprintf(out,
+			"usage: %s --resume | --forget\n"
+			"Ends moves that arrived but broke off while the originals were deleted: deletes the rest, or keeps it.\n",
+			program);
 	return code;
 }
 
-static int parse(struct job *j, int argc, char **argv)
+static int parse_options(struct job *j, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "allow-all-names", no_argument, NULL, 'a' }, { "ignore-symlinks", no_argument, NULL, 'i' },
-		{ "without-progress", no_argument, NULL, 'n' }, { "with-progress", no_argument, NULL, 'p' },
-		{ "help", no_argument, NULL, 'h' },	       { NULL, 0, NULL, 0 },
+		{ "allow-all-names", no_argument, NULL, 'a' },	    { "ignore-symlinks", no_argument, NULL, 'i' },
+		{ "allow-unsafe-symlinks", no_argument, NULL, 'u' }, { "without-progress", no_argument, NULL, 'n' },
+		{ "with-progress", no_argument, NULL, 'p' },	    { "progress", required_argument, NULL, 'P' },
+		{ "resume", no_argument, NULL, 'r' },		    { "forget", no_argument, NULL, 'f' },
+		{ "help", no_argument, NULL, 'h' },		    { NULL, 0, NULL, 0 },
 	};
+	enum progress_kind kind;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		switch (c) {
 		case 'a':
-			j->all_names = true;
+			j->name_flags |= QFILE_ALL_NAMES;
+			break;
+		case 'u':
+			j->name_flags |= QFILE_UNSAFE_LINKS;
 			break;
 		case 'i':
 			j->ignore_links = true;
 			break;
 		case 'n':
-			j->no_progress = true;
+			j->progress = "none";
 			break;
 		case 'p':
-			j->no_progress = false;
+			j->progress = NULL;
+			break;
+		case 'P':
+			if (progress_kind(optarg, &kind) < 0)
+				return usage(j, stderr, 2);
+			j->progress = optarg;
+			break;
+		case 'r':
+			j->resume = true;
+			break;
+		case 'f':
+			j->forget = true;
 			break;
 		case 'h':
 			exit(usage(j, stdout, 0));
@@ -67,6 +105,17 @@ static int parse(struct job *j, int argc, char **argv)
 			return usage(j, stderr, 2);
 		}
 	}
+	return 0;
+}
+
+static int parse(struct job *j, int argc, char **argv)
+{
+	int r = parse_options(j, argc, argv);
+
+	if (r)
+		return r;
+	if (j->resume || j->forget)
+		return j->move && !(j->resume && j->forget) && optind == argc ? 0 : usage(j, stderr, 2);
 	j->target = "@default";
 	if (j->to_vm && optind < argc)
 		j->target = argv[optind++];
@@ -78,32 +127,13 @@ static int parse(struct job *j, int argc, char **argv)
 }
 
 /* The same look at the files that the sender will take; tells now what the other side would refuse later. */
-static int survey(const struct job *j, uint64_t *ret_bytes, struct err *e)
+static int survey(struct job *j, struct err *e)
 {
-	struct qfile_survey s;
-	int r = qfile_survey(j->files, j->n_files, j->ignore_links, &s, e);
+	struct qfile_survey s = { .ignore_links = j->ignore_links, .name_flags = j->name_flags };
+	int r = qfile_survey(&s, j->files, j->n_files, e);
 
-	if (r < 0)
-		return r;
-	*ret_bytes = s.bytes;
-	if (s.needs_all_names[0] && !j->all_names)
-		return err_set(e, EILSEQ,
-			       "'%s' has characters in its name that could mislead a reader on the other side.\n"
-			       "Rename it, or use --allow-all-names if the other qube may get such names",
-			       s.needs_all_names);
-	return 0;
-}
-
-static int make_journal(struct job *j, struct err *e)
-{
-	const char *run = getenv("XDG_RUNTIME_DIR");
-
-	if (!run || run[0] != '/' || str_printf(j->dir, sizeof j->dir, "%s/bulkhead-move-XXXXXX", run) < 0 ||
-	    !mkdtemp(j->dir)) {
-		if (str_copy(j->dir, sizeof j->dir, "/tmp/bulkhead-move-XXXXXX") < 0 || !mkdtemp(j->dir))
-			return err_errno(e, errno, "a folder for the journal of the move");
-	}
-	return str_printf(j->journal, sizeof j->journal, "%s/journal", j->dir);
+	j->bytes = s.bytes;
+	return r;
 }
 
 /* Our environment with what the sender needs added. The strings are the caller's. */
@@ -117,56 +147,103 @@ static const char **environment(char *total, char *type)
 		n++;
 	env = xcalloc(n + 3, sizeof *env);
 	for (size_t i = 0; i < n; i++)
-		if (!str_starts(environ[i], "FILECOPY_TOTAL_BYTES=") &&
-		    (!type || !str_starts(environ[i], "PROGRESS_TYPE=")))
+		if (!str_starts(environ[i], "FILECOPY_TOTAL_BYTES=") && !str_starts(environ[i], "PROGRESS_TYPE="))
 			env[k++] = environ[i];
 	env[k++] = total;
-	if (type)
-		env[k++] = type;
+	env[k++] = type;
 	return env;
 }
 
-static int run_client(const struct job *j, uint64_t bytes, struct err *e)
+/* A window of our own is shown unless somebody reads the numbers from our standard output, as the reference's scripts do. */
+static bool wants_dialog(const char *type)
 {
-	static char console[] = "PROGRESS_TYPE=console", none[] = "PROGRESS_TYPE=none";
-	char client[PATH_MAX], agent[PATH_MAX], cwd[PATH_MAX], total[64], *type = NULL;
-	_cleanup_free_ const char **argv = xcalloc(j->n_files + 12, sizeof *argv), **env = NULL;
-	struct proc_spec s = { .path = client, .argv = argv, .fds = { { 0, 0 }, { 1, 1 } }, .n_fds = 2, .keep_stderr = true };
-	_cleanup_proc_ struct proc p = PROC_INIT;
+	struct stat st;
+
+	return streq(type, "gui") && !(fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)));
+}
+
+static const char *progress_type(const struct job *j)
+{
+	const char *type = j->progress ? j->progress : getenv("PROGRESS_TYPE");
+	enum progress_kind kind;
+	const char *fallback = isatty(STDERR_FILENO) ? "console" : "none";
+
+	if (!type || progress_kind(type, &kind) < 0)
+		return fallback;
+	return wants_dialog(type) && !dialog_possible() ? fallback : type;
+}
+
+static size_t put_words(const struct job *j, const char **argv, const char *agent)
+{
 	size_t n = 0;
-	int r, status;
+
+	argv[n++] = "qrexec-client-vm";
+	argv[n++] = "--filter-escape-chars-stderr";
+	argv[n++] = "--";
+	argv[n++] = j->target;
+	argv[n++] = j->name_flags & QFILE_ALL_NAMES ? "qubes.Filecopy+allow-all-names" : "qubes.Filecopy";
+	argv[n++] = agent;
+	if (j->ignore_links)
+		argv[n++] = "--ignore-symlinks";
+	if (j->move) {
+		argv[n++] = "--journal";
+		argv[n++] = j->m.journal;
+	}
+	argv[n++] = "--";
+	for (size_t i = 0; i < j->n_files; i++)
+		argv[n++] = j->files[i];
+	return n;
+}
+
+static int start_client(const struct job *j, const char *type, int out, struct proc *ret, struct err *e)
+{
+	char client[PATH_MAX], agent[PATH_MAX], cwd[PATH_MAX], total[64], kind[64];
+	_cleanup_free_ const char **argv = xcalloc(j->n_files + 12, sizeof *argv), **env = NULL;
+	struct proc_spec s = { .path = client, .argv = argv, .fds = { { 0, 0 }, { out, 1 } }, .n_fds = 2, .keep_stderr = true };
 
 	find_beside(client, "qrexec-client-vm", "/usr/bin");
 	find_beside(agent, "qfile-agent", "/usr/lib/qubes");
 	if (!getcwd(cwd, sizeof cwd))
 		return err_errno(e, errno, "current directory");
 	s.cwd = cwd;
-	argv[n++] = "qrexec-client-vm";
-	argv[n++] = "--filter-escape-chars-stderr";
-	argv[n++] = "--";
-	argv[n++] = j->target;
-	argv[n++] = j->all_names ? "qubes.Filecopy+allow-all-names" : "qubes.Filecopy";
-	argv[n++] = agent;
-	if (j->ignore_links)
-		argv[n++] = "--ignore-symlinks";
-	if (j->move) {
-		argv[n++] = "--journal";
-		argv[n++] = j->journal;
-	}
-	argv[n++] = "--";
-	for (size_t i = 0; i < j->n_files; i++)
-		argv[n++] = j->files[i];
-	(void)!str_printf(total, sizeof total, "FILECOPY_TOTAL_BYTES=%llu", (unsigned long long)bytes);
-	if (j->no_progress)
-		type = none;
-	else if (!getenv("PROGRESS_TYPE"))
-		type = isatty(STDERR_FILENO) ? console : none;
-	env = environment(total, type);
+	(void)put_words(j, argv, agent);
+	(void)!str_printf(total, sizeof total, "FILECOPY_TOTAL_BYTES=%llu", (unsigned long long)j->bytes);
+	(void)!str_printf(kind, sizeof kind, "PROGRESS_TYPE=%s", type);
+	env = environment(total, kind);
 	s.envp = env;
-	r = proc_spawn(&p, &s, e);
+	return proc_spawn(ret, &s, e);
+}
+
+static int run_client(const struct job *j, struct err *e)
+{
+	const char *type = progress_type(j);
+	_cleanup_(dialog_close) struct dialog window = DIALOG_INIT;
+	_cleanup_proc_ struct proc p = PROC_INIT;
+	_cleanup_fd_ int counts = -1;
+	int r = 0, status = 0;
+
+	if (wants_dialog(type))
+		r = dialog_open(&window, program, j->bytes, &counts, e);
 	if (r == 0)
+		r = start_client(j, type, counts >= 0 ? counts : STDOUT_FILENO, &p, e);
+	fd_closep(&counts);
+	if (r < 0)
+		return r;
+	client_pid = p.pid;
+	if (cancelled)
+		(void)proc_kill(&p, SIGTERM);
+	if (window.from >= 0 && dialog_follow(&window, &p) == -ECANCELED)
+		cancelled = 1;
+	do
 		r = proc_wait(&p, -1, &status);
-	return r < 0 ? r : proc_exit_code(status);
+	while (r == -EINTR);
+	client_pid = 0;
+	if (r < 0)
+		return r;
+	r = proc_exit_code(status);
+	if (r == 128 + SIGINT || r == 128 + SIGTERM || r == 128 + SIGHUP)
+		cancelled = 1;
+	return r && cancelled ? EXIT_CANCELLED : r;
 }
 
 static void tell_kept(const char *text, const char *path, void *arg)
@@ -176,39 +253,72 @@ static void tell_kept(const char *text, const char *path, void *arg)
 	fprintf(stderr, "%s: kept '%s': %s\n", program, str_escape(shown, sizeof shown, path, strlen(path)), text);
 }
 
-static int move_or_copy(struct job *j, uint64_t bytes, struct err *e)
+static int ended(const struct job *j, int r)
 {
+	if (r == EXIT_CANCELLED)
+		fprintf(stderr, "%s: cancelled; the other qube has at most whole files%s\n", program,
+			j->move ? ", and all originals stay" : "");
+	else if (r > 0 && j->move)
+		fprintf(stderr, "%s: not everything was copied: all originals stay\n", program);
+	return r;
+}
+
+static int move_or_copy(struct job *j, struct err *e)
+{
+	struct move_rest rest;
 	int r, kept;
 
 	if (!j->move)
-		return run_client(j, bytes, e);
-	r = make_journal(j, e);
+		return ended(j, run_client(j, e));
+	rest = move_pending();
+	if (rest.confirmed)
+		fprintf(stderr,
+			"%s: an earlier move arrived but broke off before its originals were deleted: '%s --resume' deletes them, "
+			"'%s --forget' keeps them\n",
+			program, program, program);
+	r = move_begin(&j->m, e);
 	if (r < 0)
 		return r;
-	/* An interrupt ends the sender; what is left for us is to delete nothing and to clean up. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	r = run_client(j, bytes, e);
-	if (r == 0) {
-		kept = journal_remove(j->journal, tell_kept, NULL, e);
-		if (kept > 0)
-			r = err_set(e, EBUSY, "everything was copied, but %d of the originals stay", kept);
-		else
-			r = kept;
-	} else if (r > 0) {
-		fprintf(stderr, "%s: not everything was copied: all originals stay\n", program);
+	r = ended(j, run_client(j, e));
+	if (r) {
+		move_drop(&j->m);
+		return r;
 	}
-	(void)fs_rm_rf(AT_FDCWD, j->dir, NULL);
-	return r;
+	kept = move_finish(&j->m, tell_kept, NULL, e);
+	return kept > 0 ? err_set(e, EBUSY, "everything was copied, but %d of the originals stay", kept) : kept;
+}
+
+static int end_old(const struct job *j, struct err *e)
+{
+	struct move_rest rest;
+	int r = move_resume(j->forget, tell_kept, NULL, &rest, e);
+
+	if (r < 0)
+		return r;
+	if (!rest.confirmed)
+		printf("No move is waiting%s.\n", rest.open ? "; one broke off before it arrived, and its originals were never touched" : "");
+	else if (j->forget)
+		printf("The originals of %u moves stay.\n", rest.confirmed);
+	else
+		printf("The originals of %u moves were deleted.\n", rest.confirmed);
+	return rest.kept ? err_set(e, EBUSY, "%u of the originals stay", rest.kept) : 0;
+}
+
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa = { .sa_handler = on_cancel };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		(void)sigaction(signals[i], &sa, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
 }
 
 int main(int argc, char **argv)
 {
 	const char *slash = argc ? strrchr(argv[0], '/') : NULL;
-	struct job j = { 0 };
+	struct job j = { .m = MOVE_INIT };
 	struct err e = { 0 };
-	uint64_t bytes = 0;
 	int r;
 
 	if (argc)
@@ -218,9 +328,15 @@ int main(int argc, char **argv)
 	r = parse(&j, argc, argv);
 	if (r)
 		return r;
-	r = survey(&j, &bytes, &e);
-	if (r == 0)
-		r = move_or_copy(&j, bytes, &e);
+	walk_raise_limit();
+	if (j.resume || j.forget) {
+		r = end_old(&j, &e);
+	} else {
+		r = survey(&j, &e);
+		if (r == 0)
+			catch_signals();
+		r = r ? r : move_or_copy(&j, &e);
+	}
 	if (r < 0)
 		fprintf(stderr, "%s: %s\n", program, err_text(&e, r));
 	return r < 0 ? 1 : r;

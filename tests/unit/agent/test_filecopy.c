@@ -8,7 +8,9 @@
 #include <cmocka.h>
 
 #include "agent/qfile/journal.h"
+#include "agent/qfile/move.h"
 #include "agent/qfile/place.h"
+#include "agent/qfile/progress.h"
 #include "agent/qfile/stream.h"
 #include "agent/qfile/user.h"
 #include "base/fsx.h"
@@ -72,13 +74,13 @@ static void write_journal(const char *const *names, size_t n, bool commit)
 	journal_close(&j);
 }
 
-static int remove_by_journal(void)
+static int remove_by_journal(bool again)
 {
 	struct err e = { 0 };
 	int r;
 
 	reports = 0;
-	r = journal_remove(in_dir("journal"), count_report, NULL, &e);
+	r = journal_remove(in_dir("journal"), again, count_report, NULL, &e);
 	assert_true(r >= 0 || e.code);
 	return r;
 }
@@ -91,14 +93,23 @@ static void test_journal(void **state)
 	make_file("a");
 	make_file("d/b");
 	write_journal(names, 3, false);
-	assert_int_equal(remove_by_journal(), -EBADMSG);
+	assert_false(journal_is_committed(in_dir("journal")));
+	assert_int_equal(remove_by_journal(false), -EBADMSG);
 	assert_true(exists("a") && exists("d/b"));
 	write_journal(names, 3, true);
-	assert_int_equal(remove_by_journal(), 0);
+	assert_int_equal(remove_by_journal(false), 0);
 	assert_false(exists("a") || exists("d"));
 	/* A second time there is nothing to do, and everything is told. */
-	assert_int_equal(remove_by_journal(), 3);
+	assert_int_equal(remove_by_journal(false), 3);
 	assert_int_equal(reports, 3);
+	/* But when an earlier run is taken up, what is gone was deleted by it. */
+	make_file("a");
+	assert_int_equal(fs_mkdir_p(in_dir("d"), 0700, NULL), 0);
+	write_journal(names, 1, true);
+	assert_true(journal_is_committed(in_dir("journal")));
+	assert_int_equal(unlink(in_dir("a")), 0);
+	assert_int_equal(remove_by_journal(true), 0);
+	assert_int_equal(reports, 0);
 }
 
 static void test_damaged_journal(void **state)
@@ -113,13 +124,13 @@ static void test_damaged_journal(void **state)
 	assert_int_equal(fs_read(AT_FDCWD, in_dir("journal"), 1 << 20, &text, &n, NULL), 0);
 	for (size_t cut = 0; cut < n; cut++) {
 		assert_int_equal(fs_write_atomic(AT_FDCWD, in_dir("journal"), text, cut, 0600, NULL), 0);
-		assert_int_equal(remove_by_journal(), -EBADMSG);
+		assert_int_equal(remove_by_journal(false), -EBADMSG);
 	}
 	assert_int_equal(fs_write_atomic(AT_FDCWD, in_dir("journal"), text, n + 1, 0600, NULL), 0);
-	assert_int_equal(remove_by_journal(), -EBADMSG);
+	assert_int_equal(remove_by_journal(false), -EBADMSG);
 	assert_true(exists("a") && exists("b"));
 	assert_int_equal(fs_write_atomic(AT_FDCWD, in_dir("journal"), text, n, 0600, NULL), 0);
-	assert_int_equal(remove_by_journal(), 0);
+	assert_int_equal(remove_by_journal(false), 0);
 }
 
 static void test_journal_stays_below(void **state)
@@ -138,7 +149,7 @@ static void test_journal_stays_below(void **state)
 	journal_entry(&j, "up/outside", &st);
 	assert_int_equal(journal_commit(&j, NULL), 0);
 	journal_close(&j);
-	assert_int_equal(remove_by_journal(), 2);
+	assert_int_equal(remove_by_journal(false), 2);
 	assert_true(exists("outside"));
 	/* The journal's own file must be new. */
 	assert_int_equal(journal_open(&j, in_dir("journal"), NULL), -EEXIST);
@@ -282,11 +293,133 @@ static void test_streams(void **state)
 	close(fds[0]);
 }
 
+static void test_progress(void **state)
+{
+	struct progress p = { .kind = PROGRESS_CONSOLE, .width = 80, .total = 4ull << 30, .start_us = 1000000 };
+	enum progress_kind kind;
+	char line[201];
+
+	progress_line(line, sizeof line, &p, 3000000, 1ull << 30, "a/b\x1b[0m");
+	assert_string_equal(line, " 25%  1.0 GiB of 4.0 GiB  512 MiB/s  0:06 left  a/b\\x1b[0m");
+	/* Counted with its headers a stream is longer than its files. */
+	progress_line(line, sizeof line, &p, 3000000, 5ull << 30, NULL);
+	assert_string_equal(line, "100%  4.0 GiB of 4.0 GiB  2.5 GiB/s  0:00 left");
+	p.total = 0;
+	progress_line(line, sizeof line, &p, 3000000, 998, "x");
+	assert_string_equal(line, "998 B  499 B/s  x");
+	p.total = 1ull << 60;
+	for (p.width = 20; p.width <= 200; p.width++)
+		for (uint64_t n = 1; n < 1ull << 60; n *= 7) {
+			progress_line(line, sizeof line, &p, 1000001, n, "a name that is quite long and never ends before the line does");
+			assert_true(strlen(line) < p.width);
+		}
+	assert_int_equal(progress_kind("gui", &kind), 0);
+	assert_int_equal(kind, PROGRESS_GUI);
+	assert_int_equal(progress_kind("window", &kind), -EINVAL);
+}
+
+static void test_phase(void **state)
+{
+	static uint8_t data[900000], got[900000];
+	int file = open(in_dir("phase"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	const uint8_t *p;
+	struct qout out;
+	struct qin in;
+	size_t n;
+
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = (uint8_t)(i * 13 + i / 257);
+	qout_init(&out, file);
+	assert_int_equal(qout_put(&out, data, 37), 0);
+	assert_int_equal(qout_align(&out), 0);
+	assert_int_equal(qout_put(&out, data + 37, sizeof data - 37), 0);
+	assert_int_equal(qout_flush(&out), 0);
+	assert_int_equal(out.crc, crc32_update(0, data, sizeof data));
+	qout_fini(&out);
+	assert_int_equal(lseek(file, 0, SEEK_SET), 0);
+	qin_init(&in, file);
+	assert_int_equal(qin_take(&in, 37, &p), 1);
+	/* Every refill starts where the data's offset has its place in a page; long takes still fit behind it. */
+	for (size_t at = 37; at < sizeof data; at += n) {
+		bool empty = in.pos == in.len;
+
+		qin_phase(&in, at - 37);
+		if (at > 600000 && sizeof data - at >= 20000) {
+			n = 20000;
+			assert_int_equal(qin_take(&in, n, &p), 1);
+		} else {
+			assert_int_equal(qin_some(&in, sizeof data, &p, &n), 1);
+			assert_true(!empty || (uintptr_t)p % 4096 == (at - 37) % 4096);
+		}
+		memcpy(got + at, p, n);
+	}
+	assert_memory_equal(got + 37, data + 37, sizeof data - 37);
+	assert_int_equal(qin_crc(&in), crc32_update(0, data, sizeof data));
+	qin_fini(&in);
+	close(file);
+}
+
+static unsigned kept_reports;
+
+static void count_kept(const char *text, const char *path, void *arg)
+{
+	kept_reports++;
+}
+
+/* A move whose tool died: before the answer, and between answer and deletion. */
+static void test_left_moves(void **state)
+{
+	struct move m, second;
+	struct move_rest rest;
+	struct journal j;
+	struct stat st;
+
+	assert_int_equal(setenv("XDG_STATE_HOME", in_dir("state"), 1), 0);
+	assert_int_equal(setenv("XDG_RUNTIME_DIR", dir, 1), 0);
+	make_file("m1");
+	make_file("m2");
+	for (int commit = 0; commit < 2; commit++) {
+		assert_int_equal(move_begin(&m, NULL), 0);
+		assert_int_equal(journal_open(&j, m.journal, NULL), 0);
+		journal_base(&j, dir);
+		assert_int_equal(lstat(in_dir("m1"), &st), 0);
+		journal_entry(&j, "m1", &st);
+		assert_int_equal(lstat(in_dir("m2"), &st), 0);
+		journal_entry(&j, "m2", &st);
+		if (commit)
+			assert_int_equal(journal_commit(&j, NULL), 0);
+		journal_close(&j);
+		/* A running move is nobody else's. */
+		rest = move_pending();
+		assert_int_equal(rest.confirmed + rest.open, 0);
+		close(m.lock);
+		rest = move_pending();
+		assert_int_equal(rest.confirmed, commit);
+		assert_int_equal(rest.open, !commit);
+	}
+	assert_true(exists("m1") && exists("m2"));
+	/* m2 is changed before the move is taken up. */
+	assert_int_equal(fs_write_atomic(AT_FDCWD, in_dir("m2"), "other", 5, 0600, NULL), 0);
+	assert_int_equal(move_begin(&second, NULL), 0);
+	assert_int_equal(move_resume(false, count_kept, NULL, &rest, NULL), 0);
+	assert_int_equal(rest.confirmed, 1);
+	assert_int_equal(rest.kept, 1);
+	assert_int_equal(kept_reports, 1);
+	assert_false(exists("m1"));
+	assert_true(exists("m2"));
+	assert_int_equal(access(second.dir, F_OK), 0);
+	move_drop(&second);
+	move_drop(&second);
+	rest = move_pending();
+	assert_int_equal(rest.confirmed + rest.open, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_journal), cmocka_unit_test(test_damaged_journal), cmocka_unit_test(test_journal_stays_below),
 		cmocka_unit_test(test_place),	cmocka_unit_test(test_users),		cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_progress), cmocka_unit_test(test_phase),		cmocka_unit_test(test_left_moves),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
