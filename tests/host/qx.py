@@ -210,10 +210,10 @@ class World:
             return f.read()
 
     # raw peers
-    def fake_agent(self, d=42, version=4):
+    def fake_agent(self, d=42, version=4, args=()):
         """Plays the agent for a real daemon: listens, sends HELLO, gives the connection."""
         lis = Listener(self.path("vchan.%d.0.512.sock" % d))
-        self.daemon(d, wait=False)
+        self.daemon(d, wait=False, args=args)
         p = lis.accept()
         p.send(HELLO, struct.pack("<I", version))
         return p

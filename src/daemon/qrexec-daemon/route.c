@@ -61,11 +61,19 @@ static ssize_t reply_data(struct chan_stream *s, const uint8_t *p, size_t n, voi
 	return wr_ok(&r->text) ? (ssize_t)n : -EMSGSIZE;
 }
 
+/* The beginning of an answer that was cut off, or went on too long, could be a whole one by its looks. */
+static void reply_end(struct route *r, int code)
+{
+	if (code < 0)
+		wr_reset(&r->text);
+}
+
 static void daemon_closed(struct chan_stream *s, int code, void *arg)
 {
 	struct route *r = arg;
 
 	chan_stream_free(STEAL_PTR(r->stream));
+	reply_end(r, code);
 	decide(r, true);
 }
 
@@ -84,6 +92,7 @@ static void program_closed(struct chan_stream *s, int code, void *arg)
 	struct route *r = arg;
 
 	chan_stream_free(STEAL_PTR(r->stream));
+	reply_end(r, code);
 	r->eof = true;
 	program_done(r);
 }
