@@ -269,6 +269,24 @@ static int stop(struct tool *t, bool qubes)
 	return end_daemon(t, supervisor_of(pid));
 }
 
+/* Who answers questions of the policy: the window, the terminal, or nobody. */
+static const char *prompt_kind(pid_t *ret)
+{
+	_cleanup_fd_ int fd = unix_connect(path_get(PATH_PROMPT_SOCK), SOCK_STREAM | SOCK_NONBLOCK, NULL);
+	_cleanup_free_ char *comm = NULL;
+	struct ucred uc = { 0 };
+	socklen_t len = sizeof uc;
+	char path[64];
+	size_t n;
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &uc, &len) < 0)
+		return NULL;
+	*ret = uc.pid;
+	if (str_printf(path, sizeof path, "/proc/%d/comm", (int)uc.pid) < 0 || fs_read(AT_FDCWD, path, 64, &comm, &n, NULL) < 0)
+		return "unknown";
+	return str_starts(comm, "qvm-policy-ask") ? "terminal" : "window";
+}
+
 static int status(struct tool *t)
 {
 	struct json j = { 0 };
@@ -276,6 +294,8 @@ static int status(struct tool *t)
 	struct err e = { 0 };
 	size_t up = 0;
 	pid_t pid = 0;
+	pid_t prompt_pid = 0;
+	const char *prompt = prompt_kind(&prompt_pid);
 	bool emu = emulated_here(), runs = daemon_pid(&pid) == 0;
 	int r = runs ? adm_qubes_get(&q, "dom0", &e) : 0;
 
@@ -292,6 +312,7 @@ static int status(struct tool *t)
 			json_int(&j, "qubes", (int64_t)q.n - 1);
 			json_int(&j, "running_qubes", (int64_t)up);
 		}
+		json_str(&j, "prompt", prompt ? prompt : "none");
 		json_str(&j, "accelerator", emu ? "tcg" : "kvm");
 		json_bool(&j, "isolated", !emu);
 		json_close(&j, '}');
@@ -305,6 +326,10 @@ static int status(struct tool *t)
 		printf("instance     %s\n", where());
 		printf("accelerator  %s\n", emu ? "tcg: " EMULATED_TEXT : "kvm");
 	}
+	if (!opt_has(t, KEY_JSON) && prompt)
+		printf("prompt       %s, pid %d\n", prompt, (int)prompt_pid);
+	else if (!opt_has(t, KEY_JSON))
+		printf("prompt       none: rules that say ask refuse; start qrexec-policy-agent, or qvm-policy-ask in a terminal\n");
 	adm_qubes_fini(&q);
 	return runs ? 0 : 3;
 }

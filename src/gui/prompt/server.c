@@ -105,7 +105,9 @@ static void take(struct ask *a)
 	enum pr_kind kind;
 	struct rd json;
 
-	if (pr_request(&json, &kind, &a->conn) < 0) {
+	if (a->conn.in.len == 0) {
+		ask_drop(a); /* somebody looked whether an agent is there */
+	} else if (pr_request(&json, &kind, &a->conn) < 0) {
 		log_warn("a request that is none of policyd's");
 		ask_drop(a);
 	} else if (kind == PR_NOTIFY) {
