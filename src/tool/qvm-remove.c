@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-remove: delete qubes and their data. */
+#include "client/appmenus.h"
 #include "tool/util.h"
 
 static const struct tool_opt opts[] = {
@@ -76,6 +77,8 @@ static int remove_all(struct tool *t, const struct adm_qubes *all, bool *picked)
 			if (r < 0) {
 				failed++;
 				(void)tool_fail(t, "%s: %s", all->v[i].name, err_text(&e, r));
+			} else {
+				(void)appmenus_remove(all->v[i].name, NULL);
 			}
 		}
 	}

@@ -292,6 +292,8 @@ def offline_qubes_get_no_networked_disposable(inst):
     for q in ("n47-dvm", "n47-off"):
         inst.good("qvm-prefs", q, "template_for_dispvms", "True")
     inst.good("qubes-prefs", "default_dispvm", "n47-dvm")
+    menu = os.path.join(inst.root, "lib", "appmenus", "n47-net")
+    os.makedirs(os.path.join(menu, "apps"))
     try:
         equal(inst.prop("alpha", "default_dispvm"), "None", "default disposable of alpha")
         equal(inst.sh("alpha", "qrexec-client-vm @dispvm qubes.VMShell </dev/null", ok=False).rc, 126, "a disposable for alpha")
@@ -304,5 +306,6 @@ def offline_qubes_get_no_networked_disposable(inst):
         inst.run("qvm-features", "--unset", "dom0", "default-offline-dispvm")
         inst.run("qubes-prefs", "default_dispvm", "")
         inst.run("qvm-remove", "-f", "n47-dvm", "n47-off", "n47-net")
+        check(not os.path.exists(menu), "the menu of a qube goes with it")
         for q in ("alpha", "beta"):
             inst.run("qvm-prefs", "--default", q, "netvm")

@@ -29,6 +29,14 @@ struct job {
 };
 
 static const char *program = "qvm-open-in-vm";
+static volatile sig_atomic_t child;
+
+/* An interrupt ends the call; what is left for us is to clean up. */
+static void on_end(int signum)
+{
+	if (child > 0)
+		kill((pid_t)child, signum);
+}
 
 static int usage(const struct job *j, FILE *f, int code)
 {
@@ -141,9 +149,11 @@ static int call(const struct job *j, struct err *e)
 	close(in[0]);
 	if (r < 0)
 		return r;
+	child = (sig_atomic_t)p.pid;
 	r = send_file(j, to, e);
 	fd_closep(&to);
 	code = proc_wait(&p, -1, &status);
+	child = 0;
 	if (code < 0)
 		return code;
 	code = proc_exit_code(status);
@@ -210,6 +220,7 @@ static int open_file(struct job *j, struct err *e)
 int main(int argc, char **argv)
 {
 	const char *slash = argc ? strrchr(argv[0], '/') : NULL;
+	struct sigaction sa = { .sa_handler = on_end };
 	struct job j = { .file = -1, .back = -1 };
 	struct err e = { 0 };
 	int r;
@@ -221,6 +232,9 @@ int main(int argc, char **argv)
 	r = parse(&j, argc, argv);
 	if (r)
 		return r;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
 	r = strstr(j.what, "://") && access(j.what, F_OK) < 0 ? open_url(&j, &e) : open_file(&j, &e);
 	return finish(program, r, &e);
 }
