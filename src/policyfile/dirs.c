@@ -78,6 +78,8 @@ void pf_overlay_drop(struct pf_dirs *d, const char *path)
 	free(x->path);
 	free(x->text);
 	*x = d->edits[--d->n_edits];
+	if (d->n_edits == 0)
+		pf_dirs_fini(d);
 }
 
 void pf_dirs_fini(struct pf_dirs *d)
