@@ -34,6 +34,17 @@ def twenty_more_qubes_cost_nothing(inst):
     equal(left, [], "directories of removed qubes")
 
 
+def says_what_it_is(inst, tpl):
+    """qubes.PostInstall: features of a template, its list of programs, the number of its updates."""
+    equal(inst.run("qvm-run", "-p", "--service", "--", tpl, "qubes.PostInstall", timeout=600).rc, 0, "qubes.PostInstall")
+    for name, value in (("os", "Linux"), ("os-distribution", "debian"), ("os-version", "12"), ("vmexec", "1"), ("supported-rpc.qubes.OpenInVM", "1")):
+        equal(inst.good("qvm-features", tpl, name).text.strip(), value, f"feature {name}")
+    check(inst.good("qvm-features", tpl, "last-updates-check").text.startswith("20"), "its updates were counted")
+    check(os.path.exists(os.path.join(inst.root, "lib", "appmenus", tpl, "list")), "its list of programs")
+    equal(inst.good("qvm-appmenus", "--update", "alpha").rc, 0, "alpha has the menu of its template")
+    check(os.path.isdir(os.path.join(inst.root, "lib", "appmenus", "alpha", "apps")), "entries of alpha")
+
+
 @suite.test
 def change_of_template_appears_after_restart(inst):
     tpl = "debian-12-minimal"
@@ -42,6 +53,7 @@ def change_of_template_appears_after_restart(inst):
     # A package made here, installed by the template's own dpkg.
     inst.sh(tpl, """rm -rf /tmp/p && mkdir -p /tmp/p/DEBIAN /tmp/p/usr/bin && printf 'Package: bh-probe\\nVersion: 1\\nArchitecture: all\\nMaintainer: t <t@example.org>\\nDescription: probe\\n' >/tmp/p/DEBIAN/control &&
 printf '#!/bin/sh\\necho probe-1\\n' >/tmp/p/usr/bin/bh-probe && chmod 755 /tmp/p/usr/bin/bh-probe && dpkg-deb -b /tmp/p /tmp/p.deb && dpkg -i /tmp/p.deb && sync""", user="root", timeout=600)
+    says_what_it_is(inst, tpl)
     inst.good("qvm-shutdown", "--wait", tpl, timeout=300)
     equal(inst.sh("alpha", "command -v bh-probe", ok=False).rc, 1, "the package in a qube that runs on")
     out = inst.good("qvm-volume", "info", "alpha:root", "is_outdated").text.strip()

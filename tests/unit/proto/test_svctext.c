@@ -306,6 +306,49 @@ static void test_tar(void **state)
 	assert_int_equal(tar_header(&t, rd_mem(b, TAR_BLOCK), NULL), TAR_ENTRY);
 	assert_string_equal(t.e.name, "next");
 	assert_int_equal(t.e.size, 1);
+	/* base 256, a blank before the number, a field of other digits, records that are none, names for links */
+	tar_block(b, "x", "\x80\x01\x01\x01", '0', "");
+	memset(b + 124, 0, 12);
+	b[124] = 0x80;
+	b[135] = 7;
+	b[134] = 1;
+	{
+		unsigned sum = 0;
+
+		memset(b + 148, ' ', 8);
+		for (size_t i = 0; i < TAR_BLOCK; i++)
+			sum += b[i];
+		assert_int_equal(str_printf((char *)b + 148, 8, "%06o", sum), 0);
+	}
+	assert_int_equal(tar_header(&t, rd_mem(b, TAR_BLOCK), NULL), TAR_ENTRY);
+	assert_int_equal(t.e.size, 263);
+	tar_block(b, "x", "       0012", '0', "");
+	assert_int_equal(tar_header(&t, rd_mem(b, TAR_BLOCK), NULL), TAR_ENTRY);
+	assert_int_equal(t.e.size, 10);
+	static const char *const records[] = { "x path=a\n", "999999999 path=a\n", "11 path=abcd", "9 size=x\n", "4 a\n", "2 a" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+		t.meta = 'x';
+		assert_int_equal(tar_meta(&t, text(records[i]), NULL), -EBADMSG);
+	}
+	t.meta = 'g';
+	assert_int_equal(tar_meta(&t, text("10 path=g\n"), NULL), 0); /* of all entries: passed over */
+	t.meta = 'x';
+	assert_int_equal(tar_meta(&t, text("17 linkpath=away\n"), NULL), 0);
+	tar_block(b, "l", "00000000000", '2', "");
+	assert_int_equal(tar_header(&t, rd_mem(b, TAR_BLOCK), NULL), TAR_ENTRY);
+	assert_string_equal(t.e.name, "l");
+	assert_string_equal(t.e.link, "away");
+	t.meta = 'K';
+	assert_int_equal(tar_meta(&t, text("far"), NULL), 0);
+	assert_int_equal(tar_header(&t, rd_mem(b, TAR_BLOCK), NULL), TAR_ENTRY);
+	assert_string_equal(t.e.link, "far");
+	{
+		_cleanup_free_ char *longest = xasprintf("%05000d", 1);
+
+		t.meta = 'L';
+		assert_int_equal(tar_meta(&t, text(longest), NULL), -EBADMSG);
+	}
 	tar_block(b, "pax", "00040000000", 'x', "");
 	assert_int_equal(tar_header(&t, rd_mem(b, TAR_BLOCK), NULL), -EBADMSG); /* a description of 8 MiB */
 }
