@@ -127,8 +127,6 @@ void qx_command_fini(struct qx_command *c);
 
 /* qx_put_command appends the command line for a qube: "user:QUBESRPC service source" and NUL; service gets its '+' when absent. */
 void qx_put_command(struct wr *w, const char *user, const char *service, const char *source);
-/* qx_put_command_dom0 is the form for a dom0 service: target is "@keyword…" or a name. */
-void qx_put_command_dom0(struct wr *w, const char *user, const char *service, const char *source, const char *target);
 
 /* qx_filter replaces every byte outside 0x20..0x7e but TAB LF CR BS BEL by '_'. */
 void qx_filter(uint8_t *p, size_t n);

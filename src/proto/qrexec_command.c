@@ -108,7 +108,7 @@ void qx_command_fini(struct qx_command *c)
 	*c = (struct qx_command){ 0 };
 }
 
-static void put_service(struct wr *w, const char *user, const char *service, const char *source)
+void qx_put_command(struct wr *w, const char *user, const char *service, const char *source)
 {
 	wr_str(w, user);
 	wr_str(w, ":" RPC_PREFIX);
@@ -117,20 +117,5 @@ static void put_service(struct wr *w, const char *user, const char *service, con
 		wr_u8(w, '+');
 	wr_u8(w, ' ');
 	wr_str(w, source);
-}
-
-void qx_put_command(struct wr *w, const char *user, const char *service, const char *source)
-{
-	put_service(w, user, service, source);
-	wr_u8(w, 0);
-}
-
-void qx_put_command_dom0(struct wr *w, const char *user, const char *service, const char *source, const char *target)
-{
-	bool keyword = target[0] == '@';
-
-	put_service(w, user, service, source);
-	wr_str(w, keyword ? " keyword " : " name ");
-	wr_str(w, target + keyword);
 	wr_u8(w, 0);
 }

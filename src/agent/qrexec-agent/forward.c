@@ -20,6 +20,9 @@ static int connect_server(const char *pattern, const struct user *u)
 
 	if (!at || strchr(u->name, '/'))
 		return -EINVAL;
+	/* Users can write where the sockets are: for root a link of theirs could lead to any socket of root's. Root has no session either. */
+	if (u->uid == 0 && !chan_is_unix())
+		return -EPERM;
 	path = xasprintf("%.*s%s%s", (int)(at - pattern), pattern, u->name, at + 2);
 	if (access(path, F_OK) < 0)
 		return -ENOENT;

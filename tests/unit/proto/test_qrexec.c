@@ -169,6 +169,15 @@ static void test_command(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_true(qx_command_parse(&c, bad[i], strlen(bad[i]), NULL) < 0);
 	assert_true(qx_command_parse(&c, "u:a\0b", 5, NULL) < 0);
+	/* a name that no directory can hold; an argument has no such limit */
+	for (int n = 255; n <= 256; n++) {
+		char line[700];
+		int len = snprintf(line, sizeof line, "u:QUBESRPC %0*d+%0*d vm1", n, 7, 300, 7);
+
+		assert_int_equal(qx_command_parse(&c, line, (size_t)len, NULL), n == 255 ? 0 : -EINVAL);
+		if (n == 255)
+			qx_command_fini(&c);
+	}
 }
 
 static void test_put_command(void **state)
@@ -179,11 +188,8 @@ static void test_put_command(void **state)
 	qx_put_command(&w, "DEFAULT", "svc", "work");
 	assert_string_equal(buf, "DEFAULT:QUBESRPC svc+ work");
 	wr_reset(&w);
-	qx_put_command_dom0(&w, "u", "svc+a", "work", "@dispvm");
-	assert_string_equal(buf, "u:QUBESRPC svc+a work keyword dispvm");
-	wr_reset(&w);
-	qx_put_command_dom0(&w, "u", "svc+a", "work", "dom0");
-	assert_string_equal(buf, "u:QUBESRPC svc+a work name dom0");
+	qx_put_command(&w, "u", "svc+a", "work");
+	assert_string_equal(buf, "u:QUBESRPC svc+a work");
 }
 
 static void test_filter(void **state)
