@@ -99,8 +99,20 @@ static int open_sockets(struct pd *pd, struct err *e)
 {
 	int r = 0;
 
+	/* With a core they are services of dom0: in system mode links in its service directory lead here. */
+	static char eval[PATH_MAX], gui[PATH_MAX];
+	enum path_id services = paths_system_mode() ? PATH_POLICYD_RUN : PATH_RPC_RUN;
+
 	if (!opt.policy_sock)
 		opt.policy_sock = path_get(PATH_POLICY_SOCK);
+	if (pd->core_fd >= 0 && !opt.eval_sock)
+		opt.eval_sock = path_fmt(eval, services, "/policy.EvalSimple");
+	if (pd->core_fd >= 0 && !opt.gui_sock)
+		opt.gui_sock = path_fmt(gui, services, "/policy.EvalGUI");
+	if (pd->core_fd >= 0)
+		r = fs_mkdir_p(path_get(services), 0700, e);
+	if (r < 0)
+		return r;
 	r = pd_listen(pd, opt.policy_sock, PD_POLICY_SOCK, e);
 	if (r == 0 && opt.eval_sock)
 		r = pd_listen(pd, opt.eval_sock, PD_EVAL_SIMPLE, e);
