@@ -299,6 +299,41 @@ static void test_caller_with_files(void **state)
 	close(out);
 }
 
+/* An output that pages cannot be moved to takes copies instead; the phases of the call are noted. */
+static void test_caller_that_appends(void **state)
+{
+	struct peer p = { .type = QX_DATA_STDOUT, .chunk = QX_CHUNK, .exit = true };
+	struct call_trace t = { 0 };
+	struct pump_cfg c = { .role = PUMP_CALLER, .version = 4, .from = -1, .err = -1, .trace = &t };
+	int out = memfd_create("out", MFD_CLOEXEC);
+	char path[40];
+
+	assert_int_equal(str_printf(path, sizeof path, "/proc/self/fd/%d", out), 0);
+	c.to = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(c.to >= 0);
+	c.chan = peer_start(&p);
+	assert_int_equal(pump_run(&c, NULL), 7);
+	peer_end(&p, c.chan);
+	assert_int_equal(lseek(out, 0, SEEK_END), TOTAL);
+	assert_true(t.first && t.exit >= t.first);
+	close(out);
+}
+
+/* The service ends while the caller's input is still open: the call is over, and the other side is told. */
+static void test_exit_before_the_input_ends(void **state)
+{
+	struct peer p = { .type = QX_DATA_STDOUT, .chunk = 1, .exit = true };
+	struct pump_cfg c = { .role = PUMP_CALLER, .flags = PUMP_OURS, .version = 2, .to = -1, .err = -1 };
+	int in[2];
+
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	c.from = in[0];
+	c.chan = peer_start(&p);
+	assert_int_equal(pump_run(&c, NULL), 7);
+	close(in[1]);
+	peer_end(&p, c.chan);
+}
+
 static void test_caller_that_nobody_reads(void **state)
 {
 	for (unsigned filter = 0; filter < 2; filter++) {
@@ -424,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_through_a_process),	 cmocka_unit_test(test_small_pieces_and_errors),
 		cmocka_unit_test(test_service_that_does_not_read), cmocka_unit_test(test_lost_channel),
 		cmocka_unit_test(test_socket_services),		 cmocka_unit_test(test_caller_with_files),
+		cmocka_unit_test(test_caller_that_appends),	 cmocka_unit_test(test_exit_before_the_input_ends),
 		cmocka_unit_test(test_caller_that_nobody_reads), cmocka_unit_test(test_caller_blocked),
 		cmocka_unit_test(test_signal_merges_the_output), cmocka_unit_test(test_hello_errors),
 	};
