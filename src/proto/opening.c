@@ -13,17 +13,17 @@ static bool name_char(char c)
 
 int open_name_get(struct open_name *ret, struct rd r, struct err *e)
 {
-	size_t skip = 0;
+	char field[OPEN_NAME_LEN];
+	int k;
 
 	memset(ret, 0, sizeof *ret);
-	rd_fixed(&r, ret->name, sizeof ret->name, OPEN_NAME_LEN);
+	rd_fixed(&r, field, sizeof field, OPEN_NAME_LEN);
 	if (!rd_done(&r))
 		return err_set(e, EINVAL, "the stream does not begin with the name of a file");
-	if (str_starts(ret->name, VIEW_ONLY)) {
-		ret->view_only = true;
-		skip = strlen(VIEW_ONLY);
-	}
-	memmove(ret->name, ret->name + skip, sizeof ret->name - skip);
+	ret->view_only = str_starts(field, VIEW_ONLY);
+	k = str_copy(ret->name, sizeof ret->name, field + (ret->view_only ? strlen(VIEW_ONLY) : 0));
+	if (k < 0)
+		return k;
 	if (strchr(ret->name, '/'))
 		return err_set(e, EINVAL, "the name of the file has a '/'");
 	if (!ret->name[0])
