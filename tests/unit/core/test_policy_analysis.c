@@ -30,30 +30,62 @@ static uint32_t rnd(uint32_t n)
 	return (state >> 8) % n;
 }
 
+struct facts {
+	bool appvm, running, t1, t2, internal;
+	unsigned dispvm; /* 0 = none */
+};
+
+static struct facts random_facts(void)
+{
+	return (struct facts){ rnd(4) != 0, rnd(3) != 0, rnd(2) != 0, rnd(3) == 0, rnd(8) == 0, rnd(4) };
+}
+
+/* Another one that differs in at most one thing, so that there are classes, and qubes that only just are no class. */
+static struct facts like(struct facts f)
+{
+	switch (rnd(12)) {
+	case 0:
+		f.running = !f.running;
+		break;
+	case 1:
+		f.internal = !f.internal;
+		break;
+	case 2:
+		f.dispvm = (f.dispvm + 1) % 4;
+		break;
+	case 3:
+		f.t1 = !f.t1;
+		break;
+	case 4:
+		f.appvm = !f.appvm;
+		break;
+	default:
+		break;
+	}
+	return f;
+}
+
 static void table(struct pol_sysinfo *si)
 {
-	uint32_t third = 0;
+	static const char *const dispvms[] = { NULL, "dvm1", "dvm2", "q2" };
+	struct facts last = { 0 };
 
 	for (size_t i = 0; i < QUBES; i++) {
+		bool template = str_starts(names[i], "dvm");
 		struct pol_qube *q = pol_qube_new(names[i]);
 		_cleanup_free_ char *uuid = xasprintf("u-%s", names[i]);
 
-		/* q4 and q5 are often like q3, so that there are classes. */
-		if (i == 3)
-			third = state;
-		if ((i == 4 || i == 5) && rnd(4))
-			state = third;
+		last = i >= 2 && i != 6 ? like(last) : random_facts();
 		pol_qube_set_uuid(q, uuid);
-		pol_set(&q->klass, i == 0 ? "AdminVM" : i == QUBES - 1 ? "RemoteVM" : rnd(4) ? "AppVM" : "TemplateVM");
-		pol_set(&q->power_state, rnd(3) ? "Running" : "Halted");
-		if (rnd(2))
+		pol_set(&q->klass, i == 0 ? "AdminVM" : i == QUBES - 1 ? "RemoteVM" : last.appvm ? "AppVM" : "TemplateVM");
+		pol_set(&q->power_state, last.running ? "Running" : "Halted");
+		if (last.t1)
 			pol_qube_add_tag(q, "t1");
-		if (rnd(3) == 0)
+		if (last.t2)
 			pol_qube_add_tag(q, "t2");
-		if (rnd(2))
-			pol_set(&q->default_dispvm, rnd(4) ? "dvm1" : "q2");
-		q->template_for_dispvms = str_starts(names[i], "dvm");
-		q->internal = rnd(8) == 0;
+		pol_set(&q->default_dispvm, dispvms[last.dispvm]);
+		q->template_for_dispvms = template;
+		q->internal = last.internal;
 		if (i == QUBES - 1 && rnd(2)) {
 			pol_set(&q->relayvm, "q1");
 			pol_set(&q->transport_rpc, "relay");
