@@ -245,7 +245,7 @@ static const struct {
 	uint32_t code;
 	const char *text;
 } refusals[] = {
-	{ EEXIST, "something of this name is there already and is never replaced: move or rename one of them" },
+	{ EEXIST, "something of this name exists there already and is never replaced: move or rename one of them" },
 	{ EILSEQ, "the name has characters that are not allowed there: rename it, or use --allow-all-names if both qubes may get such names" },
 	{ ENOLINK, "the symbolic link leads out of what is copied: copy what it leads to, or leave links out with --ignore-symlinks" },
 	{ ENOSPC, "its disk is full (No space left on device): make room there and copy again" },

@@ -97,7 +97,7 @@ static int take_file(struct unpacker *x, const struct qfile_hdr *h, const struct
 		}
 		left -= n;
 	}
-	return positive(place_finish(&x->place, &f, (mode_t)h->mode, times));
+	return positive(place_finish(&x->place, &f, (mode_t)(h->mode & (x->u->mode_mask ? x->u->mode_mask : 07777u)), times));
 }
 
 static int take_link(struct unpacker *x, const struct qfile_hdr *h)

@@ -16,6 +16,7 @@ struct qfile_unpack {
 	bool only_regular;   /* links and directories are refused (EINVAL) */
 	bool wait_space;     /* wait until a file and the margin fit on the file system */
 	uint64_t margin;     /* bytes */
+	unsigned mode_mask; /* modes of files keep these bits only; 0 = 07777 */
 	uint64_t max_bytes, max_files; /* 0 = no limit; reaching one gives EDQUOT */
 	void (*progress)(const char *name, void *arg); /* called before each entry; may be NULL */
 	void *arg;
