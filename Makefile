@@ -3,10 +3,11 @@
 BUILD ?= build
 BUILD_ASAN ?= build-asan
 BUILD_FUZZ ?= build-fuzz
+BUILD_COV ?= build-cov
 FUZZ_SECONDS ?= 60
 NINJA = ninja -C
 
-.PHONY: all deps build build-asan run check check-quick check-machine bench fuzz deb install clean help
+.PHONY: all deps build build-asan run check check-quick check-machine bench fuzz coverage deb install clean help
 
 all: build
 
@@ -16,6 +17,7 @@ help:
 	@echo "make check-quick    unit tests and checks only (seconds)"
 	@echo "make check-machine  slow tests: desktop template, other releases"
 	@echo "make bench          measure; make fuzz: fuzz each decoder FUZZ_SECONDS=$(FUZZ_SECONDS) long"
+	@echo "make coverage       lines of each guest-facing parser that tests and corpora run"
 	@echo "make deb            packages of the host and of the guest; make install [DESTDIR=…]; make clean"
 
 deps:
@@ -56,6 +58,13 @@ fuzz: $(BUILD_FUZZ)/build.ninja
 	@$(NINJA) $(BUILD_FUZZ) fuzzers
 	@tools/run-fuzz $(BUILD_FUZZ) $(FUZZ_SECONDS)
 
+$(BUILD_COV)/build.ninja: | deps
+	meson setup $(BUILD_COV) -Dbuildtype=debug -Db_coverage=true
+
+coverage: $(BUILD_COV)/build.ninja
+	@$(NINJA) $(BUILD_COV)
+	@tools/coverage $(BUILD_COV)
+
 deb: build
 	@packaging/build-debs $(BUILD)
 
@@ -63,4 +72,4 @@ install: build
 	@meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) $(BUILD_ASAN) $(BUILD_FUZZ)
+	rm -rf $(BUILD) $(BUILD_ASAN) $(BUILD_FUZZ) $(BUILD_COV)
