@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 
-static const char *const names[DL_N] = { "time", "source", "requested_source", "target", "service", "argument", "decision", "rule",
+static const char *const names[DL_N] = { "time", "source", "requested_source", "target", "service", "argument", "decision", "rule", "action",
 					 "effective_target", "user", "reason" };
 
 const char *declog_name(enum declog_field f)

@@ -144,6 +144,8 @@ static void print_entry(const struct show *x, const struct declog_entry *e)
 	printf("  ");
 	if (e->field[DL_RULE][0])
 		out_text(p->t, pq_short(p, e->field[DL_RULE]));
+	if (streq(e->field[DL_ACTION], "ask") && streq(e->field[DL_DECISION], "allow"))
+		printf(" (the user agreed)");
 	if (e->field[DL_REASON][0] && !streq(e->field[DL_REASON], "denied by the rule")) {
 		printf("%s", e->field[DL_RULE][0] ? ": " : "");
 		out_text(p->t, e->field[DL_REASON]);

@@ -276,7 +276,7 @@ static void files_of_a_service(void **st)
 static void log_lines(void **st)
 {
 	static const char good[] = "{\"time\":\"2026-11-22T16:00:01.5Z\",\"source\":\"w\",\"target\":\"v\",\"service\":\"s\",\"argument\":\"+x\",\"decision\":\"deny\","
-				   "\"reason\":\"r\",\"not_logged\":3,\"later\":{}}";
+				   "\"action\":\"ask\",\"reason\":\"r\",\"not_logged\":3,\"later\":{}}";
 	static const char *const bad[] = { "", "[]", "{}", "{\"time\":\"2026-11-22T16:00:01Z\",\"source\":\"w\"}", "{\"time\":\"now\",\"source\":\"w\",\"decision\":\"d\"}",
 					   "{\"time\":\"2026-11-22T16:00:01Z\",\"source\":1,\"decision\":\"d\"}" };
 	struct declog_entry x;
@@ -285,6 +285,7 @@ static void log_lines(void **st)
 	assert_int_equal(declog_parse(&x, good, sizeof good - 1, NULL), 0);
 	assert_string_equal(x.field[DL_ARGUMENT], "+x");
 	assert_string_equal(x.field[DL_USER], "");
+	assert_string_equal(x.field[DL_ACTION], "ask");
 	assert_int_equal(x.not_logged, 3);
 	assert_int_equal(x.time_us, 1795363201500000ull);
 	declog_fini(&x);
