@@ -27,6 +27,8 @@ struct muxio_ops {
 	void (*before_input)(void *arg);	  /* port bytes were read and are about to be taken */
 	void (*port_lost)(int code, void *arg); /* port closed (0) or failed; its descriptor is closed already */
 	void (*finished)(uint32_t peer, uint32_t port, void *arg); /* a joined channel has ended */
+	/* likewise; first_us: when the local program had sent more than its HELLO (docs/protocol/qrexec.md), 0 = never */
+	void (*traced)(uint32_t peer, uint32_t port, uint64_t first_us, void *arg);
 };
 
 struct muxio_stats {

@@ -21,6 +21,7 @@ struct pipe {
 	bool rx_ended;	   /* our EOF was passed on to the local program */
 	bool deaf;	   /* the local program takes nothing any more */
 	bool hup;	   /* it has closed its end completely */
+	uint64_t sent, first_us; /* bytes of the local program; when they were more than its HELLO */
 	TAILQ_ENTRY(pipe) turn, all;
 };
 

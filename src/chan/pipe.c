@@ -10,6 +10,8 @@
 
 /* A read this long means that there is more: stay in the list of ready ones instead of asking the kernel. */
 #define BULK 16384
+/* A data channel of a call begins with 12 bytes HELLO in each direction. */
+#define HELLO_LEN 12
 
 static void watch(struct pipe *p)
 {
@@ -41,6 +43,7 @@ static void finish(struct pipe *p)
 {
 	struct muxio *x = p->x;
 	uint32_t peer = p->c->peer, port = p->c->port;
+	uint64_t first = p->first_us;
 	static char drop[65536];
 
 	shutdown(p->fd, SHUT_RDWR);
@@ -49,6 +52,8 @@ static void finish(struct pipe *p)
 	pipe_free(p);
 	if (x->ops->finished)
 		x->ops->finished(peer, port, x->arg);
+	if (x->ops->traced)
+		x->ops->traced(peer, port, first, x->arg);
 }
 
 /* Gives false when the pipe has come to its end and is gone. */
@@ -148,6 +153,9 @@ void pipe_serve(struct pipe *p)
 	n = recv(p->fd, to, room, MSG_DONTWAIT);
 	if (n > 0) {
 		mux_tx_end(p->c, (size_t)n);
+		p->sent += (size_t)n;
+		if (!p->first_us && p->sent > HELLO_LEN)
+			p->first_us = now_us();
 		if (n >= BULK)
 			make_ready(p);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {

@@ -63,10 +63,12 @@ enum ld_event {
 	LD_EV_SHUTDOWN,	   /* guest powered off; QEMU is about to end */
 	LD_EV_CRASHED,	   /* guest panic or QEMU internal error */
 	LD_EV_ROLE_GONE,   /* detail = enum ipc_role */
+	LD_EV_CALL,	   /* a data channel has ended: detail = port, text = peer and the time of the other end's first byte after HELLO */
 	LD_EV_N
 };
 enum ld_state { LD_ST_PRELAUNCH, LD_ST_RUNNING, LD_ST_PAUSED, LD_ST_SHUTDOWN, LD_ST_CRASHED, LD_ST_N };
 enum ipc_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
-enum qd_event { QD_EV_AGENT_UP = 1, QD_EV_AGENT_DOWN, QD_EV_CALL_DONE };
+enum qd_event { QD_EV_AGENT_UP = 1, QD_EV_AGENT_DOWN, QD_EV_CALL_DONE, QD_EV_REQUEST };
+/* of QD_EV_REQUEST: peer = the request that policyd is asked about, port = the low half of now_us */
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef TOOL_RUN_H
 #define TOOL_RUN_H
 
-#include "qrexec/trace.h"
+#include "client/qrexec.h"
 #include "tool/util.h"
 
 enum {

@@ -144,6 +144,8 @@ static void core_message(struct fakevm *v, struct msg *m)
 		assert_int_equal(ipc_get_ld_event(&rd, &ev), 0);
 		assert_true(rd_done(&rd) && ev.event < LD_EV_N);
 		v->events[ev.event]++;
+		if (ev.event == LD_EV_CALL)
+			v->call = ev;
 	}
 }
 

@@ -29,6 +29,7 @@ struct fakevm {
 	int console, lifeline, ctl, qrexec, qubesdb, agent_out;
 	struct ipc_ld_hello hello;
 	unsigned events[LD_EV_N]; /* seen so far */
+	struct ipc_ld_event call; /* the last LD_EV_CALL */
 	char qmp_buf[8192];
 	size_t qmp_len;
 	uint32_t serial;

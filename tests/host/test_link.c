@@ -233,6 +233,19 @@ static void join_vms(struct fakevm *a, struct fakevm *b, uint32_t port, int *ret
 	assert_true(*ret_a >= 0 && *ret_b >= 0);
 }
 
+/* Both ends are told to the core, with the time of what came behind the first 12 bytes. */
+static void check_call_event(struct fakevm *v, unsigned n, uint32_t peer, uint32_t port, uint64_t since)
+{
+	unsigned told_peer = 0;
+	unsigned long long first = 0;
+
+	vm_event(v, LD_EV_CALL, n);
+	assert_int_equal(v->call.detail, port);
+	assert_int_equal(sscanf(v->call.text, "%u %llu", &told_peer, &first), 2);
+	assert_int_equal(told_peer, peer);
+	assert_true(first >= since && first <= now_us());
+}
+
 static void test_ticket(void **state)
 {
 	struct fakevm *a = vm_start(7), *b = vm_start(8);
@@ -240,14 +253,17 @@ static void test_ticket(void **state)
 	char buf[64];
 
 	for (uint32_t port = 513; port < 520; port++) {
+		uint64_t since = now_us();
+
 		join_vms(a, b, port, &fa, &fb);
 		echo_both(fa, fb);
 		shutdown(fa, SHUT_WR); /* half close crosses both links */
 		assert_int_equal(expect_end(fb, buf, sizeof buf), 0);
-		send_all(fb, "answer", 6);
+		send_all(fb, "answers", 7);
 		close(fb);
-		assert_int_equal(expect_end(fa, buf, sizeof buf), 6);
+		assert_int_equal(expect_end(fa, buf, sizeof buf), 7);
 		close(fa);
+		check_call_event(a, port - 513, b->qid, port, since);
 	}
 	vm_stop(a);
 	vm_stop(b);

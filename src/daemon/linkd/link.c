@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "chan/chan.h"
 #include "daemon/linkd/linkd.h"
 
@@ -114,9 +115,19 @@ static void on_port_lost(int code, void *arg)
 	log_info("QEMU closed the link: code=%d", -code);
 }
 
+/* For the trace of calls (src/daemon/qubesd/run_trace.c); the core leaves out what was no call of a qube. */
+static void on_traced(uint32_t peer, uint32_t port, uint64_t first_us, void *arg)
+{
+	char text[40];
+
+	if (data_port(port) && str_printf(text, sizeof text, "%u %llu", peer, (unsigned long long)first_us) == 0)
+		ctl_event(arg, LD_EV_CALL, port, text);
+}
+
 static const struct muxio_ops muxio_callbacks = {
 	.hello = on_hello, .up = on_up, .down = on_down, .offered = on_offered, .opened = on_opened,
 	.refused = on_refused, .withdrawn = on_withdrawn, .before_input = on_before_input, .port_lost = on_port_lost,
+	.traced = on_traced,
 };
 
 void link_port_event(struct linkd *d, bool open)

@@ -18,6 +18,7 @@
 /* dom0 clients get the lower half of the ports; the core chooses the ports of tickets from the upper half. */
 #define CLIENT_PORTS 128
 #define TICKETS_MAX 512
+#define TRACES_PER_S 200
 
 struct ticket {
 	uint32_t peer, port;
@@ -31,6 +32,7 @@ struct wires {
 	struct ev_timer *retry;
 	struct ticket tickets[TICKETS_MAX]; /* calls that the core ordered and that run */
 	size_t n_tickets;
+	struct log_rate traces;
 };
 
 /* --- to linkd --- */
@@ -214,6 +216,19 @@ static void on_policy(struct ev_io *io, int fd, int events, void *arg)
 	policy_end(x);
 }
 
+/* For the trace of the call (src/daemon/qubesd/run_trace.c). A qube that asks too often, or a core that is busy, costs only that. */
+static void tell_request(struct wires *x, uint32_t id)
+{
+	struct ipc_qd_event m = { .event = QD_EV_REQUEST, .peer = id, .port = (uint32_t)now_us(), .agent_version = x->qd->version };
+	uint8_t buf[64];
+	struct wr w = wr_mem(buf, sizeof buf);
+
+	if (x->core < 0 || !log_rate_ok(&x->traces, TRACES_PER_S, 1))
+		return;
+	ipc_put_qd_event(&w, &m);
+	(void)msg_send(x->core, IPC_QD_EVENT, 0, 0, &w, NULL, 0);
+}
+
 static int ask(struct qd *qd, const struct request *req, const struct qx_trigger *t, const char *service)
 {
 	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
@@ -226,6 +241,7 @@ static int ask(struct qd *qd, const struct request *req, const struct qx_trigger
 	    str_copy(m.target, sizeof m.target, t->target) < 0 || str_copy(m.service, sizeof m.service, service) < 0)
 		return -ENAMETOOLONG;
 	ipc_put_pq_ask(&w, &m);
+	tell_request(x, req->id);
 	return msg_send(x->policy, IPC_PQ_ASK, 0, 0, &w, NULL, 0);
 }
 

@@ -137,6 +137,7 @@ static int run(struct qd *d, struct err *e)
 		return err_set(e, EBADF, "descriptor %d is not the channel to the spawner", QUBESD_FD_SPAWNER);
 	if (d->life_fd >= 0 && (fd_cloexec(d->life_fd, true) < 0 || !ev_io_new(d->loop, d->life_fd, EV_READ, on_life, d)))
 		return err_set(e, EBADF, "descriptor %d is not the supervisor's", d->life_fd);
+	trace_open();
 	r = confine(e);
 	if (r < 0)
 		return r;

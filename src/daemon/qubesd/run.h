@@ -169,6 +169,20 @@ void policy_detach(struct run *r);
 void ticket_new(struct runs *rs, struct msg *m);
 void ticket_call_done(struct run *target, uint32_t peer, uint32_t port);
 
+/* run_trace.c: when the phases of an allowed call ended; 0 = not known */
+struct trace {
+	uint64_t asked_us, policy_us, started_us, connected_us;
+};
+/* trace_open is called before the sandbox closes. Without the files there is no trace. */
+void trace_open(void);
+void trace_asked(uint32_t qid, uint32_t request, uint32_t stamp);
+/* trace_when_asked gives the time of a request once, or 0. */
+uint64_t trace_when_asked(uint32_t qid, uint32_t request);
+/* trace_running keeps the trace until trace_ended for the same channel; target "" = dom0. */
+void trace_running(const struct trace *t, const struct ipc_pd_ticket *k, const char *target, uint32_t peer, uint32_t port);
+void trace_failed(const struct trace *t, const struct ipc_pd_ticket *k, const char *target, const char *why);
+void trace_ended(uint32_t source_qid, uint32_t peer, uint32_t port, uint64_t first_us);
+
 /* run_adopt.c */
 int run_adopt_all(struct qd *d, struct err *e);
 /* run_none_alive fails when a qube of this instance runs: --no-vms would not know of it and touch its images. */

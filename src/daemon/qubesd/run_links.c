@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/str.h"
 #include "daemon/qubesd/run.h"
 
 static void role_gone(struct run *r, uint32_t role);
@@ -25,6 +26,20 @@ static void on_hello(struct run *r, struct ipc_ld_hello *h)
 	if (r->phase == PH_UP && !h->qubesdb_chan)
 		role_gone(r, ROLE_QUBESDB_DAEMON);
 	run_boot_event(r);
+}
+
+static void call_ended(struct run *r, const struct ipc_ld_event *ev)
+{
+	const char *blank = strchr(ev->text, ' ');
+	char peer[12];
+	uint64_t n, first;
+
+	if (!blank || (size_t)(blank - ev->text) >= sizeof peer)
+		return;
+	memcpy(peer, ev->text, (size_t)(blank - ev->text));
+	peer[blank - ev->text] = '\0';
+	if (str_u64(peer, UINT32_MAX, &n) == 0 && str_u64(blank + 1, UINT64_MAX, &first) == 0)
+		trace_ended(r->q->qid, (uint32_t)n, ev->detail, first);
 }
 
 static void on_link_event(struct run *r, struct ipc_ld_event *ev)
@@ -54,6 +69,9 @@ static void on_link_event(struct run *r, struct ipc_ld_event *ev)
 		break;
 	case LD_EV_ROLE_GONE:
 		role_gone(r, ev->detail);
+		break;
+	case LD_EV_CALL:
+		call_ended(r, ev);
 		break;
 	default:
 		break; /* PAUSED and RUNNING follow our own commands */
@@ -132,6 +150,8 @@ static void on_qrexec_msg(struct peer *p, struct msg *m)
 			r->agent_up = false;
 		} else if (ev.event == QD_EV_CALL_DONE) {
 			ticket_call_done(r, ev.peer, ev.port);
+		} else if (ev.event == QD_EV_REQUEST) {
+			trace_asked(r->q->qid, ev.peer, ev.port);
 		}
 	} else {
 		log_warn("qrexec-daemon of %s: unexpected message %s", r->q->name.s, ipc_type_name(m->type));

@@ -23,6 +23,7 @@ struct ticket {
 	unsigned tries, open; /* replies that are awaited */
 	int failed;
 	int fds[2]; /* source's end, target's end */
+	struct trace trace;
 };
 
 static void grant(struct ticket *k);
@@ -32,6 +33,14 @@ static void ticket_free(struct ticket *k)
 	fd_closep(&k->fds[0]);
 	fd_closep(&k->fds[1]);
 	free(k);
+}
+
+/* The call goes on without us. */
+static void done(struct ticket *k)
+{
+	k->trace.connected_us = now_us();
+	trace_running(&k->trace, &k->t, k->target, k->target_qid, k->port);
+	ticket_free(k);
 }
 
 static struct run *source_of(struct ticket *k)
@@ -49,6 +58,7 @@ static void refuse(struct ticket *k, const char *why)
 	struct wr w = wr_mem(buf, sizeof buf);
 
 	log_warn("call %s from %s to %s failed: %s", log_escs(k->t.service), k->t.source, log_escs(k->t.target), why);
+	trace_failed(&k->trace, &k->t, k->target, why);
 	ipc_put_qd_refuse(&w, &m);
 	if (src)
 		(void)peer_send(src->qrexec, IPC_QD_REFUSE, &w, NULL, 0);
@@ -107,7 +117,7 @@ static void run_in_target(struct ticket *k, struct run *src)
 		refuse(k, "a daemon does not take its messages");
 		return;
 	}
-	ticket_free(k);
+	done(k);
 }
 
 static void runner_started(void *arg, int r, struct msg *m, struct err *e)
@@ -120,7 +130,7 @@ static void runner_started(void *arg, int r, struct msg *m, struct err *e)
 	else if (!connect_source(k, src))
 		refuse(k, "the source's daemon does not take its messages");
 	else
-		ticket_free(k);
+		done(k);
 }
 
 static void run_in_dom0(struct ticket *k)
@@ -209,6 +219,8 @@ static void grant(struct ticket *k)
 		return;
 	}
 	k->failed = 0;
+	if (!k->trace.started_us)
+		k->trace.started_us = now_us();
 	k->port = pick_port(k);
 	if (unix_pair(SOCK_STREAM, k->fds) < 0) {
 		refuse(k, strerror(errno));
@@ -289,6 +301,8 @@ void ticket_new(struct runs *rs, struct msg *m)
 		free(k);
 		return;
 	}
+	k->trace.asked_us = trace_when_asked(k->t.source_qid, k->t.request);
+	k->trace.policy_us = now_us();
 	if (!source_of(k)) {
 		refuse(k, "the source is gone");
 	} else if (streq(target, "dom0") || streq(target, "@adminvm")) {
