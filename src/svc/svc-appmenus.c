@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* svc-appmenus: qubes.SyncAppMenus. Takes a qube's list of its programs, keeps what is acceptable and makes dom0's entries for that qube. */
+#include "base/paths.h"
 #include "client/admin.h"
 #include "client/appmenus.h"
 #include "proto/appmenu.h"
@@ -17,12 +18,15 @@ static int take(const struct svc *s, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
 	struct appmenus_count count = { 0 };
+	char dir[PATH_MAX];
 	size_t n = 0;
 	int r;
 
 	if (s->arg[0])
 		return err_set(e, EINVAL, "the service takes no argument");
-	r = svc_input(APPMENU_STREAM_MAX, &text, &n, e);
+	r = svc_confine(path_fmt(dir, PATH_LIB, "/appmenus"), e);
+	if (r == 0)
+		r = svc_input(APPMENU_STREAM_MAX, &text, &n, e);
 	if (r == 0 && disposable(s->caller.s))
 		return 0;
 	if (r == 0)

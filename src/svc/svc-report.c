@@ -62,6 +62,8 @@ int main(void)
 	svc_begin(&s);
 	if (s.arg[0])
 		r = err_set(&e, EINVAL, "the service takes no argument");
+	if (r == 0)
+		r = svc_confine(NULL, &e);
 	if (r == 0 && streq(s.name, "qubes.NotifyUpdates"))
 		r = number(payload, &e);
 	if (r == 0)

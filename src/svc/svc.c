@@ -2,8 +2,10 @@
 /* What the small programs behind dom0's services share. */
 #include "svc/svc.h"
 
+#include "base/fsx.h"
 #include "base/io.h"
 #include "base/paths.h"
+#include "base/sandbox.h"
 #include "base/str.h"
 
 static _noreturn_ void refuse(const char *why)
@@ -28,6 +30,14 @@ void svc_begin(struct svc *s)
 	s->arg = plus ? plus + 1 : "";
 	if (paths_init(NULL, &e) < 0)
 		refuse(err_text(&e, -EINVAL));
+}
+
+int svc_confine(const char *dir, struct err *e)
+{
+	struct sandbox_path paths[] = { { .path = dir, .write = true } };
+	int r = dir ? fs_mkdir_p(dir, 0755, e) : 0;
+
+	return r < 0 ? r : sandbox_enter(SB_SERVICE, paths, dir ? 1 : 0, e);
 }
 
 int svc_input(size_t max, char **ret, size_t *ret_len, struct err *e)

@@ -35,7 +35,10 @@ def twenty_more_qubes_cost_nothing(inst):
 
 
 def says_what_it_is(inst, tpl):
-    """qubes.PostInstall: features of a template, its list of programs, the number of its updates."""
+    """What a template tells by itself at its first start, and qubes.PostInstall: features, its list of programs, the number of its updates."""
+    bh.wait_for(lambda: inst.sh(tpl, "cat /var/lib/qubes/post-install", user="root", ok=False).text.strip(), "the report of the first start", timeout=900, step=1)
+    equal(inst.good("qvm-features", tpl, "os").text.strip(), "Linux", "feature os after the first start")
+    inst.good("qvm-features", "--unset", tpl, "os")
     equal(inst.run("qvm-run", "-p", "--service", "--", tpl, "qubes.PostInstall", timeout=600).rc, 0, "qubes.PostInstall")
     for name, value in (("os", "Linux"), ("os-distribution", "debian"), ("os-version", "12"), ("vmexec", "1"), ("supported-rpc.qubes.OpenInVM", "1")):
         equal(inst.good("qvm-features", tpl, name).text.strip(), value, f"feature {name}")
