@@ -93,6 +93,32 @@ def failed_move_keeps_everything(inst):
 
 
 @suite.test
+def cancelled_move_leaves_nothing_half(inst):
+    """The file would take hours; the move is told to end as soon as the first bytes are under way."""
+    r = inst.sh("alpha", r"""truncate -s 1T endless; rm -f log
+PROGRESS_TYPE=console qvm-move-to-vm beta endless 2>log & p=$!
+until [ -s log ]; do kill -0 $p || exit 99; sleep 0.1; done
+kill -TERM $p; wait $p; rc=$?; tr '\r' '\n' <log | tail -n 1; ls .local/state/bulkhead/moves; exit $rc""", ok=False, timeout=600)
+    check(r.rc == 130 and "cancelled" in r.text and "move-" not in r.text, f"cancelled: {r}")
+    equal(inst.sh("alpha", "stat -c %s endless && rm endless").text.strip(), str(1 << 40), "the source")
+    equal(inst.sh("beta", "test -e QubesIncoming/alpha/endless", ok=False).rc, 1, "nothing of it at the target")
+
+
+@suite.test
+def move_is_taken_up_after_a_crash(inst):
+    """The tool dies when the receiver has confirmed, before it deletes (the sender is followed by a SIGKILL)."""
+    inst.sh("alpha", r"""rm -rf mv2 && mkdir -p mv2/d && echo 1 >mv2/a && echo 2 >mv2/d/b
+mkdir -p crash && cp /usr/bin/qvm-copy crash/qvm-move-to-vm && cp /usr/lib/qubes/qfile-agent crash/
+printf '#!/bin/sh\n/usr/bin/qrexec-client-vm "$@" && kill -9 $PPID\n' >crash/qrexec-client-vm && chmod 755 crash/qrexec-client-vm""")
+    r = inst.sh("alpha", "crash/qvm-move-to-vm beta mv2", ok=False)
+    check(r.rc == 137, f"the tool was killed: {r}")
+    equal(inst.sh("alpha", "cat mv2/a mv2/d/b").text, "1\n2\n", "the originals after the crash")
+    equal(inst.sh("beta", "cat QubesIncoming/alpha/mv2/a QubesIncoming/alpha/mv2/d/b").text, "1\n2\n", "the copy")
+    inst.sh("alpha", "cd / && qvm-move --resume")
+    equal(inst.sh("alpha", "test -e mv2", ok=False).rc, 1, "the originals after --resume")
+
+
+@suite.test
 def missing_source_is_named(inst):
     r = inst.sh("alpha", "qvm-copy-to-vm beta no-such-file", ok=False)
     check(r.rc != 0 and "no-such-file" in r.errtext, f"missing source is named: {r}")
