@@ -101,9 +101,11 @@ static void program_exited(struct ev_io *io, int fd, int events, void *arg)
 {
 	struct route *r = arg;
 
-	if (proc_wait(&r->proc, 0, &r->status) < 0)
-		return;
+	/* The watch goes first: proc_wait closes the descriptor, and a child that is about to exec may still hold a copy of it, which would go on
+	   reporting this end under a number that means another route by then. */
 	ev_io_free(STEAL_PTR(r->proc_io));
+	if (proc_wait(&r->proc, -1, &r->status) < 0)
+		r->status = -1;
 	r->exited = true;
 	program_done(r);
 }
