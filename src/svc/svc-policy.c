@@ -5,6 +5,8 @@
  * its directory. FILE is the name without ".policy" (with it is fine too).
  */
 #include "base/io.h"
+#include "base/paths.h"
+#include "base/sandbox.h"
 #include "base/str.h"
 #include "policyfile/store.h"
 #include "svc/svc.h"
@@ -237,6 +239,19 @@ static int serve(struct call *c, struct err *e)
 	return r < 0 ? r : calls[i].run(c, e);
 }
 
+/* Only the directories of the policy stay in reach, before a byte of the caller is read. */
+static int confine(struct err *e)
+{
+	struct sandbox_path paths[3] = { { path_get(PATH_ETC), true } };
+	size_t n = 1;
+
+	if (access(path_get(PATH_POLICY_RUN), F_OK) == 0)
+		paths[n++] = (struct sandbox_path){ path_get(PATH_POLICY_RUN), false };
+	if (access(path_get(PATH_POLICY_LEGACY), F_OK) == 0)
+		paths[n++] = (struct sandbox_path){ path_get(PATH_POLICY_LEGACY), false };
+	return sandbox_enter(SB_SERVICE, paths, n, e);
+}
+
 int main(void)
 {
 	struct call c = { 0 };
@@ -247,7 +262,9 @@ int main(void)
 	svc_begin(&s);
 	c.svc = &s;
 	pf_dirs_default(&c.dirs);
-	r = serve(&c, &e);
+	r = confine(&e);
+	if (r == 0)
+		r = serve(&c, &e);
 	pf_store_close(&c.store);
 	pf_dirs_fini(&c.dirs);
 	free(c.file);
