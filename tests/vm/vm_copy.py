@@ -98,7 +98,7 @@ def cancelled_move_leaves_nothing_half(inst):
     r = inst.sh("alpha", r"""truncate -s 1T endless; rm -f log
 PROGRESS_TYPE=console qvm-move-to-vm beta endless 2>log & p=$!
 until [ -s log ]; do kill -0 $p || exit 99; sleep 0.1; done
-kill -TERM $p; wait $p; rc=$?; tr '\r' '\n' <log | tail -n 1; ls .local/state/bulkhead/moves; exit $rc""", ok=False, timeout=600)
+kill -TERM $p; wait $p; rc=$?; tr '\r' '\n' <log | tail -n 3; ls .local/state/bulkhead/moves; exit $rc""", ok=False, timeout=600)
     check(r.rc == 130 and "cancelled" in r.text and "\nmove-" not in r.text, f"cancelled: {r}")
     equal(inst.sh("alpha", "stat -c %s endless && rm endless").text.strip(), str(1 << 40), "the source")
     equal(inst.sh("beta", "test -e QubesIncoming/alpha/endless", ok=False).rc, 1, "nothing of it at the target")
