@@ -102,7 +102,7 @@ static int copy_file(const char *from, int dirfd, const char *to, struct copy_jo
 
 	if (in < 0)
 		return err_errno(e, errno, "opening '%s'", from);
-	if (out < 0)
+	if (out < 0 || fchmod(out, 0644) < 0)
 		return err_errno(e, errno, "creating '%s'", to);
 	r = copy_sparse(in, out, j, e);
 	if (r == 0 && fsync(out) < 0)
@@ -140,7 +140,7 @@ static int install_kernel(const char *kernel_dir, struct copy_job *j, struct err
 	if (mkdirat(kernels, tmp_name, 0755) < 0)
 		return err_errno(e, errno, "creating '%s'", tmp_name);
 	tmp = openat(kernels, tmp_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (tmp < 0)
+	if (tmp < 0 || fchmod(tmp, 0755) < 0)
 		return err_errno(e, errno, "opening '%s'", tmp_name);
 	while ((ent = readdir(d))) {
 		_cleanup_free_ char *from = NULL;
