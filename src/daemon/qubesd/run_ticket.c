@@ -39,6 +39,9 @@ static void ticket_free(struct ticket *k)
 static void done(struct ticket *k)
 {
 	k->trace.connected_us = now_us();
+	/* policyd may have been heard before the daemon */
+	if (!k->trace.asked_us)
+		k->trace.asked_us = trace_when_asked(k->t.source_qid, k->t.request);
 	trace_running(&k->trace, &k->t, k->target, k->target_qid, k->port);
 	ticket_free(k);
 }
