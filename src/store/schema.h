@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The schema, version by version. migrations[N] brings version N to N + 1; a published one is never edited. */
+/*
+ * The schema, version by version. Row N brings version N to N + 1, in one transaction, after a snapshot of the file; a published row is never
+ * edited: a change is a new row at the end. The version of this program is the number of rows.
+ */
 #ifndef STORE_SCHEMA_H
 #define STORE_SCHEMA_H
 
-#include "store/store.h"
+#include "store/internal.h"
 
-static const char *const migrations[STORE_VERSION] = {
+static const struct migration migrations[] = {
+	{ "qubes, properties, volumes, labels, pools",
 	"CREATE TABLE labels (name TEXT PRIMARY KEY, idx INTEGER NOT NULL UNIQUE, value TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE pools (name TEXT PRIMARY KEY, driver TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE pool_config (owner TEXT NOT NULL REFERENCES pools(name) ON DELETE CASCADE, key TEXT NOT NULL, value TEXT NOT NULL,"
@@ -22,7 +26,7 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE TABLE texts (owner TEXT NOT NULL REFERENCES qubes(uuid) ON DELETE CASCADE, key TEXT NOT NULL, value TEXT NOT NULL,"
 	" PRIMARY KEY (owner, key)) WITHOUT ROWID;"
 	"CREATE TABLE volumes (owner TEXT NOT NULL REFERENCES qubes(uuid) ON DELETE CASCADE, name TEXT NOT NULL, pool TEXT NOT NULL,"
-	" size INTEGER NOT NULL, rw INTEGER NOT NULL, keep INTEGER, ephemeral INTEGER, PRIMARY KEY (owner, name)) WITHOUT ROWID;",
+	" size INTEGER NOT NULL, rw INTEGER NOT NULL, keep INTEGER, ephemeral INTEGER, PRIMARY KEY (owner, name)) WITHOUT ROWID;" },
 };
 
 #endif

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Opening, migration, and the writes of one transaction. Every statement is prepared once. */
+/* Lock, opening, closing, and the writes of one transaction. Every statement is prepared once. */
 #include "store/store.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "store/internal.h"
-#include "store/schema.h"
 
 const char *const store_kv_tables[KV_N] = {
 	[KV_PROP] = "props", [KV_FEATURE] = "features", [KV_TAG] = "tags",
@@ -16,6 +18,8 @@ const char *const store_kv_tables[KV_N] = {
 };
 
 #define LOCK_WAIT_MS 5000
+#define LOCK_STEP_MS 20
+#define DAY_S 86400
 
 static const char *const row_names[] = { [ROW_CREATING] = "creating", [ROW_READY] = "ready", [ROW_REMOVING] = "removing" };
 
@@ -37,68 +41,10 @@ static const char *const fixed[ST_FIXED] = {
 
 struct store {
 	sqlite3 *db;
+	char *path; /* NULL until it is open */
+	int lock;
 	sqlite3_stmt *fixed[ST_FIXED], *put[KV_N], *del[KV_N];
 };
-
-int store_fail(sqlite3 *db, struct err *e, const char *what)
-{
-	return err_set(e, EIO, "%s: %s", what, db ? sqlite3_errmsg(db) : "out of memory");
-}
-
-static int exec(struct store *s, const char *sql, struct err *e)
-{
-	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fail(s->db, e, "database");
-}
-
-/* The first column of the first row as text, "" when there is none. */
-static int query_text(struct store *s, const char *sql, char *out, size_t cap, struct err *e)
-{
-	sqlite3_stmt *st = NULL;
-	int r = 0;
-
-	out[0] = '\0';
-	if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK)
-		return store_fail(s->db, e, "database");
-	switch (sqlite3_step(st)) {
-	case SQLITE_ROW:
-		if (str_copy(out, cap, (const char *)sqlite3_column_text(st, 0)) < 0)
-			out[0] = '\0';
-		break;
-	case SQLITE_DONE:
-		break;
-	default:
-		r = store_fail(s->db, e, "database");
-	}
-	sqlite3_finalize(st);
-	return r;
-}
-
-static int migrate(struct store *s, struct err *e)
-{
-	char text[32], sql[64];
-	uint64_t v;
-	int r = query_text(s, "PRAGMA user_version", text, sizeof text, e);
-
-	if (r < 0)
-		return r;
-	if (str_u64(text, 1u << 30, &v) < 0 || v > STORE_VERSION)
-		return err_set(e, EPROTO, "the database has schema version %s; this program knows up to %d", text, STORE_VERSION);
-	for (; v < STORE_VERSION; v++) {
-		if (str_printf(sql, sizeof sql, "PRAGMA user_version = %llu", (unsigned long long)v + 1) < 0)
-			return -EINVAL;
-		r = exec(s, "BEGIN EXCLUSIVE", e);
-		if (r == 0)
-			r = exec(s, migrations[v], e);
-		if (r == 0)
-			r = exec(s, sql, e);
-		if (r == 0)
-			r = exec(s, "COMMIT", e);
-		if (r < 0)
-			return r;
-		log_info("database schema brought to version %llu", (unsigned long long)v + 1);
-	}
-	return 0;
-}
 
 static int prepare(struct store *s, sqlite3_stmt **ret, const char *sql, struct err *e)
 {
@@ -126,24 +72,32 @@ static int prepare_all(struct store *s, struct err *e)
 	return r;
 }
 
-static int check(struct store *s, struct err *e)
+int store_lock(const char *path, int wait_ms, struct err *e)
 {
-	char text[256];
-	int r = query_text(s, "PRAGMA quick_check(1)", text, sizeof text, e);
+	char lock[PATH_MAX], dir[PATH_MAX];
+	_cleanup_fd_ int fd = -1;
+	struct stat st;
 
-	if (r < 0)
-		return r;
-	if (!streq(text, "ok"))
-		return err_set(e, EUCLEAN, "the database is damaged: %s", text);
-	r = query_text(s, "PRAGMA foreign_key_check", text, sizeof text, e);
-	if (r == 0 && text[0])
-		return err_set(e, EUCLEAN, "the database is damaged: table %s has rows without an owner", text);
-	return r;
+	if (str_printf(lock, sizeof lock, "%s.lock", path) < 0 || str_printf(dir, sizeof dir, "%.*s", (int)(strrchr(lock, '/') - lock), lock) < 0)
+		return err_set(e, ENAMETOOLONG, "the path of the database is too long");
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_errno(e, errno, "%s", lock);
+	/* Root, working on the files of the daemon's user, must not leave a lock that the daemon cannot open. */
+	if (geteuid() == 0 && (stat(dir, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0))
+		return err_errno(e, errno, "%s: owner", lock);
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+		if (errno != EWOULDBLOCK)
+			return err_errno(e, errno, "%s", lock);
+		if (waited >= wait_ms)
+			return err_set(e, EBUSY, "the database %s is in use by another process", path);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = LOCK_STEP_MS * 1000000L }, NULL);
+	}
+	return STEAL_FD(fd);
 }
 
-int store_open(struct store **ret, const char *path, struct err *e)
+static int open_file(struct store *s, const char *path, struct err *e)
 {
-	_cleanup_(store_closep) struct store *s = xcalloc(1, sizeof *s);
 	mode_t old = umask(0077);
 	int r = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 
@@ -152,30 +106,63 @@ int store_open(struct store **ret, const char *path, struct err *e)
 		return store_fail(s->db, e, path);
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	/* The exclusive lock keeps a second process out, and the index of the log in our memory instead of a shared file. */
-	/* A daemon that was killed may take a moment to let go of its lock. */
+	/* A program that only reads a snapshot of the file may be there for a moment. */
 	sqlite3_busy_timeout(s->db, LOCK_WAIT_MS);
-	r = exec(s, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+	/* The exclusive lock keeps a second process out, and the index of the log in our memory instead of a shared file. */
+	r = store_exec(s->db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
 		    "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; PRAGMA wal_autocheckpoint = 400",
 		 e);
 	/* The log keeps its size: a commit that only overwrites is synced faster than one that makes a file grow. */
 	sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_PERSIST_WAL, &(int){ 1 });
+	return r;
+}
+
+int store_open(struct store **ret, const char *path, struct err *e)
+{
+	_cleanup_(store_closep) struct store *s = xcalloc(1, sizeof *s);
+	int r;
+
+	s->lock = -1;
+	/* A daemon that was killed may take a moment to let go of its lock. */
+	r = store_lock(path, LOCK_WAIT_MS, e);
+	if (r < 0)
+		return r;
+	s->lock = r;
+	r = open_file(s, path, e);
 	if (r == 0)
-		r = migrate(s, e);
+		r = store_check(s->db, e);
 	if (r == 0)
-		r = check(s, e);
+		r = store_migrate_own(s->db, path, e);
 	if (r == 0)
 		r = prepare_all(s, e);
 	if (r < 0)
-		return r;
+		return store_advice(path, r, e);
+	s->path = xstrdup(path);
 	*ret = STEAL_PTR(s);
 	return 0;
+}
+
+/* A day's state to go back to, should the file be damaged later. */
+static void daily_snapshot(struct store *s)
+{
+	struct store_snapshots all;
+	struct err e = { 0 };
+	int r = store_snapshots_get(&all, s->path, &e);
+	bool due = r == 0 && (!all.n || all.v[0].time + DAY_S < time(NULL) || all.v[0].time > time(NULL));
+
+	store_snapshots_fini(&all);
+	if (due && !store_fresh(s))
+		r = store_snapshot(s->db, s->path, "daily", NULL, &e);
+	if (r < 0)
+		log_warn("snapshot of the database: %s", err_text(&e, r));
 }
 
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	if (s->path && sqlite3_get_autocommit(s->db))
+		daily_snapshot(s);
 	for (unsigned i = 0; i < ST_FIXED; i++)
 		sqlite3_finalize(s->fixed[i]);
 	for (unsigned i = 0; i < KV_N; i++) {
@@ -183,6 +170,8 @@ void store_close(struct store *s)
 		sqlite3_finalize(s->del[i]);
 	}
 	sqlite3_close(s->db);
+	fd_closep(&s->lock);
+	free(s->path);
 	free(s);
 }
 
@@ -195,7 +184,7 @@ bool store_fresh(struct store *s)
 {
 	char text[16];
 
-	return query_text(s, "SELECT count(*) FROM qubes", text, sizeof text, NULL) == 0 && streq(text, "0");
+	return store_query(s->db, "SELECT count(*) FROM qubes", text, sizeof text, NULL) == 0 && streq(text, "0");
 }
 
 /* Runs a bound statement to its end and makes it ready for the next use. */
