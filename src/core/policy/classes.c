@@ -92,8 +92,11 @@ static void key_of(struct wr *w, const struct pol_sysinfo *si, const struct pol_
 	}
 	for (size_t i = 0; i < sources->n; i++)
 		wr_u8(w, pol_match_source(sources->v[i], &r));
-	for (size_t i = 0; i < others->n; i++)
-		wr_u8(w, pol_match_target(others->v[i], &r) | (q->template_for_dispvms ? pol_match_target(others->v[i], &of) << 1 : 0));
+	for (size_t i = 0; i < others->n; i++) {
+		bool as_disposable = q->template_for_dispvms && pol_match_target(others->v[i], &of);
+
+		wr_u8(w, (uint8_t)(pol_match_target(others->v[i], &r) + 2 * as_disposable));
+	}
 	put(w, q->klass);
 	put(w, q->default_dispvm);
 	put(w, q->power_state && streq(q->power_state, "Running") ? "r" : "");
