@@ -111,32 +111,3 @@ void msg_fini(struct msg *m)
 	m->len = 0;
 }
 
-int msg_call(int fd, uint32_t type, uint32_t serial, const struct wr *w, const int *fds, size_t n_fds,
-	     int timeout_ms, struct msg *ret)
-{
-	int r = msg_send(fd, type, serial, 0, w, fds, n_fds);
-
-	if (r < 0)
-		return r;
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		int n = poll(&p, 1, timeout_ms);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -ETIMEDOUT;
-		r = msg_recv(fd, ret);
-		if (r == -EAGAIN)
-			continue;
-		if (r <= 0)
-			return r;
-		if (!(ret->flags & MSG_F_REPLY) || ret->serial != serial) {
-			msg_fini(ret);
-			return -EPROTO;
-		}
-		return 1;
-	}
-}

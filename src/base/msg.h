@@ -32,10 +32,6 @@ int msg_send(int fd, uint32_t type, uint32_t serial, uint32_t flags, const struc
    -errno: -EAGAIN when there is none, -EBADMSG when the datagram is malformed (its descriptors are closed). */
 int msg_recv(int fd, struct msg *ret);
 void msg_fini(struct msg *m);
-/* msg_call sends a request and waits (blocking, timeout_ms; -1 = for ever) for the reply of the same serial. Other messages that
-   arrive meanwhile are an error. Gives 1, 0 at end of file, -ETIMEDOUT. For tools and tests; daemons are event driven. */
-int msg_call(int fd, uint32_t type, uint32_t serial, const struct wr *w, const int *fds, size_t n_fds, int timeout_ms,
-	     struct msg *ret);
 static inline struct rd msg_rd(const struct msg *m)
 {
 	return rd_mem(m->data, m->len);

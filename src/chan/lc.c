@@ -28,14 +28,6 @@ struct lc *lc_new(int fd)
 	return lc;
 }
 
-void lc_free(struct lc *lc)
-{
-	if (!lc)
-		return;
-	fd_closep(&lc->fd);
-	free(lc);
-}
-
 int lc_fd(const struct lc *lc)
 {
 	return lc->fd;
@@ -60,16 +52,6 @@ static int request(struct lc *lc, uint32_t type, const struct wr *w, lc_fn fn, v
 	return -EBUSY;
 }
 
-int lc_listen(struct lc *lc, uint32_t port, lc_fn fn, void *arg)
-{
-	struct ipc_lc_listen m = { .port = port };
-	uint8_t buf[16];
-	struct wr w = wr_mem(buf, sizeof buf);
-
-	ipc_put_lc_listen(&w, &m);
-	return request(lc, IPC_LC_LISTEN, &w, fn, arg);
-}
-
 int lc_connect(struct lc *lc, uint32_t port, lc_fn fn, void *arg)
 {
 	struct ipc_lc_connect m = { .port = port };
@@ -88,13 +70,6 @@ int lc_grant(struct lc *lc, uint32_t port, lc_fn fn, void *arg)
 
 	ipc_put_lc_grant(&w, &m);
 	return request(lc, IPC_LC_GRANT, &w, fn, arg);
-}
-
-void lc_forget(struct lc *lc, int id)
-{
-	for (size_t i = 0; i < LC_MAX; i++)
-		if (id > 0 && lc->pending[i].serial == (uint32_t)id)
-			lc->pending[i].fn = NULL;
 }
 
 static int answer(struct lc *lc, struct msg *m, struct err *e)

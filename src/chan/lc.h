@@ -13,21 +13,15 @@ struct lc;
 /* The end of a request. fd >= 0: the vchan (non-blocking; the callee's; -1 for a grant); fd < 0 and code < 0: why it failed. */
 typedef void (*lc_fn)(int fd, int code, const char *text, void *arg);
 
-/* lc_new takes fd, a connected SEQPACKET socket. */
+/* lc_new takes fd, a connected SEQPACKET socket, for the life of the process. */
 struct lc *lc_new(int fd);
-/* lc_free closes the socket; requests that are not finished end without a callback. Not from inside a callback. */
-void lc_free(struct lc *lc);
 int lc_fd(const struct lc *lc);
-/* lc_listen, lc_connect (peer is the qube, not told to the mux), lc_grant: fn is called once, from lc_dispatch. A CONNECT to a qube whose
+/* lc_connect (peer is the qube, not told to the mux), lc_grant: fn is called once, from lc_dispatch. A CONNECT to a qube whose
    agent is not there yet waits, through restarts of the agent. Gives the request's id (> 0) or -errno. At most 256 at a time. */
-int lc_listen(struct lc *lc, uint32_t port, lc_fn fn, void *arg);
 int lc_connect(struct lc *lc, uint32_t port, lc_fn fn, void *arg);
 /* lc_grant lets one dom0 client LISTEN on a data port of this qube, once, within 130 s. */
 int lc_grant(struct lc *lc, uint32_t port, lc_fn fn, void *arg);
-/* lc_forget drops the callback of a request; a vchan that still comes is closed. */
-void lc_forget(struct lc *lc, int id);
 /* lc_dispatch handles what has arrived. Gives 0, or a negative code when linkd has gone or broke the protocol (then the role ends). */
 int lc_dispatch(struct lc *lc, struct err *e) _must_check_;
-DEFINE_CLEANUP(lc_free, struct lc *)
 
 #endif

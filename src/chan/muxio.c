@@ -45,7 +45,6 @@ static int flush(struct muxio *x)
 	if (before == 0)
 		return 0;
 	r = fifo_write(out, x->port);
-	x->stats.tx_bytes += before - fifo_len(out);
 	/* A device without a listener at the other end is full, not broken. */
 	if (r < 0 && r != -EAGAIN)
 		port_fail(x, r);
@@ -124,7 +123,6 @@ static void input(struct muxio *x)
 		port_fail(x, n == 0 || errno == ECONNRESET ? 0 : -errno);
 		return;
 	}
-	x->stats.rx_bytes += x->in_have - start;
 	if (x->ops->before_input)
 		x->ops->before_input(x->arg);
 	take = whole_frames(x, x->in_have);
@@ -323,7 +321,3 @@ struct mux *muxio_mux(struct muxio *x)
 	return x->mux;
 }
 
-const struct muxio_stats *muxio_stats(const struct muxio *x)
-{
-	return &x->stats;
-}

@@ -31,11 +31,6 @@ struct muxio_ops {
 	void (*traced)(uint32_t peer, uint32_t port, uint64_t first_us, void *arg);
 };
 
-struct muxio_stats {
-	uint64_t rx_bytes, tx_bytes; /* of the port */
-	uint64_t joined;
-};
-
 struct muxio *muxio_new(struct ev_loop *l, enum mux_side side, const struct muxio_ops *ops, void *arg);
 void muxio_free(struct muxio *x);
 /* muxio_n_joined: joined channels that have not finished. */
@@ -47,6 +42,5 @@ int muxio_port(struct muxio *x, int fd);
 void muxio_join(struct muxio *x, struct mux_chan *c, int fd);
 /* muxio_kick writes what callers queued in the mux outside of a muxio callback. */
 void muxio_kick(struct muxio *x);
-const struct muxio_stats *muxio_stats(const struct muxio *x);
 
 #endif

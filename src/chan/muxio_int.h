@@ -37,7 +37,6 @@ struct muxio {
 	size_t in_have;
 	bool small_reads, in_input;
 	TAILQ_HEAD(, pipe) ready, pipes;
-	struct muxio_stats stats;
 };
 
 void muxio_pump(struct muxio *x);

@@ -224,7 +224,6 @@ void muxio_join(struct muxio *x, struct mux_chan *c, int fd)
 		return;
 	}
 	c->pipe = p;
-	x->stats.joined++;
 	TAILQ_INSERT_TAIL(&x->pipes, p, all);
 	if (settle(p))
 		muxio_kick(x);

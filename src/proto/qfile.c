@@ -247,7 +247,3 @@ int qfile_link_check(const char *name, const char *target, size_t n, unsigned fl
 	return 0;
 }
 
-bool qfile_needs_all_names(const char *name)
-{
-	return !chars_ok(name, strlen(name));
-}

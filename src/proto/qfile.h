@@ -43,8 +43,6 @@ int qfile_get_result(struct rd *r, struct qfile_result *ret) _must_check_;
 int qfile_name_check(const char *name, size_t n, unsigned flags);
 /* qfile_link_check judges the target of the link at the (valid) path name. 0, ENOLINK, EILSEQ or ENAMETOOLONG. */
 int qfile_link_check(const char *name, const char *target, size_t target_len, unsigned flags);
-/* qfile_needs_all_names is true when a name is only accepted with QFILE_ALL_NAMES. */
-bool qfile_needs_all_names(const char *name);
 /* qfile_char_ok: may the code point stand in a name that a person will read? */
 bool qfile_char_ok(uint32_t c);
 

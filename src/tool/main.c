@@ -26,11 +26,6 @@ static const struct verb *const verbs[] = {
 #undef ROW
 };
 
-const struct verb *verb_at(size_t i)
-{
-	return i < ARRAY_SIZE(verbs) ? verbs[i] : NULL;
-}
-
 const struct verb *verb_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)

@@ -116,8 +116,6 @@ int tool_parse(struct tool *t, int argc, char **argv, char ***ret_argv, int *ret
 /* tool_run_verb does everything for one verb: parse, check, run, flush. Gives the exit status. */
 int tool_run_verb(const struct verb *v, int argc, char **argv);
 const struct verb *verb_find(const char *name);
-/* verb_at gives verb number i in the order of verbs.def; NULL at the end. */
-const struct verb *verb_at(size_t i);
 /* usage text, man page (scdoc), completion. */
 void tool_print_help(const struct verb *v, FILE *f);
 int tool_dump_man(const struct verb *v, const char *prose_path, FILE *f);

@@ -121,16 +121,6 @@ static int start_call(struct proc *p, const struct remote *c, struct err *e)
 	return proc_spawn(p, &s, e);
 }
 
-int remote_call(const struct remote *c, struct err *e)
-{
-	_cleanup_proc_ struct proc p = PROC_INIT;
-	int status = 0, r = start_call(&p, c, e);
-
-	if (r == 0)
-		r = proc_wait(&p, -1, &status);
-	return r < 0 ? r : proc_exit_code(status);
-}
-
 int remote_text(const char *target, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e)
 {
 	_cleanup_proc_ struct proc p = PROC_INIT;

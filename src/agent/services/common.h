@@ -19,8 +19,6 @@ struct remote {
 	const char *target, *service; /* service with its argument */
 	int in, out;
 };
-/* remote_call runs qrexec-client-vm and waits: its exit status (126 = refused), or -errno when it could not be started. */
-int remote_call(const struct remote *c, struct err *e);
 /* remote_text sends a text and gives up to max bytes of the answer (caller frees). An exit status other than 0 is -EREMOTEIO with a text. */
 int remote_text(const char *target, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e);
 /* remote_reason gives words for the exit status of a call that did not work. */

@@ -144,26 +144,6 @@ static void test_malformed(void **state)
 	close(p[1]);
 }
 
-static void test_call(void **state)
-{
-	int p[2];
-	struct msg m;
-
-	assert_int_equal(unix_pair(SOCK_SEQPACKET, p), 0);
-	/* The answer lies there already. */
-	assert_int_equal(msg_send(p[1], 5, 77, MSG_F_REPLY, NULL, NULL, 0), 0);
-	assert_int_equal(msg_call(p[0], 5, 77, NULL, NULL, 0, 1000, &m), 1);
-	msg_fini(&m);
-	assert_int_equal(msg_send(p[1], 5, 78, MSG_F_REPLY, NULL, NULL, 0), 0);
-	assert_int_equal(msg_call(p[0], 5, 77, NULL, NULL, 0, 1000, &m), -EPROTO);
-	assert_int_equal(msg_send(p[1], 5, 77, 0, NULL, NULL, 0), 0);
-	assert_int_equal(msg_call(p[0], 5, 77, NULL, NULL, 0, 1000, &m), -EPROTO);
-	assert_int_equal(msg_call(p[0], 5, 77, NULL, NULL, 0, 10, &m), -ETIMEDOUT);
-	close(p[1]);
-	assert_true(msg_call(p[0], 5, 77, NULL, NULL, 0, 1000, &m) <= 0);
-	close(p[0]);
-}
-
 struct loop {
 	struct ev_loop *l;
 	struct ev_io *io;
@@ -281,7 +261,6 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_call),
 		cmocka_unit_test(test_io_source),
 		cmocka_unit_test(test_write_interest_and_timer),
 		cmocka_unit_test(test_signal_and_stopped_timer),
