@@ -46,6 +46,7 @@ void qube_free(struct qube *q)
 		free(q->props[i]);
 	kv_clear(&q->features);
 	kv_clear(&q->tags);
+	kv_clear(&q->devices);
 	free(q->notes);
 	free(q->firewall);
 	free(q);
@@ -85,6 +86,7 @@ void core_free(struct core *c)
 	for (size_t i = 0; i < P_N; i++)
 		free(c->globals[i]);
 	free(c->sorted);
+	free(c->pci);
 	wr_free(&c->sysinfo);
 	free(c);
 }

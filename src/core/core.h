@@ -15,6 +15,7 @@
 #include "core/prop.h"
 #include "core/txn.h"
 #include "proto/admin.h"
+#include "proto/device.h"
 #include "proto/names.h"
 #include "storage/storage.h"
 
@@ -57,6 +58,7 @@ struct qube {
 	enum qube_row row;
 	char *props[P_N]; /* set values in canonical text; NULL = default */
 	struct kvmap features, tags;
+	struct kvmap devices; /* assignments: core/device.h */
 	char *notes, *firewall;
 	struct volume vols[VOL_N];
 	size_t n_vols; /* 0 or VOL_N */
@@ -141,6 +143,8 @@ struct core {
 	uint64_t sysinfo_gen; /* counts changes of anything that GetSystemInfo shows */
 	struct wr sysinfo;    /* its text for sysinfo_done, rebuilt when the generations differ */
 	uint64_t sysinfo_done;
+	struct dev_info *pci; /* of the host, ascending port; found once, before the sandbox closes */
+	size_t n_pci;
 	struct copy_token *tokens;
 	uint64_t disp_used_us[10000]; /* when a disposable's number was last given out, monotonic */
 };

@@ -285,6 +285,12 @@ void txn_tag(struct core *c, struct qube *q, const char *tag, bool on)
 	DB(c, kv_put, KV_TAG, q->uuid.s, tag, on ? "" : NULL);
 }
 
+void txn_device(struct core *c, struct qube *q, const char *key, const char *value)
+{
+	set_kv(c, &q->devices, key, value);
+	DB(c, kv_put, KV_DEVICE, q->uuid.s, key, value);
+}
+
 void txn_notes(struct core *c, struct qube *q, const char *text)
 {
 	set_slot(c, &q->notes, text);

@@ -18,7 +18,7 @@ struct pool;
 struct volume;
 struct kvmap;
 
-enum kv_table { KV_PROP, KV_FEATURE, KV_TAG, KV_TEXT, KV_GLOBAL, KV_POOL, KV_N };
+enum kv_table { KV_PROP, KV_FEATURE, KV_TAG, KV_TEXT, KV_GLOBAL, KV_POOL, KV_DEVICE, KV_N };
 
 /* Persistence. Each gives 0 or a negative code. kv_put with NULL value deletes. */
 struct db_ops {
@@ -60,6 +60,8 @@ void txn_prop(struct core *c, struct qube *q, unsigned prop, const char *value);
 void txn_global(struct core *c, unsigned prop, const char *value);
 void txn_feature(struct core *c, struct qube *q, const char *key, const char *value);
 void txn_tag(struct core *c, struct qube *q, const char *tag, bool on);
+/* txn_device stores (NULL: removes) one assignment; key and value as core/device.h says. */
+void txn_device(struct core *c, struct qube *q, const char *key, const char *value);
 void txn_notes(struct core *c, struct qube *q, const char *text);
 void txn_firewall(struct core *c, struct qube *q, const char *text);
 void txn_volume(struct core *c, struct qube *q, struct volume *v, const struct volume *value);

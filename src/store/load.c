@@ -2,6 +2,7 @@
 /* From rows to objects. The file is ours, but it may be old, new, or edited by hand: every value is checked again. */
 #include "base/log.h"
 #include "base/str.h"
+#include "core/device.h"
 #include "store/internal.h"
 
 struct loader {
@@ -147,6 +148,18 @@ static int row_tag(struct loader *l, sqlite3_stmt *st)
 	return 0;
 }
 
+static int row_device(struct loader *l, sqlite3_stmt *st)
+{
+	struct qube *q = owner(l, st);
+
+	if (!q || !device_row_ok(col(st, 1), col(st, 2))) {
+		log_warn("qube %s: a stored assignment of a device is not understood: '%s'", q ? q->name.s : "?", log_escs(col(st, 1)));
+		return 0;
+	}
+	kv_set(&q->devices, col(st, 1), col(st, 2));
+	return 0;
+}
+
 static int row_text(struct loader *l, sqlite3_stmt *st)
 {
 	struct qube *q = owner(l, st);
@@ -193,6 +206,7 @@ int store_load(struct store *s, struct core *c, struct err *e)
 		{ "SELECT owner, key, value FROM props", row_prop },
 		{ "SELECT owner, key, value FROM features", row_feature },
 		{ "SELECT owner, key, value FROM tags", row_tag },
+		{ "SELECT owner, key, value FROM device_assignments", row_device },
 		{ "SELECT owner, key, value FROM texts", row_text },
 		{ "SELECT owner, name, pool, size, rw, keep, ephemeral FROM volumes", row_volume },
 	};

@@ -27,6 +27,10 @@ static const struct migration migrations[] = {
 	" PRIMARY KEY (owner, key)) WITHOUT ROWID;"
 	"CREATE TABLE volumes (owner TEXT NOT NULL REFERENCES qubes(uuid) ON DELETE CASCADE, name TEXT NOT NULL, pool TEXT NOT NULL,"
 	" size INTEGER NOT NULL, rw INTEGER NOT NULL, keep INTEGER, ephemeral INTEGER, PRIMARY KEY (owner, name)) WITHOUT ROWID;" },
+	/* key: CLASS BACKEND:PORT:DEVICE-ID, value: mode and options in the serialised form of proto/device.h */
+	{ "assignments of devices",
+	"CREATE TABLE device_assignments (owner TEXT NOT NULL REFERENCES qubes(uuid) ON DELETE CASCADE, key TEXT NOT NULL, value TEXT NOT NULL,"
+	" PRIMARY KEY (owner, key)) WITHOUT ROWID;" },
 };
 
 #endif
