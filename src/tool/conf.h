@@ -101,4 +101,13 @@ char conf_step_sign(const struct conf_step *s); /* '+', '~' or '-' */
 /* conf_step_do makes the change. */
 int conf_step_do(struct tool *t, const struct conf_step *s, const struct pf_store *store, struct err *e);
 
+/* conf_show.c: what a change belongs to: a qube's name, "the system", "policy". */
+const char *conf_step_heading(const struct conf_step *s);
+/* conf_show prints the plan grouped by qube, in the order of the files; steps are executed in another order. diff: lines of texts, too. */
+void conf_show(const struct tool *t, const struct conf_plan *p, bool diff);
+void conf_show_json(struct json *j, const char *key, const struct conf_plan *p);
+/* conf_plan_do makes all changes; after (may be NULL) is called behind each that was made. Prints the failure, gives an exit status. */
+int conf_plan_do(struct tool *t, const struct conf_plan *p, const struct pf_store *store, int (*after)(void *arg, const struct conf_step *s, struct err *e),
+		 void *arg);
+
 #endif
