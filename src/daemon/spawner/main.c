@@ -86,6 +86,7 @@ static int run(struct err *e)
 {
 	_cleanup_(ev_freep) struct ev_loop *loop = ev_new();
 	struct spawner s = { .loop = loop, .cgroups = -1 };
+	int r;
 
 	if (!loop)
 		return err_set(e, ENOMEM, "event loop");
@@ -94,7 +95,9 @@ static int run(struct err *e)
 		return err_set(e, EBADF, "descriptor %d is not a socket to the core", SPAWNER_FD_CORE);
 	limits_init(&s);
 	log_info("ready");
-	return ev_run(loop);
+	r = ev_run(loop);
+	runner_fini(&s);
+	return r;
 }
 
 int main(int argc, char **argv)

@@ -12,10 +12,7 @@
 #include "daemon/qrexec-daemon/fds.h"
 #include "daemon/qubesdb-daemon/fds.h"
 #include "daemon/spawner/spawner.h"
-#include "daemon/svc-runner/fds.h"
 #include "proto/names.h"
-
-extern char **environ;
 
 static const struct {
 	const char *fmt; /* %s: the qid, or the name */
@@ -286,57 +283,5 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 		return r;
 	child_add(s, &p, (uint32_t)p.pid, 0, ROLE_POLICYD);
 	reply(s, m, NULL, &ours, 1);
-	return 0;
-}
-
-static int check_service(const struct ipc_sp_dom0_service *q, struct err *e)
-{
-	struct qname name;
-	int r = qname_parse(&name, q->source, e);
-
-	if (r < 0)
-		return r;
-	if (!q->user[0] || q->user[0] == '-' || !str_chars(q->user, "_-."))
-		return err_set(e, EINVAL, "user is not valid");
-	if (!str_chars(q->target_type, "@_-") || !str_chars(q->target, "@:_-.") || q->target_type[0] == '-' || q->target[0] == '-')
-		return err_set(e, EINVAL, "target is not valid");
-	if (!q->service[0] || q->service[0] == '-' || !str_chars(q->service, "_-.+"))
-		return err_set(e, EINVAL, "service is not valid");
-	return 0;
-}
-
-int on_dom0_service(struct spawner *s, struct msg *m, struct err *e)
-{
-	_cleanup_proc_ struct proc p = PROC_INIT;
-	_cleanup_fd_ int log = -1;
-	struct ipc_sp_dom0_service q;
-	struct rd rd = msg_rd(m);
-	char path[PATH_MAX];
-	int r;
-
-	if (ipc_get_sp_dom0_service(&rd, &q) < 0 || !rd_done(&rd))
-		return err_set(e, EBADMSG, "malformed request");
-	r = check_service(&q, e);
-	if (r < 0)
-		return r;
-	log = log_open("svc-runner", NULL, e);
-	if (log < 0)
-		return log;
-	const char *argv[] = { "svc-runner", "--user", q.user, "--source", q.source, "--target-type", q.target_type,
-			       "--target", q.target, "--", q.service, NULL };
-	/* A service of a desktop session is a program of its user: it has that user's environment. */
-	struct proc_spec spec = { .path = path_program(path, "svc-runner"), .argv = argv, .new_session = true,
-				  .envp = paths_system_mode() ? spawner_env() : (const char *const *)environ };
-
-	spec.fds[0].fd = m->fds[0];
-	spec.fds[0].as = SVC_RUNNER_FD_DATA;
-	spec.fds[1].fd = log;
-	spec.fds[1].as = STDERR_FILENO;
-	spec.n_fds = 2;
-	r = proc_spawn(&p, &spec, e);
-	if (r < 0)
-		return r;
-	child_add(s, &p, (uint32_t)p.pid, q.source_qid, ROLE_SVC_RUNNER);
-	reply(s, m, NULL, NULL, 0);
 	return 0;
 }

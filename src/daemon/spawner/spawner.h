@@ -21,6 +21,7 @@
 
 struct child;
 struct job;
+struct ready_runner;
 
 struct spawner {
 	struct ev_loop *loop;
@@ -28,6 +29,7 @@ struct spawner {
 	struct child *children;
 	struct job *jobs; /* storage requests, oldest first */
 	unsigned n_jobs;
+	struct ready_runner *runner; /* NULL before the first call of a service of dom0 */
 	int cgroups; /* the tree that was delegated to us; -1 = none */
 	int cgroup_watch; /* inotify: a group got its last process or lost it */
 };
@@ -85,7 +87,6 @@ int start_qrexec_daemon(struct proc *ret, const struct ipc_sp_start_role *q, con
 int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *socks, int channel, struct err *e);
 int on_start_role(struct spawner *s, struct msg *m, struct err *e);
 int on_start_policyd(struct spawner *s, struct msg *m, struct err *e);
-int on_dom0_service(struct spawner *s, struct msg *m, struct err *e);
 /* spawner_env gives the environment of our own roles: static. */
 const char *const *spawner_env(void);
 
@@ -105,6 +106,14 @@ void limits_init(struct spawner *s);
 /* limits_set makes the group of a qube. memory_mib: of the guest; overhead_mib: what else its programs may take. */
 int limits_set(const struct spawner *s, uint32_t qid, uint32_t memory_mib, uint64_t overhead_mib, struct err *e);
 int limits_enter(const struct spawner *s, uint32_t qid, pid_t pid, struct err *e);
+
+/* --- runner.c: services of dom0 -------------------------------------------------------------------------------------------------- */
+
+int on_dom0_service(struct spawner *s, struct msg *m, struct err *e);
+/* runner_refill makes the runner that waits for the next call, if calls have come and none waits. A failure is only logged: calls start one then. */
+void runner_refill(struct spawner *s);
+/* runner_fini ends the one that waits; those with a call go on. Idempotent. */
+void runner_fini(struct spawner *s);
 
 /* --- start.c, jobs.c ------------------------------------------------------------------------------------------------------------ */
 

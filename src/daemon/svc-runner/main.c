@@ -27,6 +27,7 @@ extern char **environ;
 struct options {
 	const char *user, *source, *target_type, *target, *service;
 	bool exit_code, wait, keep;
+	int stream; /* with a service that is a socket already: its descriptor */
 	uint32_t peer, port; /* where the data channel will be; port 0 = it is there */
 };
 
@@ -59,6 +60,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "exit-code", no_argument, NULL, 'e' },	 { "wait", no_argument, NULL, 'w' },
 		{ "keep", no_argument, NULL, 'K' },
 		{ "connect", required_argument, NULL, 'c' },
+		{ "stream", no_argument, NULL, 'S' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -78,6 +80,8 @@ static int parse(struct options *o, int argc, char **argv)
 			o->wait = true;
 		else if (c == 'c' && parse_place(o, optarg))
 			continue;
+		else if (c == 'S')
+			o->stream = SVC_RUNNER_FD_STREAM;
 		else if (c == 'K')
 			o->wait = o->keep = true;
 		else
@@ -119,7 +123,7 @@ static int wait_order(struct options *o, int *ret_chan)
 	if (r <= 0)
 		return r;
 	body = msg_rd(&m);
-	if (m.type != IPC_SP_DOM0_SERVICE || m.n_fds < 1 || m.n_fds > (size_t)first + 1 || ipc_get_sp_dom0_service(&body, &q) < 0 || !rd_done(&body) ||
+	if (m.type != IPC_SP_DOM0_SERVICE || m.n_fds < 1 || m.n_fds > 2 || ipc_get_sp_dom0_service(&body, &q) < 0 || !rd_done(&body) ||
 	    !kind_ok(q.target_type))
 		return -EBADMSG;
 	*o = (struct options){ .user = q.user, .source = q.source, .target_type = q.target_type, .target = q.target, .service = q.service, .wait = true, .keep = o->keep };
@@ -129,6 +133,8 @@ static int wait_order(struct options *o, int *ret_chan)
 	if (m.n_fds == (size_t)first)
 		return wait_place(o);
 	*ret_chan = STEAL_FD(m.fds[first]);
+	if (!o->keep && m.n_fds == 2)
+		o->stream = STEAL_FD(m.fds[1]);
 	return 1;
 }
 
@@ -164,8 +170,15 @@ static void session_account(struct user *ret)
 /* In session mode there is one account: ours, whatever name policy wrote. */
 static int identity(void *arg, const char *name, struct user *ret, struct start *s, struct err *e)
 {
+	const struct options *o = arg;
 	bool change = paths_system_mode() && geteuid() == 0 && !chan_is_unix();
-	int r = change ? user_by_name(ret, "/etc", name, e) : user_by_uid(ret, "/etc", geteuid(), e);
+	int r;
+
+	/* Only bytes are passed on: nobody's account is needed for it. */
+	if (change && o->stream)
+		r = user_by_name(ret, "/etc", "nobody", e);
+	else
+		r = change ? user_by_name(ret, "/etc", name, e) : user_by_uid(ret, "/etc", geteuid(), e);
 
 	if (r == 0 && change)
 		r = become(ret, e);
@@ -213,9 +226,8 @@ static int wait_for_order(struct options *o, const char *services, const char *c
 	r = wait_order(o, ret_chan);
 	if (r > 0)
 		keeper_taken(mark);
-	/* in a keeper's process others go on with it */
-	if (o->keep)
-		close(SVC_RUNNER_FD_DATA);
+	/* one order is all; in a keeper's process others go on with it */
+	close(SVC_RUNNER_FD_DATA);
 	return r;
 }
 
