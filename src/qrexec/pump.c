@@ -440,10 +440,18 @@ static void reap_child(struct pump *p)
 	to_close(p, &p->to);
 }
 
+/* Both directions in one step, so that nobody takes half of a request for the whole. */
+static void cut(struct pump *p)
+{
+	if (p->cfg->flags & PUMP_CUT && lio_is_open(&p->to))
+		(void)shutdown(p->to.fd, SHUT_RDWR);
+}
+
 /* The vchan is lost: a service sees the end of its input and nobody who reads; its process is still waited for. */
 static void lost(struct pump *p)
 {
 	out_dead(p);
+	cut(p);
 	if (!p->blocked)
 		to_close(p, &p->to);
 }
@@ -624,6 +632,7 @@ int pump_run(const struct pump_cfg *cfg, struct err *e)
 
 	pump_init(&p, cfg);
 	r = loop(&p, e);
+	cut(&p);
 	to_close(&p, &p.to);
 	to_close(&p, &p.err_to);
 	lio_close(&p.src[0].io);

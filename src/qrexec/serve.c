@@ -2,6 +2,8 @@
 /* One call, service side. */
 #include "qrexec/serve.h"
 
+#include <fcntl.h>
+
 #include "base/log.h"
 #include "base/str.h"
 #include "qrexec/pump.h"
@@ -30,7 +32,8 @@ static int resolve(struct call *c, const struct serve *v, struct err *e)
 	int r = 0;
 
 	c->start = (struct start){ .cmd = &c->cmd, .user = &c->user, .just_exec = v->just_exec, .keep_stderr = v->keep_stderr };
-	if (c->cmd.rpc) {
+	c->cfg.exit_on_service_eof = v->stream > 0;
+	if (c->cmd.rpc && v->stream <= 0) {
 		/* a broken configuration fails the call before anybody learns whether the service exists */
 		r = svc_config(&c->cfg, v->config_path, &c->cmd, e);
 		if (r == 0)
@@ -67,13 +70,20 @@ static int data_phase(int chan, uint32_t version, struct call *c, struct started
 	};
 
 	if (st->socket) {
-		p.flags |= PUMP_SHARED;
+		p.flags |= PUMP_SHARED | (v->stream > 0 ? PUMP_CUT : 0);
 		p.flags |= c->cfg.exit_on_service_eof ? PUMP_END_SERVICE_EOF : 0;
 		p.flags |= c->cfg.exit_on_client_eof ? PUMP_END_CLIENT_EOF : 0;
 	} else {
 		p.flags |= PUMP_SIGUSR1;
 	}
 	return pump_run(&p, e);
+}
+
+/* The service is there already. */
+static int take_stream(struct started *ret, int fd, struct err *e)
+{
+	*ret = (struct started){ .to = fd, .from = fcntl(fd, F_DUPFD_CLOEXEC, 3), .err = -1, .child = PROC_INIT, .socket = true };
+	return ret->from < 0 ? err_errno(e, errno, "dup") : 0;
 }
 
 /* JUST_EXEC: the program goes on without us. */
@@ -100,7 +110,7 @@ static int serve_here(int chan, uint32_t version, struct call *c, const struct s
 	_cleanup_(started_fini) struct started st = STARTED_INIT;
 
 	if (r == 0)
-		r = start_call(&st, &c->start, e);
+		r = v->stream > 0 ? take_stream(&st, v->stream, e) : start_call(&st, &c->start, e);
 	if (r < 0) {
 		int code = exit_of_start(r);
 

@@ -32,6 +32,7 @@ enum access_kind { X_R, X_W, X_X };
 
 #define MF_LOCK 1u /* the call owns the destination until it ends; others wait */
 #define MF_IDLE 2u /* the call waits until nobody owns the destination */
+#define MF_PROGRAM 4u /* called by a qube it is a program of dom0 (data/meson.build); dom0 itself asks here */
 
 /* Parameters of rows. */
 #define CREATE_POOL 64u

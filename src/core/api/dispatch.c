@@ -180,7 +180,7 @@ int call_start(struct call *c)
 	c->body = NULL;
 	err_clear(&c->err);
 	r = prepare(c);
-	if (r == 0 && c->m->flags && c->dest->busy) {
+	if (r == 0 && c->m->flags & (MF_LOCK | MF_IDLE) && c->dest->busy) {
 		struct call **p = &c->dest->waiting;
 
 		while (*p)

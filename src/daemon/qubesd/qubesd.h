@@ -43,6 +43,9 @@ void notify_ready(void);
 struct server *server_open(struct qd *d, struct err *e);
 int server_serve(struct server *s, struct err *e);
 void server_free(struct server *s);
+/* server_adopt serves one request of a qube that policy has allowed, from the socket fd, which it takes over (closed on failure as well). The header is ours:
+   service is METHOD[+ARGUMENT], src the qube, target what it asked for. What arrives is payload. */
+int server_adopt(struct server *s, int fd, const char *service, const char *src, const char *target, struct err *e);
 
 /* storage.c */
 int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *arg, struct err *e);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Connections of the Admin API: one request each, read to its end, answered, closed; event streams stay. */
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/str.h"
 #include "daemon/qubesd/qubesd.h"
 
 #define CONNS_MAX 1024
@@ -163,6 +165,14 @@ static void conn_run(struct conn *c)
 	}
 }
 
+/* A client that ends its request half-closes and waits. One that is gone altogether may have been cut off in the middle of it. */
+static bool conn_cut(const struct conn *c)
+{
+	struct pollfd p = { .fd = c->fd };
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
+}
+
 static void conn_read(struct conn *c)
 {
 	static uint8_t buf[ADMIN_REQUEST_MAX + 1];
@@ -177,7 +187,10 @@ static void conn_read(struct conn *c)
 			return;
 		}
 		if (n == 0) {
-			conn_run(c);
+			if (conn_cut(c))
+				conn_free(c);
+			else
+				conn_run(c);
 			return;
 		}
 		if (n > 0)
@@ -218,34 +231,62 @@ static bool make_room(struct server *s)
 	return oldest != NULL;
 }
 
+static struct conn *conn_new(struct server *s, int fd, unsigned socket)
+{
+	struct conn *c = xcalloc(1, sizeof *c);
+
+	c->s = s;
+	c->fd = fd;
+	c->socket = socket;
+	c->in = wr_grow(ADMIN_REQUEST_MAX);
+	c->out = wr_grow((64u << 20) + STREAM_MAX);
+	c->next = s->conns;
+	c->prev = &s->conns;
+	if (c->next)
+		c->next->prev = &c->next;
+	s->conns = c;
+	s->n_conns++;
+	return c;
+}
+
+/* Is there room for one more? */
+static bool room(struct server *s)
+{
+	if (s->n_conns < CONNS_MAX || make_room(s))
+		return true;
+	log_warn("too many connections: one refused");
+	return false;
+}
+
+int server_adopt(struct server *s, int fd, const char *service, const char *src, const char *target, struct err *e)
+{
+	_cleanup_fd_ int own = fd;
+	const char *plus = strchrnul(service, '+');
+	struct conn *c;
+
+	if (!room(s))
+		return err_set(e, EBUSY, "too many connections");
+	c = conn_new(s, STEAL_FD(own), SOCK_ADMIN);
+	wr_printf(&c->in, "%.*s+%s %s name ", (int)(plus - service), service, *plus ? plus + 1 : "", src);
+	wr_cstr(&c->in, streq(target, "@adminvm") ? "dom0" : target);
+	conn_read(c);
+	return 0;
+}
+
 static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 {
 	struct listener *l = arg;
 
 	for (int i = 0; i < 32; i++) {
 		int f = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		struct conn *c;
 
 		if (f < 0)
 			return;
-		if (l->s->n_conns >= CONNS_MAX && !make_room(l->s)) {
-			log_warn("too many connections: one refused");
+		if (!room(l->s)) {
 			close(f);
 			continue;
 		}
-		c = xcalloc(1, sizeof *c);
-		c->s = l->s;
-		c->fd = f;
-		c->socket = l->socket;
-		c->in = wr_grow(ADMIN_REQUEST_MAX);
-		c->out = wr_grow((64u << 20) + STREAM_MAX);
-		c->next = l->s->conns;
-		c->prev = &l->s->conns;
-		if (c->next)
-			c->next->prev = &c->next;
-		l->s->conns = c;
-		l->s->n_conns++;
-		conn_read(c); /* most clients have sent everything by now */
+		conn_read(conn_new(l->s, f, l->socket)); /* most clients have sent everything by now */
 	}
 }
 

@@ -21,6 +21,7 @@ static const struct rule {
 	{ IPC_SP_KILL, 0, on_kill },
 	{ IPC_SP_STORAGE, 0, on_storage },
 	{ IPC_SP_DOM0_SERVICE, 1, on_dom0_service },
+	{ IPC_SP_DOM0_SERVICE, 2, on_dom0_service },
 	{ IPC_SP_USAGE, 0, on_usage },
 };
 

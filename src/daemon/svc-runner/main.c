@@ -275,6 +275,7 @@ int main(int argc, char **argv)
 	v.command = (const char *)w.buf;
 	v.command_len = w.len - 1;
 	v.arg = &o;
+	v.stream = o.stream;
 	if (o.port)
 		chan = -1;
 	r = serve_call(chan, &v, &e);
