@@ -86,7 +86,8 @@ static int parse_wish(struct call *c, struct wish *w)
 			rd_skip(&r, 1);
 		rd_text(&part, word, sizeof word);
 		eq = strchr(word, '=');
-		if (!rd_done(&part) || !eq)
+		/* A space separates, so something has to follow it. */
+		if (!rd_done(&part) || !eq || (space && !rd_left(&r)))
 			return err_set(&c->err, AE_PROTOCOL, "the payload is not name=NAME label=LABEL");
 		*eq = '\0';
 		k = parse_key(c, w, word, eq + 1);
@@ -220,6 +221,19 @@ static void set_volumes(struct call *c, struct qube *q, const struct wish *w, co
 	}
 }
 
+/* Said before anything is made, whether the pool was asked for or is the default. */
+static int check_places(struct call *c, const struct qube *q)
+{
+	for (unsigned i = 0; i < q->n_vols; i++) {
+		const struct pool *p = i == VOL_KERNEL ? NULL : pool_find(c->core, q->vols[i].pool);
+
+		if (p && streq(p->driver, "linux-kernel"))
+			return err_set(&c->err, AE_STORAGE, "pool '%s' holds kernels only: the %s volume of '%s' needs another one", p->name,
+				       q->vols[i].name, q->name.s);
+	}
+	return 0;
+}
+
 /* What a disposable takes over from its template at creation. */
 static void copy_from_template(struct core *core, struct qube *q, const struct qube *t)
 {
@@ -324,6 +338,10 @@ static int begin(struct call *c, enum klass k, const char *name, const char *lab
 	if (t)
 		q->props[P_template] = xstrdup(t->name.s);
 	set_volumes(c, q, w, t);
+	if (check_places(c, q) < 0) {
+		qube_free(q);
+		return -AE_STORAGE;
+	}
 	txn_qube_add(c->core, q);
 	prop_init(c->core, q, P_label, label);
 	if (t)
