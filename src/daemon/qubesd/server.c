@@ -11,6 +11,9 @@
 #include "daemon/qubesd/qubesd.h"
 
 #define CONNS_MAX 1024
+/* A client connects, writes and half-closes within a few microseconds; to sleep and be woken for each of these would cost more than
+   everything else that is done for a call. It bounds what a silent connection can take. */
+#define PATIENCE_US 20
 #define STREAM_MAX (4u << 20) /* bytes that a listener of events may lag behind */
 
 struct listener {
@@ -173,9 +176,11 @@ static bool conn_cut(const struct conn *c)
 	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
 }
 
-static void conn_read(struct conn *c)
+/* Reads what is there; when the request is not complete, looks again for `patience` microseconds before it leaves the rest to the loop. */
+static void conn_read(struct conn *c, uint64_t patience)
 {
 	static uint8_t buf[ADMIN_REQUEST_MAX + 1];
+	uint64_t until = patience ? now_us() + patience : 0;
 
 	for (;;) {
 		ssize_t n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
@@ -183,6 +188,8 @@ static void conn_read(struct conn *c)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
+			if (until && now_us() < until)
+				continue;
 			(void)conn_watch(c, EV_READ);
 			return;
 		}
@@ -209,7 +216,7 @@ static void on_conn(struct ev_io *io, int fd, int events, void *arg)
 	if (c->calling)
 		return;
 	if (c->out.len == 0 && !c->stream) {
-		conn_read(c);
+		conn_read(c, 0);
 		return;
 	}
 	if (events & EV_WRITE && !conn_flush(c))
@@ -269,7 +276,7 @@ int server_adopt(struct server *s, int fd, const char *service, const char *src,
 	c = conn_new(s, STEAL_FD(own), SOCK_ADMIN);
 	wr_printf(&c->in, "%.*s+%s %s name ", (int)(plus - service), service, *plus ? plus + 1 : "", src);
 	wr_cstr(&c->in, streq(target, "@adminvm") ? "dom0" : target);
-	conn_read(c);
+	conn_read(c, 0);
 	return 0;
 }
 
@@ -286,7 +293,7 @@ static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 			close(f);
 			continue;
 		}
-		conn_read(conn_new(l->s, f, l->socket)); /* most clients have sent everything by now */
+		conn_read(conn_new(l->s, f, l->socket), PATIENCE_US);
 	}
 }
 
