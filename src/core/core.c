@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "core/device.h"
 
 static const char *const class_names[K_N] = {
 	[K_ADMIN] = "AdminVM",	   [K_APP] = "AppVM",		    [K_DISP] = "DispVM",
@@ -244,6 +245,9 @@ const char *qube_feature_inherited(const struct core *c, const struct qube *q, c
 
 const char *qube_used_by(const struct core *c, const struct qube *q, char out[96])
 {
+	struct dev_assignment a;
+	const struct qube *user;
+
 	for (size_t p = 0; p < P_N; p++) {
 		if (props[p].type != PT_VM)
 			continue;
@@ -256,6 +260,9 @@ const char *qube_used_by(const struct core *c, const struct qube *q, char out[96
 				return str_printf(out, 96, "%s of '%s'", props[p].name, x->name.s) < 0 ? "?" : out;
 		}
 	}
+	user = device_user(c, q, &a);
+	if (user)
+		return str_printf(out, 96, "backend of a %s device that is assigned to '%s'", dev_class_name(a.cls), user->name.s) < 0 ? "?" : out;
 	return NULL;
 }
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include "base/str.h"
+#include "core/device.h"
 #include "core/net.h"
 #include "core/prop_rules.h"
 
@@ -185,6 +186,8 @@ C(c_virt_mode)
 {
 	static const char *const modes[] = { "pvh", "hvm", "pv" };
 
+	if (strcasecmp(value, "pvh") == 0 && device_has_pci(q))
+		return err_set(e, AE_PROPERTY_VALUE, "'%s' has a PCI device, which needs hvm or pv; unassign it first", q->name.s);
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
 		if (strcasecmp(value, modes[i]) == 0)
 			return str_copy(out, PV_BUF, modes[i]);

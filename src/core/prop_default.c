@@ -3,6 +3,7 @@
 #include <sys/sysinfo.h>
 
 #include "base/str.h"
+#include "core/device.h"
 #include "core/net.h"
 #include "core/prop_rules.h"
 
@@ -327,12 +328,24 @@ D(d_maxmem)
 		give_int(ret, 4096);
 		return;
 	}
+	if (device_has_pci(q)) {
+		give_int(ret, 0); /* a device reaches any page at any time: nothing can be taken back */
+		return;
+	}
 	if (t) {
 		prop_get(c, t, P_maxmem, ret);
 		return;
 	}
 	limit = os && streq(os, "Linux") ? 10 * prop_int(c, q, P_memory, 400) : 4000;
 	give_int(ret, MIN(limit, host_memory_mib() / 2));
+}
+
+D(d_virt_mode)
+{
+	if (device_has_pci(q))
+		give(ret, "hvm");
+	else
+		d_template(c, q, p, ret);
 }
 
 D(d_newest_kernel)

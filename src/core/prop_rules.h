@@ -39,6 +39,7 @@ D(d_bootmode);
 D(d_app_bootmode);
 D(d_kernelopts);
 D(d_maxmem);
+D(d_virt_mode);
 D(d_newest_kernel);
 D(d_host_memory);
 D(d_host_cpus);

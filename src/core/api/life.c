@@ -3,6 +3,7 @@
 #include "base/paths.h"
 #include "base/str.h"
 #include "core/api/api.h"
+#include "core/device.h"
 
 /* The qubes that depend on q while they run. */
 static const struct qube *running_client(const struct core *core, const struct qube *q, const char **ret_what)
@@ -41,6 +42,9 @@ int api_start(struct call *c)
 		return 0;
 	if (why && why[0])
 		return err_set(&c->err, AE_GENERIC, "Qube start is prohibited. Rationale: %s", why);
+	r = device_check_start(c->core, c->dest, &c->err);
+	if (r < 0)
+		return r;
 	if (c->core->no_vms)
 		return err_set(&c->err, AE_GENERIC, "this instance was started with --no-vms: qubes cannot be started");
 	return c->core->ops->start(c->core->ops_ctx, c->dest, c);

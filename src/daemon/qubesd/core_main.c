@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The core process from its start to its loop. */
+#include <fcntl.h>
 #include <signal.h>
 
 #include "base/fsx.h"
@@ -8,6 +9,7 @@
 #include "base/paths.h"
 #include "base/sandbox.h"
 #include "base/str.h"
+#include "core/device.h"
 #include "daemon/qubesd/qubesd.h"
 #include "daemon/qubesd/run.h"
 
@@ -114,6 +116,15 @@ static int confine(struct err *e)
 	return sandbox_enter(SB_QUBESD_CORE, paths, ARRAY_SIZE(paths), e);
 }
 
+/* Once, while files can still be opened: PCI devices that come later are seen after the next start. */
+static void find_pci(struct core *core)
+{
+	_cleanup_fd_ int dir = open("/sys/bus/pci/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir >= 0)
+		device_pci_scan(core, dir);
+}
+
 static int open_state(struct qd *d, struct err *e)
 {
 	int r = store_open(&d->store, path_get(PATH_DB), e);
@@ -122,6 +133,7 @@ static int open_state(struct qd *d, struct err *e)
 		return r;
 	d->core = core_new(&run_ops, d, &store_ops, d->store);
 	d->core->no_vms = d->no_vms;
+	find_pci(d->core);
 	return store_fresh(d->store) ? 0 : store_load(d->store, d->core, e);
 }
 
@@ -137,7 +149,8 @@ static int run(struct qd *d, struct err *e)
 		return err_set(e, EBADF, "descriptor %d is not the channel to the spawner", QUBESD_FD_SPAWNER);
 	if (d->life_fd >= 0 && (fd_cloexec(d->life_fd, true) < 0 || !ev_io_new(d->loop, d->life_fd, EV_READ, on_life, d)))
 		return err_set(e, EBADF, "descriptor %d is not the supervisor's", d->life_fd);
-	trace_open();
+	if (!d->no_vms)
+		trace_open(d);
 	r = confine(e);
 	if (r < 0)
 		return r;

@@ -89,6 +89,7 @@ struct report {
 	struct ev_timer *limit;
 	struct kvmap map;
 	size_t skip;
+	struct qname of; /* whose QubesDB it is */
 };
 
 static void report_end(struct report *p, int k)
@@ -97,12 +98,12 @@ static void report_end(struct report *p, int k)
 	struct kvmap map = p->map;
 	report_fn fn = p->fn;
 
+	if (k < 0)
+		k = err_set(&c->err, AE_GENERIC, "QubesDB of '%s': %s", p->of.s, strerror(-k));
 	ev_io_free(p->io);
 	ev_timer_free(p->limit);
 	qdbc_fini(&p->qdb);
 	free(p);
-	if (k < 0)
-		k = err_set(&c->err, AE_GENERIC, "QubesDB of '%s': %s", c->src_name, strerror(-k));
 	fn(c, k, &map);
 	kv_clear(&map);
 }
@@ -146,7 +147,7 @@ int run_op_report(void *ctx, struct qube *q, const char *prefix, struct call *c,
 	if (!run_find(d, q->qid))
 		return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is not running", q->name.s);
 	p = xcalloc(1, sizeof *p);
-	*p = (struct report){ .d = d, .c = c, .fn = fn, .skip = strlen(prefix) };
+	*p = (struct report){ .d = d, .c = c, .fn = fn, .skip = strlen(prefix), .of = q->name };
 	k = qdbc_open(&p->qdb, path_fmt(path, PATH_RUN, "/qubesdb.%s.sock", q->name.s), &c->err);
 	if (k >= 0)
 		k = qdbc_queue(&p->qdb, QDB_CMD_MULTIREAD, prefix, NULL, 0);
