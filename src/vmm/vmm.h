@@ -42,6 +42,7 @@ struct vmm_launch {
 	size_t n_files;
 	const char *device; /* a device node that it opens, NULL = none: it then needs that node's group */
 	uint64_t room_mib;  /* addresses that it needs besides the qube's memory */
+	const char *const *env; /* NAME=VALUE, NULL-terminated, static: what its environment has besides PATH and LANG; NULL = nothing */
 };
 
 struct vmm_ops {

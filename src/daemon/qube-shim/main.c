@@ -50,7 +50,8 @@ static int confine(int last, struct err *e)
 
 static int start(struct proc *ret, int last, char **argv, struct err *e)
 {
-	struct proc_spec s = { .path = argv[0], .argv = (const char *const *)argv, .keep_stderr = true };
+	struct proc_spec s = { .path = argv[0], .argv = (const char *const *)argv,
+			       .envp = (const char *const *)environ, .keep_stderr = true };
 
 	for (int fd = SHIM_FD_FIRST; fd <= last; fd++) {
 		s.fds[s.n_fds].fd = fd;

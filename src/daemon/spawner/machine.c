@@ -17,6 +17,7 @@
 #include "daemon/spawner/spawner.h"
 
 #define REPORT_TIMEOUT_MS 20000
+#define SHIM_ENV_MAX 16
 
 /* Descriptors in the order of their final numbers, and the plan that names these numbers. */
 struct layout {
@@ -123,25 +124,41 @@ static void device_group(struct proc_spec *spec, const char *device, struct stat
 	spec->n_groups = 1;
 }
 
+/* The shim's environment, which it hands on: that of our roles, and what the driver adds. */
+static int shim_env(const char *env[SHIM_ENV_MAX + 1], const struct vmm_launch *how)
+{
+	const char *const *parts[] = { spawner_env(), how->env };
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		for (const char *const *p = parts[i]; p && *p; p++) {
+			if (n == SHIM_ENV_MAX)
+				return -E2BIG;
+			env[n++] = *p;
+		}
+	env[n] = NULL;
+	return 0;
+}
+
 static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, const char *shim, struct vmm_launch *how, struct err *e)
 {
 	struct stat device;
 	char last[16];
-	const char *argv[VMM_ARGS_MAX + 4] = { "qube-shim", last };
+	const char *argv[VMM_ARGS_MAX + 4] = { "qube-shim", last }, *env[SHIM_ENV_MAX + 1];
 	size_t n = 2;
 	_cleanup_fd_ int log = log_open("qemu", s->name, e);
 
 	if (log < 0)
 		return log;
 	if (str_printf(last, sizeof last, "%d", l->next - 1) < 0 || l->full || l->spec.n_fds == PROC_FDS_MAX ||
-	    how->n_files == VMM_FILES_MAX)
+	    how->n_files == VMM_FILES_MAX || shim_env(env, how) < 0)
 		return err_set(e, E2BIG, "the machine has too many image files");
 	for (; how->args.v[n - 2]; n++)
 		argv[n] = how->args.v[n - 2];
 	how->files[how->n_files++] = (struct proc_bind){ .path = shim };
 	l->spec.path = shim;
 	l->spec.argv = argv;
-	l->spec.envp = spawner_env();
+	l->spec.envp = env;
 	l->spec.new_session = true;
 	l->spec.fds[l->spec.n_fds].fd = log;
 	l->spec.fds[l->spec.n_fds++].as = STDERR_FILENO;

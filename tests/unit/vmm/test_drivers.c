@@ -100,6 +100,8 @@ static void launches(void **state)
 				assert_true(accel != ACCEL_TCG || !streq(l.files[k].path, "/dev/kvm"));
 			}
 			assert_int_equal(accel == ACCEL_TCG, l.device == NULL);
+			for (const char *const *x = l.env; x && *x; x++)
+				assert_true(strchr(*x, '=') > *x);
 		}
 	}
 }
