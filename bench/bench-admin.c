@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Speed of qubesd with 200 qubes: start, memory, and the calls that tools and desktops make most. A real qubesd --no-vms in a directory of its
- * own; each call is a connection of its own, as clients make it. argv[1]: directory for the instance (default: a new one in /tmp).
+ * Speed of qubesd with 200 and with 1,000 qubes: start, memory, the calls and tools that people and desktops use most, and all of it while
+ * others listen. A real qubesd --no-vms in a directory of its own; each call is a connection of its own, as clients make it.
+ * argv[1]: directory for the instance (default: a new one in /tmp).
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -15,11 +16,16 @@
 #include "proto/admin.h"
 
 #define QUBES 199 /* and dom0 */
+#define MANY 999
 #define CALLS 1000
 #define WRITES 200
 #define STARTS 7
+#define TOOL_RUNS 30
+#define LISTENERS 20
+#define LOAD_RATE 1000 /* requests a second */
+#define LOAD_SECONDS 3
 
-static char root[64], qubesd[4096];
+static char root[64], bin_dir[4096];
 static struct proc daemon_proc = PROC_INIT;
 
 static int by_value(const void *a, const void *b)
@@ -75,13 +81,14 @@ static size_t call(const char *sock, const char *method, const char *arg, const 
 static double start(void)
 {
 	const char *argv[] = { "qubesd", "--root", root, "--foreground", "--no-vms", "--ready-fd=3", NULL };
-	struct proc_spec spec = { .path = qubesd, .argv = argv };
+	char path[4200];
+	struct proc_spec spec = { .path = path, .argv = argv };
 	struct err e = { 0 };
 	uint64_t t0 = now_us();
 	char byte;
 	int fds[2];
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	if (str_printf(path, sizeof path, "%s/qubesd", bin_dir) < 0 || pipe2(fds, O_CLOEXEC) < 0)
 		die("pipe");
 	spec.fds[0].fd = fds[1];
 	spec.fds[0].as = 3;
@@ -170,29 +177,31 @@ static void measure(const char *name, size_t n, const char *sock, const char *me
 	free(v);
 }
 
-static void fill(void)
+/* Makes qubes number from to to-1. */
+static void fill(size_t from, size_t to)
 {
-	double *v = xcalloc(QUBES, sizeof *v);
+	double *v = xcalloc(to, sizeof *v);
 	char payload[96], name[32];
 
-	call("qubesd.sock", "admin.vm.Create.TemplateVM", NULL, "dom0", "name=debian-12 label=black", NULL, 1);
-	for (size_t i = 1; i < QUBES; i++) {
+	if (from == 1)
+		call("qubesd.sock", "admin.vm.Create.TemplateVM", NULL, "dom0", "name=debian-12 label=black", NULL, 1);
+	for (size_t i = from; i < to; i++) {
 		uint64_t t0 = now_us();
 
 		if (str_printf(payload, sizeof payload, "name=qube-%03zu label=red", i) < 0)
 			die("name");
 		call("qubesd.sock", "admin.vm.Create.AppVM", "debian-12", "dom0", payload, NULL, 1);
-		v[i - 1] = (double)(now_us() - t0) / 1000.0;
+		v[i - from] = (double)(now_us() - t0) / 1000.0;
 		if (str_printf(name, sizeof name, "qube-%03zu", i) < 0)
 			die("name");
 		call("qubesd.sock", "admin.vm.tag.Set", "work", name, "", NULL, 1);
 	}
-	figure("admin-create-appvm", v, QUBES - 1, "ms");
+	figure(from == 1 ? "admin-create-appvm" : "admin-create-appvm-1000", v, to - from, "ms");
 	free(v);
 }
 
 /* System information when something changed before each call. */
-static void sysinfo(void)
+static void sysinfo(const char *name)
 {
 	double v[WRITES];
 
@@ -204,23 +213,157 @@ static void sysinfo(void)
 		call("qubesd.internal.sock", "internal.GetSystemInfo", NULL, "dom0", "", NULL, 1);
 		v[i] = (double)(now_us() - t0) / 1000.0;
 	}
-	figure("admin-systeminfo-changed", v, WRITES, "ms");
+	figure(name, v, WRITES, "ms");
+}
+
+/* One tool from its start to its end, as somebody at a prompt sees it. */
+static void tool(const char *name, const char *prog, const char *a, const char *b)
+{
+	const char *argv[] = { prog, a, b, NULL }, *envp[] = { NULL, "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
+	char path[4200], env[128];
+	struct proc_spec spec = { .path = path, .argv = argv, .envp = envp };
+	double v[TOOL_RUNS];
+	struct err e = { 0 };
+
+	envp[0] = env;
+	if (str_printf(path, sizeof path, "%s/%s", bin_dir, prog) < 0 || str_printf(env, sizeof env, "QUBES_ROOT=%s", root) < 0)
+		die(prog);
+	for (size_t i = 0; i < TOOL_RUNS; i++) {
+		uint64_t t0 = now_us();
+
+		if (proc_run(&spec, &e) < 0) {
+			fprintf(stderr, "bench-admin: %s: %s\n", prog, e.msg);
+			die(prog);
+		}
+		v[i] = (double)(now_us() - t0) / 1000.0;
+	}
+	figure(name, v, TOOL_RUNS, "ms");
+}
+
+static int listener_open(void)
+{
+	uint8_t buf[128];
+	struct wr w = wr_mem(buf, sizeof buf);
+	char path[128];
+	int fd;
+
+	if (str_printf(path, sizeof path, "%s/run/qubesd.sock", root) < 0)
+		die(root);
+	fd = unix_connect(path, SOCK_STREAM, NULL);
+	admin_put_request(&w, "admin.Events", NULL, "dom0", "dom0", "", 0);
+	if (fd < 0 || write_full(fd, w.buf, w.len) < 0 || shutdown(fd, SHUT_WR) < 0 || fd_nonblock(fd, true) < 0)
+		die("listener");
+	return fd;
+}
+
+struct counter {
+	int fd;
+	size_t marks; /* events of changes that arrived */
+	uint8_t last[18];
+	size_t n_last;
+};
+
+/* Counts the name of the event that follows each change of the load, across reads. */
+static void drain(struct counter *c)
+{
+	static const char mark[] = "property-set:label";
+	uint8_t buf[65536];
+	ssize_t n;
+
+	while ((n = read(c->fd, buf + c->n_last, sizeof buf - c->n_last)) > 0) {
+		size_t have = c->n_last + (size_t)n;
+		const uint8_t *p = buf, *hit;
+
+		memcpy(buf, c->last, c->n_last);
+		while ((hit = memmem(p, have - (size_t)(p - buf), mark, sizeof mark - 1))) {
+			c->marks++;
+			p = hit + sizeof mark - 1;
+		}
+		c->n_last = MIN(have - (size_t)(p - buf), sizeof mark - 2);
+		memcpy(c->last, buf + have - c->n_last, c->n_last);
+	}
+}
+
+/* LOAD_RATE requests a second, one in ten a change that LISTENERS hear of: how long a request takes, what is lost. */
+static void load(void)
+{
+	size_t n = LOAD_RATE * LOAD_SECONDS, changes = 0, lost = 0;
+	struct counter *l = xcalloc(LISTENERS, sizeof *l);
+	double *v = xcalloc(n, sizeof *v), *w = xcalloc(n, sizeof *w), rate;
+	uint64_t t0;
+
+	for (size_t i = 0; i < LISTENERS; i++)
+		l[i].fd = listener_open();
+	t0 = now_us();
+	for (size_t i = 0; i < n; i++) {
+		uint64_t due = t0 + i * 1000000 / LOAD_RATE, at = now_us();
+
+		if (at < due)
+			usleep((useconds_t)(due - at));
+		at = now_us();
+		if (i % 10 == 0) {
+			call("qubesd.sock", "admin.vm.property.Set", "label", "qube-050", changes % 2 ? "green" : "red", NULL, 1);
+			w[changes++] = (double)(now_us() - at) / 1000.0;
+		} else {
+			call("qubesd.sock", "admin.vm.property.Get", "memory", "qube-100", "", NULL, 1);
+			v[i - changes] = (double)(now_us() - at) / 1000.0;
+		}
+		for (size_t k = 0; i % 16 == 0 && k < LISTENERS; k++)
+			drain(&l[k]);
+	}
+	rate = (double)n * 1e6 / (double)(now_us() - t0);
+	for (size_t k = 0; k < LISTENERS; k++) {
+		/* Events are sent before the answer, so all of them are there by now. */
+		drain(&l[k]);
+		lost += changes - l[k].marks;
+		close(l[k].fd);
+	}
+	figure("admin-load-get", v, n - changes, "ms");
+	figure("admin-load-set", w, changes, "ms");
+	printf("admin-load-rate %.0f req/s n=%zu (asked for %d with %d listeners)\n", rate, n, LOAD_RATE, LISTENERS);
+	printf("admin-load-lost %zu events n=%zu (of those that %d listeners had to hear)\n", lost, changes * LISTENERS, LISTENERS);
+	free(l);
+	free(v);
+	free(w);
+}
+
+static void thousand(void)
+{
+	double v[STARTS], rss;
+
+	fill(QUBES, MANY);
+	stop();
+	for (size_t i = 0; i < STARTS; i++) {
+		v[i] = start();
+		if (i + 1 < STARTS)
+			stop();
+	}
+	rss = core_rss();
+	figure("admin-ready-1000", v, STARTS, "ms");
+	measure("admin-vm-list-1000", CALLS, "qubesd.sock", "admin.vm.List", NULL, "dom0", false);
+	measure("admin-property-get-1000", CALLS, "qubesd.sock", "admin.vm.property.Get", "memory", "qube-900", false);
+	measure("admin-property-set-1000", WRITES, "qubesd.sock", "admin.vm.property.Set", "label", "qube-900", true);
+	sysinfo("admin-systeminfo-changed-1000");
+	tool("tool-qvm-ls-1000", "qvm-ls", NULL, NULL);
+	rss = core_rss();
+	figure("admin-rss-1000", &rss, 1, "MiB");
 }
 
 int main(int argc, char **argv)
 {
-	char exe[4000], made[] = "/tmp/bench-admin-XXXXXX";
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	char made[] = "/tmp/bench-admin-XXXXXX";
+	ssize_t n = readlink("/proc/self/exe", bin_dir, sizeof bin_dir - 16);
 	double v[STARTS], rss;
 	struct err e = { 0 };
 
-	exe[n > 0 ? n : 0] = '\0';
-	*strrchr(exe, '/') = '\0';
-	if (str_printf(qubesd, sizeof qubesd, "%s/../bin/qubesd", exe) < 0 ||
-	    str_copy(root, sizeof root, argc > 1 ? argv[1] : mkdtemp(made)) < 0)
+	bin_dir[n > 0 ? n : 0] = '\0';
+	if (!strrchr(bin_dir, '/'))
+		die("/proc/self/exe");
+	memcpy(strrchr(bin_dir, '/'), "/../bin", 8);
+	if (str_copy(root, sizeof root, argc > 1 ? argv[1] : mkdtemp(made)) < 0)
 		die("arguments");
 	start();
-	fill();
+	fill(1, QUBES);
 	stop();
 	for (size_t i = 0; i < STARTS; i++) {
 		v[i] = start();
@@ -234,10 +377,18 @@ int main(int argc, char **argv)
 	measure("admin-property-get", CALLS, "qubesd.sock", "admin.vm.property.Get", "memory", "qube-100", false);
 	measure("admin-property-getall", CALLS, "qubesd.sock", "admin.vm.property.GetAll", NULL, "qube-100", false);
 	measure("admin-property-set", WRITES, "qubesd.sock", "admin.vm.property.Set", "label", "qube-100", true);
-	sysinfo();
+	sysinfo("admin-systeminfo-changed");
 	measure("admin-systeminfo-cached", CALLS, "qubesd.internal.sock", "internal.GetSystemInfo", NULL, "dom0", false);
 	rss = core_rss();
 	figure("admin-rss-200", &rss, 1, "MiB");
+	tool("tool-qvm-ls-200", "qvm-ls", NULL, NULL);
+	tool("tool-qvm-prefs", "qvm-prefs", "qube-100", "memory");
+	tool("tool-qvm-check", "qvm-check", "-q", "qube-100");
+	tool("tool-qvm-tags", "qvm-tags", "qube-100", "list");
+	tool("tool-qvm-features", "qvm-features", "qube-100", NULL);
+	tool("tool-qubes-prefs", "qubes-prefs", "default_kernel", NULL);
+	load();
+	thousand();
 	stop();
 	(void)fs_rm_rf(AT_FDCWD, root, &e);
 	return 0;
