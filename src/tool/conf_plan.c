@@ -379,6 +379,11 @@ static int order_creations(struct plan *p)
 		else if (is_creation(s) && s->rank >= RANK_FIRST - 1)
 			return err_set(p->e, EINVAL, "'%s' cannot be made: its templates form a circle", s->dest);
 	}
+	/* What others rest on may be a disposable, too: its settings come after it. */
+	for (size_t i = 0; i < o->n; i++)
+		for (size_t k = 0; o->v[i].rank == RANK_FIRST && k < o->n; k++)
+			if (o->v[k].act == ACT_CREATE && o->v[k].rank > RANK_FIRST && streq(o->v[k].dest, o->v[i].dest))
+				o->v[i].rank = RANK_FIRST + 2;
 	return 0;
 }
 
