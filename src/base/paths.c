@@ -183,7 +183,9 @@ static const struct {
 	{ PATH_KERNELS, 0, 0, 0755 },
 	{ PATH_LOG, 0, CLIENTS, 0750 },
 	{ PATH_ETC, 0, 0, 0755 },
-	{ PATH_POLICY_ETC, 0, 0, 0755 },
+	/* members of the group answer "always" and edit the policy without being root */
+	{ PATH_POLICY_ETC, 0, CLIENTS, 02775 },
+	{ PATH_POLICY_UNDO, 0, CLIENTS, 02770 },
 	{ PATH_RPC_ETC, 0, 0, 0755 },
 	{ PATH_RPC_RUN, 0, 0, 0755 },
 	{ PATH_RPC_CONFIG_ETC, 0, 0, 0755 },

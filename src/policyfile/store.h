@@ -7,6 +7,8 @@
 #ifndef POLICYFILE_STORE_H
 #define POLICYFILE_STORE_H
 
+#include <limits.h>
+
 #include "policyfile/dirs.h"
 
 #define PF_TOKEN_MAX 72 /* "sha256:" and 64 digits */
@@ -41,6 +43,8 @@ int pf_store_replace(const struct pf_store *s, const char *name, const char *tok
 int pf_store_remove(const struct pf_store *s, const char *name, const char *token, struct err *e);
 /* pf_store_undo takes back the last change (of that file, or of any when name is NULL); *ret_name is the file. -ENOENT: none is kept. */
 int pf_store_undo(const struct pf_store *s, const char *name, char **ret_name, struct err *e);
+/* pf_undo_make makes the directory of the records of a policy directory, if it can, and gives its path. A change makes it too. */
+void pf_undo_make(char out[PATH_MAX], const char *policy_dir);
 /* pf_token gives the token of a text. */
 void pf_token(char out[PF_TOKEN_MAX], const char *text, size_t len);
 

@@ -14,6 +14,13 @@ struct records {
 	size_t n;
 };
 
+void pf_undo_make(char out[PATH_MAX], const char *policy_dir)
+{
+	if (str_printf(out, PATH_MAX, "%s.undo", policy_dir) < 0)
+		abort();
+	(void)!mkdir(out, 0700);
+}
+
 static int open_dir(const struct pf_store *s, bool make, struct err *e)
 {
 	_cleanup_free_ char *path = xasprintf("%s.undo", s->path);
@@ -88,7 +95,7 @@ int pf_undo_keep(const struct pf_store *s, const char *name, const char *text, s
 		next = strtoul(all.v[all.n - 1], NULL, 10) + 1;
 	swap(flat);
 	file = xasprintf("%08lu@%s%s", next, flat, text ? "" : "@new");
-	r = fs_write_atomic(dir, file, text ? text : "", len, 0600, e);
+	r = fs_write_atomic(dir, file, text ? text : "", len, 0660, e);
 	for (size_t i = 0; r == 0 && i + PF_UNDO_KEPT <= all.n; i++)
 		(void)unlinkat(dir, all.v[i], 0);
 	return r;

@@ -3,14 +3,13 @@
  * "Always allow exactly this": a visible policy file with one rule and one comment for each such answer (docs/protocol/qrexec.md). The rule
  * names service, argument, source and requested target in full, so that it covers nothing but the call that was asked about.
  */
-#include <fcntl.h>
 #include <sys/file.h>
 #include <time.h>
 
-#include "base/fsx.h"
 #include "base/paths.h"
 #include "base/str.h"
 #include "policyfile/dirs.h"
+#include "policyfile/store.h"
 #include "prompt/prompt.h"
 
 static const char header[] = "# Calls that were answered with \"always allow exactly this\". Each rule covers one call; remove it, with the\n"
@@ -65,21 +64,6 @@ static bool has_line(const char *text, const char *line)
 	return false;
 }
 
-static int check(const char *text, size_t len, struct err *e)
-{
-	struct pf_dirs dirs = { 0 };
-	struct policy *p = NULL;
-	int r;
-
-	pf_dirs_default(&dirs);
-	pf_overlay(&dirs, pr_always_path(), text, len);
-	r = pf_load(&p, &dirs, e);
-	if (r == 0)
-		policy_free(p);
-	pf_dirs_fini(&dirs);
-	return r;
-}
-
 static void stamp(struct wr *w)
 {
 	struct timespec ts;
@@ -93,23 +77,15 @@ static void stamp(struct wr *w)
 	wr_printf(w, "# %s: answered \"always\"\n", text);
 }
 
-int pr_always_add(const struct pr_question *q, const char *target, struct err *e)
+/* Into the file, under the lock that all who change the policy take: checked with the whole policy, and with a record that undo finds. */
+static int add_rule(const struct pf_store *s, const char *rule, struct err *e)
 {
-	_cleanup_fd_ int dir = open(path_get(PATH_POLICY_ETC), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_wr_ struct wr w = wr_grow(POL_FILE_MAX);
 	_cleanup_free_ char *old = NULL;
-	char rule[1024];
+	char token[PF_TOKEN_MAX];
 	size_t n = 0;
-	int r = pr_always_rule(rule, sizeof rule, q, target);
+	int r = pf_store_get(s, PR_ALWAYS_FILE, &old, &n, token, e);
 
-	if (r < 0)
-		return err_set(e, -r, r == -EEXIST ? "the rule that asks is read before " PR_ALWAYS_FILE : "this call cannot be written as a rule");
-	if (dir < 0)
-		return err_errno(e, errno, "policy directory '%s'", path_get(PATH_POLICY_ETC));
-	/* Others that change the policy take the same lock. */
-	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
-		return err_errno(e, errno, "somebody else is changing the policy; try again");
-	r = fs_read(dir, PR_ALWAYS_FILE, POL_FILE_MAX, &old, &n, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	err_clear(e);
@@ -122,8 +98,34 @@ int pr_always_add(const struct pr_question *q, const char *target, struct err *e
 	wr_printf(&w, "%s\n", rule);
 	if (!wr_ok(&w))
 		return err_set(e, EFBIG, "'%s' is full", pr_always_path());
-	r = check((const char *)w.buf, w.len, e);
+	r = pf_store_replace(s, PR_ALWAYS_FILE, "any", (const char *)w.buf, w.len, e);
+	return r == -EBADMSG ? err_add(e, r, "the policy would not load with the new rule") : r;
+}
+
+int pr_always_add(const struct pr_question *q, const char *target, struct err *e)
+{
+	_cleanup_(pf_dirs_fini) struct pf_dirs dirs = { 0 };
+	_cleanup_store_ struct pf_store s = { 0 };
+	char rule[1024];
+	int r = pr_always_rule(rule, sizeof rule, q, target);
+
 	if (r < 0)
-		return err_add(e, r, "the policy would not load with the new rule");
-	return fs_write_atomic(dir, PR_ALWAYS_FILE, w.buf, w.len, 0644, e);
+		return err_set(e, -r, r == -EEXIST ? "the rule that asks is read before " PR_ALWAYS_FILE : "this call cannot be written as a rule");
+	pf_dirs_default(&dirs);
+	r = pf_store_open(&s, &dirs, false, e);
+	if (r < 0)
+		return r;
+	/* A window does not wait for others. */
+	if (flock(s.fd, LOCK_EX | LOCK_NB) < 0)
+		return err_errno(e, errno, "somebody else is changing the policy; try again");
+	return add_rule(&s, rule, e);
+}
+
+const char *pr_undo_path(void)
+{
+	static char path[PATH_MAX];
+
+	/* in system mode it is there already */
+	pf_undo_make(path, path_get(PATH_POLICY_ETC));
+	return path;
 }

@@ -71,6 +71,8 @@ int pr_always_rule(char *out, size_t cap, const struct pr_question *q, const cha
 const char *pr_always_path(void);
 /* pr_always_add puts that rule into the file, after checking that the whole policy loads with it. A rule that is there already is fine. */
 int pr_always_add(const struct pr_question *q, const char *target, struct err *e);
+/* pr_undo_path makes the directory of the records that such a change leaves for `qvm-policy undo`, for who is confined afterwards (static). */
+const char *pr_undo_path(void);
 
 /* --- conn.c */
 enum pr_kind { PR_ASK, PR_NOTIFY };

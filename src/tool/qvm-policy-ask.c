@@ -369,7 +369,7 @@ static int serve(void)
 
 static int confine(struct err *e)
 {
-	const struct sandbox_path paths[] = { { path_get(PATH_POLICY_ETC), true }, { path_get(PATH_POLICY_RUN), false },
+	const struct sandbox_path paths[] = { { path_get(PATH_POLICY_ETC), true }, { pr_undo_path(), true }, { path_get(PATH_POLICY_RUN), false },
 					      { path_get(PATH_POLICY_LEGACY), false }, { path_get(PATH_PROMPT), true } };
 
 	return sandbox_enter(SB_PROMPT, paths, ARRAY_SIZE(paths), e);

@@ -173,8 +173,8 @@ void ticket_call_done(struct run *target, uint32_t peer, uint32_t port);
 struct trace {
 	uint64_t asked_us, policy_us, started_us, connected_us;
 };
-/* trace_open is called before the sandbox closes. Without the files there is no trace. */
-void trace_open(void);
+/* trace_open asks the spawner for the files. Until they come, and when they do not, there is no trace. */
+void trace_open(struct qd *d);
 void trace_asked(uint32_t qid, uint32_t request, uint32_t stamp);
 /* trace_when_asked gives the time of a request once, or 0. */
 uint64_t trace_when_asked(uint32_t qid, uint32_t request);

@@ -3,13 +3,11 @@
  * The trace log: one JSON object a line for each call between qubes or to dom0 that was allowed, with the duration of its phases. Times come from
  * the monotonic clock, which all processes of the host share. Nothing waits for it: a call whose end is not seen is left out.
  */
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/io.h"
 #include "base/log.h"
-#include "base/paths.h"
 #include "base/str.h"
 #include "daemon/qubesd/run.h"
 
@@ -35,12 +33,30 @@ static struct {
 	size_t next_asked;
 } tl = { .fd = -1, .old_fd = -1, .last = &tl.first };
 
-void trace_open(void)
+static void on_logs(void *arg, int r, struct msg *m, struct err *e)
 {
-	tl.fd = open(path_get(PATH_TRACE_LOG), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	tl.old_fd = open(path_get(PATH_TRACE_LOG_OLD), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (tl.fd < 0 || tl.old_fd < 0)
-		log_warn("no trace log: '%s': %s", path_get(PATH_TRACE_LOG), strerror(errno));
+	if (r >= 0 && m->n_fds != 2)
+		r = err_set(e, EBADMSG, "no files came");
+	if (r < 0) {
+		log_warn("no trace log: %s", err_text(e, r));
+		return;
+	}
+	tl.fd = STEAL_FD(m->fds[0]);
+	tl.old_fd = STEAL_FD(m->fds[1]);
+}
+
+void trace_open(struct qd *d)
+{
+	struct ipc_sp_trace_log q = { 0 };
+	uint8_t buf[8];
+	struct wr w = wr_mem(buf, sizeof buf);
+	struct err e = { 0 };
+	int r;
+
+	ipc_put_sp_trace_log(&w, &q);
+	r = peer_request(d->spawner, IPC_SP_TRACE_LOG, &w, NULL, 0, on_logs, NULL, &e);
+	if (r < 0)
+		log_warn("no trace log: %s", err_text(&e, r));
 }
 
 static void move_aside(void)

@@ -23,6 +23,7 @@ static const struct rule {
 	{ IPC_SP_DOM0_SERVICE, 1, on_dom0_service },
 	{ IPC_SP_DOM0_SERVICE, 2, on_dom0_service },
 	{ IPC_SP_USAGE, 0, on_usage },
+	{ IPC_SP_TRACE_LOG, 0, on_trace_log },
 };
 
 void reply(struct spawner *s, const struct msg *m, const struct wr *w, const int *fds, size_t n_fds)

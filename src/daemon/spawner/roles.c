@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/fsx.h"
 #include "base/io.h"
@@ -246,12 +247,17 @@ int on_start_role(struct spawner *s, struct msg *m, struct err *e)
 	return 0;
 }
 
-/* Readable too: policyd moves the log aside when it is full. */
-static int open_declog(enum path_id id, struct err *e)
+/* Readable too: who writes it moves it aside when it is full. The group of the directory, whose members may look into all logs, may read it. */
+static int open_kept_log(enum path_id id, struct err *e)
 {
-	int fd = open(path_get(id), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_fd_ int fd = open(path_get(id), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat dir;
 
-	return fd < 0 ? err_errno(e, errno, "opening '%s'", path_get(id)) : fd;
+	if (fd < 0)
+		return err_errno(e, errno, "opening '%s'", path_get(id));
+	if (paths_system_mode() && (stat(path_get(PATH_LOG), &dir) < 0 || fchown(fd, (uid_t)-1, dir.st_gid) < 0 || fchmod(fd, 0640) < 0))
+		return err_errno(e, errno, "'%s'", path_get(id));
+	return STEAL_FD(fd);
 }
 
 int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
@@ -271,8 +277,8 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 		return err_errno(e, errno, "socketpair");
 	ours = pair[0];
 	theirs = pair[1];
-	log = open_declog(PATH_POLICY_LOG, e);
-	old = open_declog(PATH_POLICY_LOG_OLD, e);
+	log = open_kept_log(PATH_POLICY_LOG, e);
+	old = open_kept_log(PATH_POLICY_LOG_OLD, e);
 	if (log < 0 || old < 0)
 		return log < 0 ? log : old;
 	places[0] = (struct fd_place){ theirs, POLICYD_FD_CORE };
@@ -283,5 +289,20 @@ int on_start_policyd(struct spawner *s, struct msg *m, struct err *e)
 		return r;
 	child_add(s, &p, (uint32_t)p.pid, 0, ROLE_POLICYD);
 	reply(s, m, NULL, &ours, 1);
+	return 0;
+}
+
+int on_trace_log(struct spawner *s, struct msg *m, struct err *e)
+{
+	_cleanup_fd_ int log = open_kept_log(PATH_TRACE_LOG, e);
+	_cleanup_fd_ int old = log < 0 ? -1 : open_kept_log(PATH_TRACE_LOG_OLD, e);
+	struct ipc_sp_trace_log q;
+	struct rd rd = msg_rd(m);
+
+	if (ipc_get_sp_trace_log(&rd, &q) < 0 || !rd_done(&rd))
+		return err_set(e, EBADMSG, "malformed request");
+	if (old < 0)
+		return log < 0 ? log : old;
+	reply(s, m, NULL, (int[]){ log, old }, 2);
 	return 0;
 }

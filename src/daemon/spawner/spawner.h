@@ -87,6 +87,7 @@ int start_qrexec_daemon(struct proc *ret, const struct ipc_sp_start_role *q, con
 int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, const int *socks, int channel, struct err *e);
 int on_start_role(struct spawner *s, struct msg *m, struct err *e);
 int on_start_policyd(struct spawner *s, struct msg *m, struct err *e);
+int on_trace_log(struct spawner *s, struct msg *m, struct err *e);
 /* spawner_env gives the environment of our own roles: static. */
 const char *const *spawner_env(void);
 

@@ -89,7 +89,7 @@ static int confine(struct err *e)
 	const struct sandbox_path paths[] = {
 		{ "/usr", false }, { "/lib", false }, { "/lib64", false }, { "/etc", false }, { "/var/cache/fontconfig", false }, { "/dev/shm", true },
 		{ "/dev/urandom", false }, { "/proc/self", false },
-		{ path_get(PATH_POLICY_ETC), true }, { path_get(PATH_POLICY_RUN), false }, { path_get(PATH_POLICY_LEGACY), false }, { path_get(PATH_PROMPT), true },
+		{ path_get(PATH_POLICY_ETC), true }, { pr_undo_path(), true }, { path_get(PATH_POLICY_RUN), false }, { path_get(PATH_POLICY_LEGACY), false }, { path_get(PATH_PROMPT), true },
 	};
 	size_t n = threads();
 
