@@ -50,6 +50,9 @@ int adm_internal(struct adm_reply *ret, const char *dest, const char *method, co
    rest zero). Otherwise exactly the volume's size must come. More or fewer bytes are an error, and the volume is as it was. */
 int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool with_size, struct err *e);
 
+/* adm_import_copy is the step between ImportBegin and ImportEnd: exactly size bytes of fd `in` become the file's content. */
+int adm_import_copy(const char *path, int in, uint64_t size, struct err *e);
+
 /* A call in two halves, so that many can be under way: adm_begin sends the request and gives a descriptor; adm_finish waits for the
    answer and closes it in every case. */
 int adm_begin(const char *dest, const char *method, const char *arg, const void *payload, size_t len, struct err *e);

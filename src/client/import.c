@@ -60,6 +60,11 @@ static int copy_to(const char *path, int in, uint64_t data, uint64_t size, struc
 	return copy_exact(out, in, data, holes, e);
 }
 
+int adm_import_copy(const char *path, int in, uint64_t size, struct err *e)
+{
+	return copy_to(path, in, size, size, e);
+}
+
 int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool with_size, struct err *e)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 }, end = { 0 };

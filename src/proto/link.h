@@ -19,6 +19,9 @@
 #define LINK_MAGIC_LEN 16
 extern const uint8_t link_magic[LINK_MAGIC_LEN];
 
+/* What a console says before it closes when somebody uses it already. */
+#define LINK_CONSOLE_BUSY "another program uses this console\n"
+
 #define LINK_FROM_GUEST 1u
 #define LINK_FROM_HOST 2u
 #define LINK_FROM_BOTH 3u

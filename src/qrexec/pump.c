@@ -37,6 +37,7 @@ struct pump {
 	uint32_t cur_type;    /* the message whose body is being consumed */
 	size_t cur_left;
 	bool in_body, chan_eof, chan_dead, child_done, exit_queued, remote_done;
+	bool ended; /* the peer has closed `to` itself */
 	struct lio *blocked;  /* where the head of `in` could not be written */
 	int status;	      /* remote's, or the child's */
 	unsigned turn;
@@ -211,13 +212,14 @@ static void send_exit_code(struct pump *p)
 /* --- inbound ------------------------------------------------------------------------------------------------------ */
 
 /* With PUMP_SHARED the other direction of the socket lives on in its own descriptor: tell the reader that this one has ended. An inherited
-   socket is only closed: others may go on writing to it. */
+   socket is only closed: others may go on writing to it. With PUMP_CUT both directions end in one step when the peer has not said that its input
+   is complete, so that nobody takes half of a request for the whole. */
 static void to_close(struct pump *p, struct lio *l)
 {
 	if (!lio_is_open(l))
 		return;
 	if (l->socket && p->cfg->flags & (PUMP_OURS | PUMP_SHARED))
-		shutdown(l->fd, SHUT_WR);
+		shutdown(l->fd, p->cfg->flags & PUMP_CUT && !p->ended ? SHUT_RDWR : SHUT_WR);
 	lio_close(l);
 	if (p->blocked == l)
 		p->blocked = NULL;
@@ -272,8 +274,10 @@ static int next_header(struct pump *p, struct err *e)
 	p->in_body = true;
 	if (p->cfg->trace)
 		trace(p->cfg->trace, p->cur_type, len);
-	if (len == 0 && dst)
+	if (len == 0 && dst) {
+		p->ended |= dst == &p->to;
 		to_close(p, dst);
+	}
 	return 0;
 }
 
@@ -440,18 +444,10 @@ static void reap_child(struct pump *p)
 	to_close(p, &p->to);
 }
 
-/* Both directions in one step, so that nobody takes half of a request for the whole. */
-static void cut(struct pump *p)
-{
-	if (p->cfg->flags & PUMP_CUT && lio_is_open(&p->to))
-		(void)shutdown(p->to.fd, SHUT_RDWR);
-}
-
 /* The vchan is lost: a service sees the end of its input and nobody who reads; its process is still waited for. */
 static void lost(struct pump *p)
 {
 	out_dead(p);
-	cut(p);
 	if (!p->blocked)
 		to_close(p, &p->to);
 }
@@ -632,7 +628,6 @@ int pump_run(const struct pump_cfg *cfg, struct err *e)
 
 	pump_init(&p, cfg);
 	r = loop(&p, e);
-	cut(&p);
 	to_close(&p, &p.to);
 	to_close(&p, &p.err_to);
 	lio_close(&p.src[0].io);

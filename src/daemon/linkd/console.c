@@ -140,7 +140,6 @@ static const struct chan_stream_ops viewer_callbacks = { .data = on_viewer, .clo
 
 static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 {
-	static const char busy[] = "another program uses this console\n";
 	struct console *c = arg;
 	size_t first = (c->ring_pos + REPLAY - c->ring_len) % REPLAY, k = MIN(c->ring_len, REPLAY - first);
 	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -148,7 +147,7 @@ static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 	if (conn < 0)
 		return;
 	if (c->viewer) {
-		(void)send(conn, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)send(conn, LINK_CONSOLE_BUSY, strlen(LINK_CONSOLE_BUSY), MSG_NOSIGNAL | MSG_DONTWAIT);
 		close(conn);
 		return;
 	}
