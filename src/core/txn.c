@@ -388,7 +388,8 @@ void txn_pool_set(struct core *c, struct pool *p, const char *key, const char *v
 
 static void queue(struct core *c, const struct qube *q, const char *prefix, const char *detail, va_list ap)
 {
-	_cleanup_wr_ struct wr w = wr_grow(16384);
+	/* Room for a value as long as a request, the one that it replaces, and names. */
+	_cleanup_wr_ struct wr w = wr_grow(3u * ADMIN_REQUEST_MAX);
 	_cleanup_free_ char *name = xasprintf("%s%s", prefix, detail);
 	struct queued_event *ev;
 	const char *key;
@@ -402,8 +403,10 @@ static void queue(struct core *c, const struct qube *q, const char *prefix, cons
 		admin_put_event_arg(&w, key, value ? value : "None");
 	}
 	admin_put_event_end(&w);
-	if (!wr_ok(&w))
-		return; /* only a value near the request's limit could do this; the change itself stands */
+	if (!wr_ok(&w)) {
+		log_error("an event %s does not fit", name); /* no value can be that long */
+		return;
+	}
 	ev = xcalloc(1, sizeof *ev + w.len);
 	memcpy(ev->frame, w.buf, w.len);
 	ev->len = w.len;

@@ -13,6 +13,7 @@ HERE = (TEMPLATE, APP, ALONE, DISP)  # qubes that run on this machine
 ALL = (ADMIN, REMOTE) + HERE
 GIB = 1 << 30
 ZERO = "00000000-0000-0000-0000-000000000000"
+TAG = re.compile(r"[A-Za-z0-9_-]+")
 VOLUMES = ("root", "private", "volatile", "kernel")
 
 
@@ -79,7 +80,7 @@ def denied(m, q, v):
 
 
 def keyboard(m, q, v):
-    if not re.fullmatch(r"[A-Za-z0-9_,:.()-]+(\+[A-Za-z0-9_,:.()-]*){0,2}", v):
+    if not re.fullmatch(r"[A-Za-z0-9_,:.()-]+(\+[A-Za-z0-9_,:.()-]*){0,2}", v) or len(v) > 100:
         no("QubesPropertyValueError")
     return v + "+" * (2 - v.count("+"))
 
@@ -241,6 +242,8 @@ def d_kernelopts(m, q):
 
 
 def d_maxmem(m, q):
+    if q.klass == ADMIN:
+        return "4096"
     if m.template(q):
         return m.get(m.template(q), "maxmem")
     limit = 10 * int(m.get(q, "memory")) if m.feature_along(q, "os") == "Linux" else 4000
@@ -301,7 +304,7 @@ PROPS = {
     "guivm": row("vm", HERE, of_system("default_guivm"), empty=True),
     "kernel": row("str", HERE, inherited_or_system("kernel", "default_kernel"), kernel),
     "kernelopts": row("str", HERE, d_kernelopts, matches(r".{0,512}")),
-    "maxmem": row("int", HERE, d_maxmem, not_negative),
+    "maxmem": row("int", HERE + (ADMIN,), d_maxmem, not_negative),
     "memory": row("int", HERE, inherited("memory", "400"), positive),
     "netvm": row("vm", HERE, lambda m, q: "" if q.klass == TEMPLATE else m.getg("default_netvm"), netvm, empty=True),
     "template": row("vm", BASED, const(None), template_of, noreset=True),
@@ -428,7 +431,7 @@ class Model:
         """Tags guivm-NAME and audiovm-NAME."""
         want = f"{prop}-{self.get(q, prop)}"
         q.tags = {t for t in q.tags if not t.startswith(prop + "-")}
-        if want != prop + "-":
+        if want != prop + "-" and TAG.fullmatch(want):
             q.tags.add(want)
 
     def changed(self, q, name):
@@ -519,13 +522,13 @@ class Model:
             q.tags = {x for x in t.tags if not x.startswith("created-by-")}
             q.p.update({k: v for k, v in t.p.items() if k not in NOT_COPIED and DISP in PROPS[k]["classes"]})
             q.firewall = list(t.firewall)
-        q.tags.add("created-by-" + src)
-        q.tags.update(x for x in self.q[src].features.get("tag-created-vm-with", "").split(" ") if x)
+        extra = ["created-by-" + src] + self.q[src].features.get("tag-created-vm-with", "").split(" ")
         self.q[name] = q
         if klass in HERE:
             for prop in ("guivm", "audiovm"):
                 if self.get(q, prop):
-                    q.tags.add(f"{prop}-{self.get(q, prop)}")
+                    extra.append(f"{prop}-{self.get(q, prop)}")
+        q.tags.update(x for x in extra if TAG.fullmatch(x))  # names of qubes may have dots, tags may not
         return q
 
     def create(self, klass, arg, payload, src, in_pool):
@@ -578,7 +581,7 @@ class Model:
             no("QubesException")
         d = self.new("?", DISP, src, q.p["label"], q)
         d.p["auto_cleanup"] = "True"
-        d.tags.add("disp-created-by-" + src)
+        d.tags.update(x for x in ["disp-created-by-" + src] if TAG.fullmatch(x))
         return None
 
     def learn(self, old, **facts):
@@ -603,7 +606,7 @@ class Model:
 
     # --- small families -----------------------------------------------------------------------------------------------------
     def tag(self, tag, src="dom0", change=False):
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", tag):
+        if not TAG.fullmatch(tag):
             no("QubesInvalidTagError" if tag else "ProtocolError")
         if change and tag.startswith("created-by-") and src != "dom0":
             no("PermissionDenied")
