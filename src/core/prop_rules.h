@@ -74,5 +74,6 @@ A(a_all_audiovm);
 A(a_all_guivm);
 A(a_icon);
 A(a_provides);
+A(a_template);
 
 #endif

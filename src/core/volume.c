@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Volumes of qubes as configuration (specs/storage-backup.md §1.1): what exists, where it lies, what it shows. */
 #include "base/str.h"
-#include "core/core.h"
+#include "core/prop_rules.h"
 
 #define GIB (1024ull * 1024 * 1024)
 
@@ -58,6 +58,24 @@ const struct volume *volume_source(const struct core *c, const struct qube *q, c
 	if (ret_owner)
 		*ret_owner = t;
 	return &t->vols[i];
+}
+
+/* What shows another volume lies in its pool: also the disposables of a qube whose template changes. */
+A(a_template)
+{
+	for (size_t i = 0; i < c->n_sorted; i++) {
+		struct qube *x = c->sorted[i];
+
+		for (size_t k = 0; k < x->n_vols && qube_halted(x); k++) {
+			const struct volume *src = volume_source(c, x, &x->vols[k], NULL);
+			struct volume v = x->vols[k];
+
+			if (!src || streq(src->pool, v.pool))
+				continue;
+			memcpy(v.pool, src->pool, sizeof v.pool);
+			txn_volume(c, x, &x->vols[k], &v);
+		}
+	}
 }
 
 uint64_t volume_size(const struct core *c, const struct qube *q, const struct volume *v)
