@@ -181,11 +181,14 @@ static const struct {
 	{ PATH_LIB, 0, ID_IMAGES, 01771 },
 	{ PATH_STATE, ID_CORE, ID_CORE, 0700 },
 	{ PATH_KERNELS, 0, 0, 0755 },
+	{ PATH_UNDO, 0, CLIENTS, 02770 },
 	{ PATH_LOG, 0, CLIENTS, 0750 },
 	{ PATH_ETC, 0, 0, 0755 },
 	/* members of the group answer "always" and edit the policy without being root */
 	{ PATH_POLICY_ETC, 0, CLIENTS, 02775 },
 	{ PATH_POLICY_UNDO, 0, CLIENTS, 02770 },
+	/* profiles may hold a passphrase: the core goes in as owner */
+	{ PATH_BACKUP_PROFILES, ID_CORE, CLIENTS, 02770 },
 	{ PATH_RPC_ETC, 0, 0, 0755 },
 	{ PATH_RPC_RUN, 0, 0, 0755 },
 	{ PATH_RPC_CONFIG_ETC, 0, 0, 0755 },
@@ -240,7 +243,7 @@ int paths_make(struct err *e)
 {
 	static const enum path_id dirs[] = { PATH_RUN,	      PATH_LIB,	       PATH_LOG,     PATH_ETC,
 					     PATH_KERNELS,    PATH_POLICY_ETC, PATH_POLICY_RUN, PATH_QUBE_RUN,
-					     PATH_RPC_ETC,    PATH_RPC_RUN,    PATH_RPC_CONFIG_ETC, PATH_PROMPT };
+					     PATH_RPC_ETC,    PATH_RPC_RUN,    PATH_RPC_CONFIG_ETC, PATH_BACKUP_PROFILES, PATH_PROMPT, PATH_UNDO };
 
 	if (st.system)
 		return make_system(e);

@@ -120,12 +120,45 @@ int adm_finish(int fd, struct adm_reply *ret, struct err *e)
 	return adm_parse(ret, buf, len, e);
 }
 
+static const struct adm_watch *watcher;
+
+void adm_watch(const struct adm_watch *w)
+{
+	watcher = w;
+}
+
+void *adm_watch_begin(const char *dest, const char *method, const char *arg, const void *payload, size_t len)
+{
+	const struct adm_watch *w = watcher;
+	void *what;
+
+	if (!w)
+		return NULL;
+	watcher = NULL;
+	what = w->begin(dest, method, arg, payload, len);
+	watcher = w;
+	return what;
+}
+
+int adm_watch_end(void *what, int r)
+{
+	const struct adm_watch *w = watcher;
+
+	if (!w || !what)
+		return r;
+	watcher = NULL;
+	w->end(what, r);
+	watcher = w;
+	return r;
+}
+
 int adm_call(struct adm_reply *ret, const char *dest, const char *method, const char *arg, const void *payload, size_t len,
 	     struct err *e)
 {
+	void *watched = adm_watch_begin(dest, method, arg, payload, len);
 	int fd = adm_begin(dest, method, arg, payload, len, e);
 
-	return fd < 0 ? fd : adm_finish(fd, ret, e);
+	return adm_watch_end(watched, fd < 0 ? fd : adm_finish(fd, ret, e));
 }
 
 int adm_text(struct adm_reply *ret, const char *dest, const char *method, const char *arg, const char *payload, struct err *e)

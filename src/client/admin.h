@@ -58,6 +58,19 @@ int adm_import_copy(const char *path, int in, uint64_t size, struct err *e);
 int adm_begin(const char *dest, const char *method, const char *arg, const void *payload, size_t len, struct err *e);
 int adm_finish(int fd, struct adm_reply *ret, struct err *e);
 
+/*
+ * A watcher sees every call of adm_call, adm_text and adm_void, and adm_import as admin.vm.volume.Import. begin comes before the call, may make
+ * calls itself (it does not see those) and gives what end gets together with the call's result. NULL ends the watching.
+ */
+struct adm_watch {
+	void *(*begin)(const char *dest, const char *method, const char *arg, const void *payload, size_t len);
+	void (*end)(void *what, int r);
+};
+void adm_watch(const struct adm_watch *w);
+/* adm_watch_begin and adm_watch_end are for what makes such calls inside this folder. */
+void *adm_watch_begin(const char *dest, const char *method, const char *arg, const void *payload, size_t len);
+int adm_watch_end(void *what, int r); /* gives r */
+
 /* adm_connect gives a connected socket at path, or -ADM_NO_DAEMON with the hint. */
 int adm_connect(const char *path, struct err *e);
 /* adm_frame writes the request header and payload; -EMSGSIZE over ADM_REQUEST_MAX, -EINVAL when a field holds a separator. */

@@ -65,7 +65,7 @@ int adm_import_copy(const char *path, int in, uint64_t size, struct err *e)
 	return copy_to(path, in, size, size, e);
 }
 
-int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool with_size, struct err *e)
+static int import(const char *dest, const char *volume, int fd, uint64_t size, bool with_size, struct err *e)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 }, end = { 0 };
 	char text[32] = "", fail[ERR_MSG_MAX + 8];
@@ -94,4 +94,11 @@ int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool
 		fail[0] = '\0';
 	r2 = adm_internal(&end, dest, "internal.vm.volume.ImportEnd", volume, r < 0 ? fail : "ok", r < 0 ? &second : e);
 	return r < 0 ? r : r2;
+}
+
+int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool with_size, struct err *e)
+{
+	void *watched = adm_watch_begin(dest, "admin.vm.volume.Import", volume, NULL, 0);
+
+	return adm_watch_end(watched, import(dest, volume, fd, size, with_size, e));
 }

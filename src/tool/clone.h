@@ -8,7 +8,7 @@
 /* Rows for the option tables of both. */
 #define OPTS_POOL                                                                                          \
 	{ 'P', "pool-all", "POOL", "storage pool of all volumes", 0, W_POOL },                             \
-	{ 'p', "pool", "VOLUME=POOL", "storage pool of one volume (repeatable)", 0, W_ANY }
+	{ 'p', "pool", "VOLUME=POOL", "storage pool of one volume (repeatable)", 0, W_VOLUME_POOL }
 
 struct clone_spec {
 	const char *src, *dst;

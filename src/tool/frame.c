@@ -11,6 +11,7 @@
 
 #include "base/paths.h"
 #include "tool/frame.h"
+#include "tool/journal.h"
 
 const struct tool_opt common_opts[] = {
 	{ 'v', "verbose", NULL, "say more", 0, W_ANY },
@@ -349,7 +350,10 @@ int tool_run_verb(const struct verb *v, int argc, char **argv)
 	n = tool_parse(&t, argc, argv, &pos, &status);
 	if (n >= 0) {
 		r = paths_init(NULL, &e);
+		if (r >= 0 && !(v->flags & VERB_NO_JOURNAL))
+			journal_start(&t, argc, argv);
 		status = r < 0 ? tool_fail(&t, "%s", err_text(&e, r)) : v->run(&t, n, pos);
+		journal_stop();
 	}
 	free(t.optv);
 	return tool_flush(&t, status);

@@ -8,7 +8,7 @@
 enum {
 	KEY_RAW_DATA = 420, KEY_RAW_LIST, KEY_CLASS, KEY_LABEL, KEY_TAGS, KEY_EXCLUDE_TAGS, KEY_RUNNING, KEY_PAUSED, KEY_HALTED,
 	KEY_TEMPLATE_SOURCE, KEY_NETVM_IS, KEY_INTERNAL, KEY_SERVICEVM, KEY_PENDING, KEY_FEATURES, KEY_PREFS, KEY_SORT, KEY_REVERSE,
-	KEY_IGNORE_CASE, KEY_SPINNER, KEY_NO_SPINNER, KEY_HELP_COLUMNS, KEY_HELP_FORMATS,
+	KEY_IGNORE_CASE, KEY_WATCH, KEY_SPINNER, KEY_NO_SPINNER, KEY_HELP_COLUMNS, KEY_HELP_FORMATS,
 };
 
 struct ls_row {
@@ -31,6 +31,9 @@ struct ls {
 	struct adm_reply table; /* what ls_table got; the rows' values point into it */
 };
 
+/* ls_load asks for the list of qubes and makes a row of each; ls_fini frees everything. 0 or an exit status (printed). */
+int ls_load(struct ls *ls, bool shown);
+void ls_fini(struct ls *ls);
 /* ls_table asks for properties and features ("feature.X") of all qubes by one call and fills props (and internal) of all rows.
    -ADM_… when the daemon has no such call: then ls_fetch and ls_filter ask qube by qube. */
 int ls_table(struct ls *ls);
@@ -43,6 +46,9 @@ const char *ls_cell(const struct ls *ls, const struct ls_row *row, const char *c
 /* ls_columns of a format's name; NULL when unknown. ls_known_column: computed here (others are properties). */
 const char *ls_format(const char *name);
 bool ls_known_column(const char *col);
+/* ls_format_at, ls_column_at give the names one by one; NULL at the end. */
+const char *ls_format_at(size_t i);
+const char *ls_column_at(size_t i);
 void ls_print_columns(const struct tool *t);
 void ls_print_formats(const struct tool *t);
 bool ls_needs_props(const struct ls *ls);

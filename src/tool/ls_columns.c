@@ -53,12 +53,50 @@ static const struct column *find(const char *name)
 	return NULL;
 }
 
+int ls_load(struct ls *ls, bool shown)
+{
+	struct err e = { 0 };
+	int r = adm_qubes_get(&ls->all, "dom0", &e);
+
+	if (r < 0)
+		return tool_api(ls->t, r, &e);
+	ls->n = ls->all.n;
+	ls->rows = xcalloc(ls->n + 1, sizeof *ls->rows);
+	for (size_t i = 0; i < ls->n; i++)
+		ls->rows[i] = (struct ls_row){ .q = &ls->all.v[i], .shown = shown };
+	return 0;
+}
+
+void ls_fini(struct ls *ls)
+{
+	for (size_t i = 0; i < ls->n && ls->rows; i++) {
+		adm_props_fini(&ls->rows[i].props);
+		adm_reply_fini(&ls->rows[i].root);
+		adm_reply_fini(&ls->rows[i].priv);
+		adm_reply_fini(&ls->rows[i].internal);
+	}
+	free(ls->rows);
+	free(ls->cols);
+	adm_reply_fini(&ls->table);
+	adm_qubes_fini(&ls->all);
+}
+
 const char *ls_format(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
 		if (streq(formats[i].name, name))
 			return formats[i].cols;
 	return NULL;
+}
+
+const char *ls_format_at(size_t i)
+{
+	return i < ARRAY_SIZE(formats) ? formats[i].name : NULL;
+}
+
+const char *ls_column_at(size_t i)
+{
+	return i < ARRAY_SIZE(columns) ? columns[i].name : NULL;
 }
 
 bool ls_known_column(const char *col)

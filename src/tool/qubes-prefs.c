@@ -16,7 +16,7 @@ const struct verb verb_qubes_prefs = {
 	.desc = "Without a property, lists all of them: D marks a default, - a value that was set,\n"
 		"U one without a value. The value 'none' means no qube, where a qube is expected.",
 	.opts = opts,
-	.words = { W_GLOBAL_PROPERTY, W_ANY },
+	.words = { W_GLOBAL_PROPERTY, W_VALUE },
 	.max_args = 2,
 	.run = run,
 };

@@ -7,8 +7,8 @@
 #define COLS_MAX 64
 
 static const struct tool_opt opts[] = {
-	{ 'o', "format", "FORMAT", "simple, network, full, kernel, prefs or disk", 0, W_ANY },
-	{ 'O', "fields", "COLUMN,...", "these columns; any property is a column", 0, W_ANY },
+	{ 'o', "format", "FORMAT", "simple, network, full, kernel, prefs or disk", 0, W_FORMAT },
+	{ 'O', "fields", "COLUMN,...", "these columns; any property is a column", 0, W_COLUMN },
 	{ 'n', "network", NULL, "the same as --format=network", 0, W_ANY },
 	{ 'd', "disk", NULL, "the same as --format=disk", 0, W_ANY },
 	{ 'k', "kernel", NULL, "the same as --format=kernel", 0, W_ANY },
@@ -18,8 +18,8 @@ static const struct tool_opt opts[] = {
 	OPT_JSON,
 	{ KEY_CLASS, "class", "CLASS,...", "only qubes of these classes", 0, W_CLASS },
 	{ KEY_LABEL, "label", "LABEL,...", "only qubes with one of these labels", 0, W_LABEL },
-	{ KEY_TAGS, "tags", "TAG,...", "only qubes with one of these tags", 0, W_ANY },
-	{ KEY_EXCLUDE_TAGS, "exclude-tags", "TAG,...", "only qubes without these tags", 0, W_ANY },
+	{ KEY_TAGS, "tags", "TAG,...", "only qubes with one of these tags", 0, W_TAG },
+	{ KEY_EXCLUDE_TAGS, "exclude-tags", "TAG,...", "only qubes without these tags", 0, W_TAG },
 	{ KEY_RUNNING, "running", NULL, "only running qubes", 0, W_ANY },
 	{ KEY_PAUSED, "paused", NULL, "only paused qubes", 0, W_ANY },
 	{ KEY_HALTED, "halted", NULL, "only halted qubes", 0, W_ANY },
@@ -28,11 +28,12 @@ static const struct tool_opt opts[] = {
 	{ KEY_INTERNAL, "internal", "y|n", "only qubes that are (not) internal", 0, W_ANY },
 	{ KEY_SERVICEVM, "servicevm", "y|n", "only qubes that are (not) service qubes", 0, W_ANY },
 	{ KEY_PENDING, "pending-update", NULL, "only qubes with updates waiting", 0, W_ANY },
-	{ KEY_FEATURES, "features", "NAME=VALUE", "only qubes with this feature (repeatable)", 0, W_ANY },
-	{ KEY_PREFS, "prefs", "NAME=VALUE", "only qubes with this property (repeatable)", 0, W_ANY },
-	{ KEY_SORT, "sort", "COLUMN", "sort by a column instead of the name", 0, W_ANY },
+	{ KEY_FEATURES, "features", "NAME=VALUE", "only qubes with this feature (repeatable)", 0, W_FEATURE },
+	{ KEY_PREFS, "prefs", "NAME=VALUE", "only qubes with this property (repeatable)", 0, W_PROPERTY },
+	{ KEY_SORT, "sort", "COLUMN", "sort by a column instead of the name", 0, W_COLUMN },
 	{ KEY_REVERSE, "reverse", NULL, "reverse the order", 0, W_ANY },
 	{ KEY_IGNORE_CASE, "ignore-case", NULL, "sort without regard to case", 0, W_ANY },
+	{ KEY_WATCH, "watch", NULL, "show it anew whenever something changes, until Ctrl-C", 0, W_ANY },
 	{ KEY_SPINNER, "spinner", NULL, "accepted, without effect", OPT_HIDDEN, W_ANY },
 	{ KEY_NO_SPINNER, "no-spinner", NULL, "accepted, without effect", OPT_HIDDEN, W_ANY },
 	{ KEY_ALL, "all", NULL, "all qubes (the default)", 0, W_ANY },
@@ -81,16 +82,11 @@ static int choose_columns(struct ls *ls)
 static int choose_rows(struct ls *ls, int argc, char **argv)
 {
 	const struct tool *t = ls->t;
-	struct err e = { 0 };
 	const char *x;
-	int r = adm_qubes_get(&ls->all, "dom0", &e);
+	int r = ls_load(ls, argc == 0);
 
-	if (r < 0)
-		return tool_api(t, r, &e);
-	ls->n = ls->all.n;
-	ls->rows = xcalloc(ls->n + 1, sizeof *ls->rows);
-	for (size_t i = 0; i < ls->n; i++)
-		ls->rows[i] = (struct ls_row){ .q = &ls->all.v[i], .shown = argc == 0 };
+	if (r)
+		return r;
 	for (int i = 0; i < argc; i++) {
 		const struct adm_qube *q = adm_qubes_find(&ls->all, argv[i]);
 
@@ -268,10 +264,67 @@ static int show(struct ls *ls)
 	return 0;
 }
 
-static int run(struct tool *t, int argc, char **argv)
+static int once(struct tool *t, int argc, char **argv)
 {
 	struct ls ls = { .t = t };
+	int r = choose_columns(&ls);
+
+	r = r ? r : choose_rows(&ls, argc, argv);
+	r = r ? r : show(&ls);
+	ls_fini(&ls);
+	return r;
+}
+
+/* What a qube itself writes into its database, again and again, is shown in no column. */
+static bool shows(const struct adm_event *ev)
+{
+	return !str_starts(ev->name, "domain-qdb-") && !str_starts(ev->name, "property-pre-") && !str_starts(ev->name, "domain-feature-pre-") &&
+	       !str_starts(ev->name, "property-del:");
+}
+
+/* Events come in bundles: one drawing for what is there at once. */
+#define BUNDLE_MS 20
+
+/* Gives 1 when something may look different now, 0 at the end of the stream, or an error. */
+static int next_change(struct adm_events *s, struct err *e)
+{
+	struct adm_event ev;
+	bool changed = false;
 	int r;
+
+	do {
+		r = adm_events_next(s, changed ? BUNDLE_MS : -1, &ev, e);
+		changed = changed || (r == 1 && shows(&ev));
+	} while (r == 1);
+	return changed && r == -ETIMEDOUT ? 1 : r;
+}
+
+/* The stream is open before the first look: no change is missed in between. */
+static int watch(struct tool *t, int argc, char **argv)
+{
+	struct adm_events s;
+	struct err e = { 0 };
+	int r = adm_events_open(&s, "dom0", "admin.Events", &e), status;
+
+	if (r < 0)
+		return tool_api(t, r, &e);
+	do {
+		if (t->tty)
+			(void)fputs("\033[H\033[2J", stdout);
+		status = once(t, argc, argv);
+		if (!t->tty && !opt_has(t, KEY_JSON))
+			(void)putchar('\n');
+		if (fflush(stdout) != 0)
+			break;
+	} while (status == 0 && (r = next_change(&s, &e)) == 1);
+	adm_events_close(&s);
+	if (status == 0 && r == 0)
+		return tool_fail(t, "qubesd has ended");
+	return status == 0 && r < 0 ? tool_api(t, r, &e) : status;
+}
+
+static int run(struct tool *t, int argc, char **argv)
+{
 
 	if (opt_has(t, KEY_HELP_COLUMNS) || opt_has(t, KEY_HELP_FORMATS)) {
 		if (opt_has(t, KEY_HELP_COLUMNS))
@@ -280,20 +333,7 @@ static int run(struct tool *t, int argc, char **argv)
 			ls_print_formats(t);
 		return 0;
 	}
-	r = choose_columns(&ls);
-	r = r ? r : choose_rows(&ls, argc, argv);
-	r = r ? r : show(&ls);
-	for (size_t i = 0; i < ls.n && ls.rows; i++) {
-		adm_props_fini(&ls.rows[i].props);
-		adm_reply_fini(&ls.rows[i].root);
-		adm_reply_fini(&ls.rows[i].priv);
-		adm_reply_fini(&ls.rows[i].internal);
-	}
-	free(ls.rows);
-	free(ls.cols);
-	adm_reply_fini(&ls.table);
-	adm_qubes_fini(&ls.all);
-	return r;
+	return opt_has(t, KEY_WATCH) ? watch(t, argc, argv) : once(t, argc, argv);
 }
 
 const struct verb verb_qvm_ls = {

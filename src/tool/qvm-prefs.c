@@ -18,7 +18,7 @@ const struct verb verb_qvm_prefs = {
 	.desc = "Without a property, lists all of them: D marks a default, - a value that was set,\n"
 		"U one without a value. The value 'none' means no qube, where a qube is expected.",
 	.opts = opts,
-	.words = { W_QUBE, W_PROPERTY, W_ANY },
+	.words = { W_QUBE, W_PROPERTY, W_VALUE },
 	.max_args = 3,
 	.run = run,
 };

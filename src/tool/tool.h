@@ -33,6 +33,13 @@ enum word_kind {
 	W_TAG,
 	W_FILE,
 	W_SUB, /* one of the verb's sub-commands */
+	W_VALUE,       /* of the property before it, of the qube in the first positional */
+	W_RULE,	       /* of the firewall */
+	W_POLICY_FILE,
+	W_COLUMN,      /* of qvm-ls */
+	W_FORMAT,      /* of qvm-ls */
+	W_VOLUME_POOL, /* VOLUME=POOL */
+	W_DRIVER,      /* of pools */
 };
 
 #define OPT_OPTIONAL 1u /* the argument may be left out: --name or --name=ARG */
@@ -75,6 +82,7 @@ struct verb {
 /* verb.flags: options end at the first positional argument number n (qvm-run's command). */
 #define VERB_STOP_AFTER(n) (unsigned)(n)
 #define VERB_STOP_MASK 0xffu
+#define VERB_NO_JOURNAL 0x200u /* its changes are not recorded for qvm-undo */
 #define VERB_STOP_ALL 0x100u /* one positional argument earlier when --all or --dispvm stands before */
 
 struct tool_optval {
