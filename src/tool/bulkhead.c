@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/paths.h"
 #include "base/proc.h"
+#include "policyfile/dirs.h"
 #include "tool/util.h"
 
 #define READY_SECONDS 60
@@ -287,8 +288,24 @@ static const char *prompt_kind(pid_t *ret)
 	return str_starts(comm, "qvm-policy-ask") ? "terminal" : "window";
 }
 
+/* With an error in it every call is refused: NULL, or where and what. */
+static const char *policy_error(struct err *e)
+{
+	struct pf_dirs dirs = { 0 };
+	struct policy *p = NULL;
+	int r;
+
+	pf_dirs_default(&dirs);
+	r = pf_load(&p, &dirs, e);
+	if (r == 0)
+		policy_free(p);
+	pf_dirs_fini(&dirs);
+	return r < 0 ? err_text(e, r) : NULL;
+}
+
 static int status(struct tool *t)
 {
+	struct err policy_why = { 0 };
 	struct json j = { 0 };
 	struct adm_qubes q = { 0 };
 	struct err e = { 0 };
@@ -297,6 +314,8 @@ static int status(struct tool *t)
 	pid_t prompt_pid = 0;
 	const char *prompt = prompt_kind(&prompt_pid);
 	bool emu = emulated_here(), runs = daemon_pid(&pid) == 0;
+	/* an instance that never ran has no policy yet */
+	const char *broken = runs ? policy_error(&policy_why) : NULL;
 	int r = runs ? adm_qubes_get(&q, "dom0", &e) : 0;
 
 	if (r < 0)
@@ -313,6 +332,7 @@ static int status(struct tool *t)
 			json_int(&j, "running_qubes", (int64_t)up);
 		}
 		json_str(&j, "prompt", prompt ? prompt : "none");
+		json_str(&j, "policy_error", broken);
 		json_str(&j, "accelerator", emu ? "tcg" : "kvm");
 		json_bool(&j, "isolated", !emu);
 		json_close(&j, '}');
@@ -330,6 +350,8 @@ static int status(struct tool *t)
 		printf("prompt       %s, pid %d\n", prompt, (int)prompt_pid);
 	else if (!opt_has(t, KEY_JSON))
 		printf("prompt       none: rules that say ask refuse; start qrexec-policy-agent, or qvm-policy-ask in a terminal\n");
+	if (!opt_has(t, KEY_JSON) && broken)
+		printf("policy       has an error, every call is refused: %s\n", broken);
 	adm_qubes_fini(&q);
 	return runs ? 0 : 3;
 }

@@ -411,35 +411,43 @@ uint64_t pq_compare(const struct pq *p, const struct policy *before, const struc
 	return c.changed;
 }
 
-/* Lays --with over a copy of the directories: a directory takes the place of the last one, a file that of its name in it. */
-static int edited(struct pq *p, struct pf_dirs *d)
+/* Lays one edited path over a copy of the directories: a directory takes the place of the last one, a file that of its name in it. */
+static int lay(struct pq *p, struct pf_dirs *d, const char *path)
 {
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *text = NULL, *at = NULL;
+	struct err e = { 0 };
+	struct stat st;
+	size_t n = 0;
+	int r;
+
+	if (stat(path, &st) < 0)
+		return tool_usage(p->t, "'%s': %s", path, strerror(errno));
+	if (S_ISDIR(st.st_mode)) {
+		d->dirs[d->n_dirs - 1] = path;
+		return 0;
+	}
+	r = pf_text(&p->dirs, path, &text, &n, &e);
+	if (r < 0)
+		return tool_usage(p->t, "%s", err_text(&e, r));
+	at = xasprintf("%s/%s", d->dirs[d->n_dirs - 1], slash ? slash + 1 : path);
+	if (pol_file_name_ok(slash ? slash + 1 : path) != 1)
+		tool_note(p->t, "'%s' does not end in .policy: it counts only if another file includes it", path);
+	pf_overlay(d, at, text, n);
+	return 0;
+}
+
+static int edited(struct pq *p, struct pf_dirs *d, int argc, char **argv)
+{
+	size_t named = opt_count(p->t, KEY_WITH);
+	int r = 0;
+
 	d->n_dirs = p->dirs.n_dirs;
 	d->legacy = p->dirs.legacy;
 	memcpy(d->dirs, p->dirs.dirs, sizeof d->dirs);
-	for (size_t i = 0; i < opt_count(p->t, KEY_WITH); i++) {
-		const char *path = opt_nth(p->t, KEY_WITH, i), *slash = strrchr(path, '/');
-		_cleanup_free_ char *text = NULL, *at = NULL;
-		struct err e = { 0 };
-		struct stat st;
-		size_t n = 0;
-		int r;
-
-		if (stat(path, &st) < 0)
-			return tool_usage(p->t, "'%s': %s", path, strerror(errno));
-		if (S_ISDIR(st.st_mode)) {
-			d->dirs[d->n_dirs - 1] = path;
-			continue;
-		}
-		r = pf_text(&p->dirs, path, &text, &n, &e);
-		if (r < 0)
-			return tool_usage(p->t, "%s", err_text(&e, r));
-		at = xasprintf("%s/%s", d->dirs[d->n_dirs - 1], slash ? slash + 1 : path);
-		if (pol_file_name_ok(slash ? slash + 1 : path) != 1)
-			tool_note(p->t, "'%s' does not end in .policy: it counts only if another file includes it", path);
-		pf_overlay(d, at, text, n);
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < named + (size_t)argc; i++)
+		r = lay(p, d, i < named ? opt_nth(p->t, KEY_WITH, i) : argv[i - named]);
+	return r;
 }
 
 int pq_simulate(struct pq *p, int argc, char **argv)
@@ -451,11 +459,9 @@ int pq_simulate(struct pq *p, int argc, char **argv)
 	uint64_t changed;
 	int r;
 
-	(void)argc;
-	(void)argv;
-	if (!opt_count(p->t, KEY_WITH))
-		return tool_usage(p->t, "simulate needs --with DIRECTORY or --with FILE");
-	r = edited(p, &d);
+	if (!opt_count(p->t, KEY_WITH) && argc == 0)
+		return tool_usage(p->t, "simulate needs an edited directory or file");
+	r = edited(p, &d, argc, argv);
 	if (r == 0)
 		r = pq_table(p);
 	if (r == 0 && pf_load(&after, &d, &e) < 0)

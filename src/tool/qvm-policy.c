@@ -37,7 +37,7 @@ static const struct tool_opt opts[] = {
 
 static const struct tool_sub subs[] = {
 	{ "explain", "SOURCE TARGET SERVICE[+ARG]", "show what is decided, by which rule, and what would change it" },
-	{ "simulate", "--with PATH...", "show every decision that an edited policy would change" },
+	{ "simulate", "[--with] PATH...", "show every decision that an edited policy would change" },
 	{ "lint", "", "find errors, rules that never decide, unknown names and dangerous rules" },
 	{ "graph", "[--service SERVICE] [--dot|--svg]", "draw which qube may reach which" },
 	{ "log", "[--since TIME] [--follow]", "show decisions that were made" },
@@ -65,7 +65,7 @@ static const struct {
 	int (*run)(struct pq *p, int argc, char **argv);
 	int min, max;
 } commands[] = {
-	{ "explain", pq_explain, 3, 3 }, { "simulate", pq_simulate, 0, 0 }, { "lint", pq_lint, 0, 0 },	     { "graph", pq_graph, 0, 0 },
+	{ "explain", pq_explain, 3, 3 }, { "simulate", pq_simulate, 0, 1000 }, { "lint", pq_lint, 0, 0 },	     { "graph", pq_graph, 0, 0 },
 	{ "log", pq_log, 0, 0 },	 { "edit", pq_edit, 0, 1 },	    { "list", pq_list, 0, 0 },	     { "get", pq_get, 1, 1 },
 	{ "put", pq_put, 1, 1 },	 { "remove", pq_remove, 1, 1 },	    { "undo", pq_undo, 0, 1 },	     { "always", pq_always, 0, 1000 },
 };
