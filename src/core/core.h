@@ -110,6 +110,8 @@ struct core_ops {
 	int (*kill)(void *ctx, struct qube *q, struct call *c);
 	/* ev is one of PAUSE, UNPAUSE, SUSPEND, RESUME; the caller has checked that the state allows it. */
 	int (*pause)(void *ctx, struct qube *q, enum life_event ev, struct call *c);
+	/* The host is about to sleep (pre) or awake again: every running qube is suspended, or resumed but for those that were paused before. */
+	int (*suspend_host)(void *ctx, bool pre, struct call *c);
 	/* A listener of vm-stats came (core.stat_subs). */
 	void (*stats)(void *ctx);
 	int (*current_state)(void *ctx, struct qube *q, struct call *c);

@@ -134,6 +134,13 @@ int api_resume(struct call *c)
 	return set_pause(c, LIFE_EV_RESUME, "domain-pre-unpaused");
 }
 
+int api_suspend_host(struct call *c)
+{
+	if (c->core->no_vms || !c->core->ops->suspend_host)
+		return 0; /* nothing runs */
+	return c->core->ops->suspend_host(c->core->ops_ctx, c->m->param == 1, c);
+}
+
 int api_current_state(struct call *c)
 {
 	if (!qube_halted(c->dest) && c->dest->klass != K_ADMIN && c->dest->klass != K_REMOTE)

@@ -76,6 +76,8 @@ static int serve(struct qd *d, struct err *e)
 	if (d->runs)
 		run_sweep_disposables(d);
 	say_ready(d);
+	if (d->runs && !d->no_autostart)
+		run_autostart(d);
 	log_info("serving %zu qubes", d->core->n_sorted);
 	return 0;
 }
@@ -110,6 +112,7 @@ static int confine(struct err *e)
 		{ .path = path_get(PATH_RUN), .write = true },
 		{ .path = path_get(PATH_LIB), .write = true }, /* in system mode all but PATH_STATE belongs to others */
 		{ .path = path_get(PATH_KERNELS) },
+		{ .path = path_get(PATH_BACKUP_PROFILES) },
 		{ .path = "/sys/devices/system/cpu" },
 	};
 
@@ -158,9 +161,9 @@ static int run(struct qd *d, struct err *e)
 	return r < 0 ? r : ev_run(d->loop);
 }
 
-int core_main(const char *root, bool no_vms, int ready_fd, int life_fd)
+int core_main(const char *root, bool no_vms, bool no_autostart, int ready_fd, int life_fd)
 {
-	struct qd d = { .no_vms = no_vms, .ready_fd = ready_fd, .life_fd = life_fd };
+	struct qd d = { .no_vms = no_vms, .no_autostart = no_autostart, .ready_fd = ready_fd, .life_fd = life_fd };
 	struct err e = { 0 };
 	int r;
 

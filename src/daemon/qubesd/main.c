@@ -11,16 +11,17 @@
 #include "base/str.h"
 #include "daemon/qubesd/qubesd.h"
 
-static const char usage[] = "usage: qubesd [--root DIR] [--foreground] [--ready-fd N] [--no-vms]\n"
+static const char usage[] = "usage: qubesd [--root DIR] [--foreground] [--ready-fd N] [--no-vms] [--no-autostart]\n"
 			    "Serves the Admin API of one instance. Without --foreground it returns when the instance serves.\n"
 			    "  --root DIR      session mode: state, sockets and logs below DIR (default $QUBES_ROOT)\n"
 			    "  --ready-fd N    write one byte to descriptor N when it serves\n"
 			    "  --no-vms        refuse to start qubes\n"
+			    "  --no-autostart  do not start the qubes with the property autostart\n"
 			    "  --release-groups   for qubesd.service: make room in its control group for the next start, and end\n";
 
 struct options {
 	const char *root;
-	bool foreground, no_vms, core, release;
+	bool foreground, no_vms, no_autostart, core, release;
 	int ready_fd, life_fd;
 };
 
@@ -29,6 +30,7 @@ static int parse(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{ "root", required_argument, NULL, 'r' },     { "foreground", no_argument, NULL, 'f' },
 		{ "ready-fd", required_argument, NULL, 'y' }, { "no-vms", no_argument, NULL, 'n' },
+		{ "no-autostart", no_argument, NULL, 'a' },
 		{ "core", no_argument, NULL, 'c' },	      { "life-fd", required_argument, NULL, 'l' },
 		{ "release-groups", no_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
@@ -58,6 +60,9 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'n':
 			o->no_vms = true;
 			break;
+		case 'a':
+			o->no_autostart = true;
+			break;
 		case 'c':
 			o->core = true;
 			break;
@@ -81,7 +86,7 @@ static int parse(int argc, char **argv, struct options *o)
 static int background(const struct options *o, const char *self, struct err *e)
 {
 	extern char **environ;
-	const char *argv[8];
+	const char *argv[9];
 	size_t n = 0;
 	_cleanup_fd_ int log = -1, rd = -1, wr = -1;
 	_cleanup_proc_ struct proc p = PROC_INIT;
@@ -103,6 +108,8 @@ static int background(const struct options *o, const char *self, struct err *e)
 	argv[n++] = "--ready-fd=3";
 	if (o->no_vms)
 		argv[n++] = "--no-vms";
+	if (o->no_autostart)
+		argv[n++] = "--no-autostart";
 	if (!paths_system_mode()) {
 		argv[n++] = "--root";
 		argv[n++] = paths_root();
@@ -142,9 +149,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (o.core)
-		return core_main(o.root, o.no_vms, o.ready_fd, o.life_fd);
+		return core_main(o.root, o.no_vms, o.no_autostart, o.ready_fd, o.life_fd);
 	if (o.foreground)
-		return supervisor_main(o.root, o.no_vms, o.ready_fd);
+		return supervisor_main(o.root, o.no_vms, o.no_autostart, o.ready_fd);
 	n = readlink("/proc/self/exe", self, sizeof self - 1);
 	self[n > 0 ? n : 0] = '\0';
 	r = background(&o, self, &e);

@@ -26,15 +26,15 @@ struct qd {
 	struct peer *spawner;
 	struct server *server;
 	struct runs *runs; /* running qubes and policyd; NULL with --no-vms */
-	bool no_vms;
+	bool no_vms, no_autostart;
 	int ready_fd; /* -1 = nobody waits */
 	int life_fd;  /* -1 = there is no supervisor */
 };
 
 /* core_main runs the core process: gives its exit status. life_fd -1: systemd is the supervisor. */
-int core_main(const char *root, bool no_vms, int ready_fd, int life_fd);
+int core_main(const char *root, bool no_vms, bool no_autostart, int ready_fd, int life_fd);
 /* supervisor_main starts and watches core and spawner. ready_fd -1 = nobody waits. */
-int supervisor_main(const char *root, bool no_vms, int ready_fd);
+int supervisor_main(const char *root, bool no_vms, bool no_autostart, int ready_fd);
 
 /* notify.c: tells the service manager, if there is one, that the instance serves. */
 void notify_ready(void);

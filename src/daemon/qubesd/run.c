@@ -15,6 +15,7 @@ const struct core_ops run_ops = {
 	.shutdown = run_op_shutdown,
 	.kill = run_op_kill,
 	.pause = run_op_pause,
+	.suspend_host = run_op_suspend_host,
 	.current_state = run_op_current_state,
 	.policy_sync = policy_sync,
 	.policy_ask = policy_ask,

@@ -183,6 +183,11 @@ void trace_running(const struct trace *t, const struct ipc_pd_ticket *k, const c
 void trace_failed(const struct trace *t, const struct ipc_pd_ticket *k, const char *target, const char *why);
 void trace_ended(uint32_t source_qid, uint32_t peer, uint32_t port, uint64_t first_us);
 
+/* run_host.c: what happens to all qubes at once */
+int run_op_suspend_host(void *ctx, bool pre, struct call *c);
+/* run_autostart starts the qubes with autostart that do not run, once a boot of the host; netvms first, since each start waits for its own. */
+void run_autostart(struct qd *d);
+
 /* run_adopt.c */
 int run_adopt_all(struct qd *d, struct err *e);
 /* run_none_alive fails when a qube of this instance runs: --no-vms would not know of it and touch its images. */

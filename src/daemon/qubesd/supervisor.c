@@ -27,7 +27,7 @@
 struct supervisor {
 	struct ev_loop *loop;
 	const char *root;
-	bool no_vms;
+	bool no_vms, no_autostart;
 	int ready_fd, lock;
 	int life[2]; /* a pipe that ends with this process: the core holds the reading end */
 	struct proc core, spawner;
@@ -144,7 +144,7 @@ static void on_again(struct ev_timer *t, void *arg)
 static int try_pair(struct supervisor *s, struct err *e)
 {
 	char self[PATH_MAX], spawner[PATH_MAX];
-	const char *core_argv[10] = { "qubesd", "--core", "--life-fd=5" }, *spawner_argv[4] = { "spawner" };
+	const char *core_argv[11] = { "qubesd", "--core", "--life-fd=5" }, *spawner_argv[4] = { "spawner" };
 	size_t k = 3;
 	_cleanup_fd_ int a = -1, b = -1;
 	int pair[2], r;
@@ -159,6 +159,9 @@ static int try_pair(struct supervisor *s, struct err *e)
 	}
 	if (s->no_vms)
 		core_argv[k++] = "--no-vms";
+	/* a core that comes later finds what the user has stopped meanwhile */
+	if (s->no_autostart || s->n_starts > 1)
+		core_argv[k++] = "--no-autostart";
 	if (s->ready_fd >= 0)
 		core_argv[k++] = "--ready-fd=4";
 	if (unix_pair(SOCK_SEQPACKET, pair) < 0)
@@ -320,7 +323,26 @@ static int prepare(struct supervisor *s, struct err *e)
 	return 0;
 }
 
-int supervisor_main(const char *root, bool no_vms, int ready_fd)
+/* The computer's instance starts its qubes once a boot (run is gone after it), and not when the kernel's command line says so. */
+static bool skip_autostart(void)
+{
+	_cleanup_free_ char *line = NULL;
+	char path[PATH_MAX];
+	size_t n;
+	int fd;
+
+	if (!paths_system_mode())
+		return false;
+	if (fs_read(AT_FDCWD, "/proc/cmdline", 65536, &line, &n, NULL) == 0 && strstr(line, "qubes.skip_autostart"))
+		return true;
+	fd = open(path_fmt(path, PATH_RUN, "/autostarted"), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return errno == EEXIST;
+	close(fd);
+	return false;
+}
+
+int supervisor_main(const char *root, bool no_vms, bool no_autostart, int ready_fd)
 {
 	struct supervisor s = { .root = root ? root : "", .no_vms = no_vms, .ready_fd = ready_fd, .lock = -1,
 				.core = PROC_INIT, .spawner = PROC_INIT };
@@ -338,6 +360,7 @@ int supervisor_main(const char *root, bool no_vms, int ready_fd)
 		return 1;
 	}
 	s.root = paths_root();
+	s.no_autostart = no_autostart || no_vms || skip_autostart();
 	if (pipe2(s.life, O_CLOEXEC) < 0) {
 		log_error("pipe: %s", strerror(errno));
 		return 1;
