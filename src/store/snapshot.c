@@ -165,7 +165,7 @@ static int make_folder(const char *dir, const char *path, struct err *e)
 
 	if (mkdir(dir, 0700) < 0)
 		return errno == EEXIST ? 0 : err_errno(e, errno, "making '%s'", dir);
-	if (geteuid() == 0 && (stat(path, &st) < 0 || lchown(dir, st.st_uid, st.st_gid) < 0))
+	if (geteuid() == 0 && (stat(path, &st) < 0 || fchownat(AT_FDCWD, dir, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0))
 		return err_errno(e, errno, "'%s': owner", dir);
 	return 0;
 }
