@@ -24,6 +24,8 @@ struct migration {
    newer one. store_migrate_own does it by the table of schema.h. */
 int store_migrate(sqlite3 *db, const char *path, const struct migration *m, unsigned n, struct err *e);
 int store_migrate_own(sqlite3 *db, const char *path, struct err *e);
+/* store_migrate_to goes to an older version only: for a file that is being made. */
+int store_migrate_to(sqlite3 *db, const char *path, unsigned version, struct err *e);
 /* store_advice appends to e what to do about a damaged file: the newest good snapshot and the command. Gives r. */
 int store_advice(const char *path, int r, struct err *e);
 /* store_version_of reads the version of the schema; -EUCLEAN when it is no number. */

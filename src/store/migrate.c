@@ -135,6 +135,11 @@ int store_migrate_own(sqlite3 *db, const char *path, struct err *e)
 	return store_migrate(db, path, migrations, store_version(), e);
 }
 
+int store_migrate_to(sqlite3 *db, const char *path, unsigned version, struct err *e)
+{
+	return store_migrate(db, path, migrations, MIN(version, store_version()), e);
+}
+
 int store_advice(const char *path, int r, struct err *e)
 {
 	char name[STORE_SNAPSHOT_NAME], text[ERR_MSG_MAX];

@@ -158,6 +158,11 @@ static void daily_snapshot(struct store *s)
 		log_warn("snapshot of the database: %s", err_text(&e, r));
 }
 
+int store_snapshot_now(struct store *s, const char *why, char *name, struct err *e)
+{
+	return store_snapshot(s->db, s->path, why, name, e);
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

@@ -19,6 +19,8 @@ int store_open(struct store **ret, const char *path, struct err *e);
 /* store_lock takes the lock that store_open takes, for work on the files of a database; wait_ms 0 = do not wait. Gives a descriptor that holds
    the lock until it is closed; -EBUSY. */
 int store_lock(const char *path, int wait_ms, struct err *e);
+/* store_snapshot_now makes a snapshot (store/snapshot.h) between two transactions; name may be NULL. */
+int store_snapshot_now(struct store *s, const char *why, char *name, struct err *e);
 /* store_close makes the day's snapshot, checkpoints and closes; NULL-safe. */
 void store_close(struct store *s);
 /* store_fresh: no object was ever stored. */

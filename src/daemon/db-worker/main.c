@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * db-worker: the work of qvm-db, one command a process: check, export, import, snapshots, snapshot, restore. It takes the database's lock, so it
+ * never works beside a daemon. Arguments were checked by qvm-db's option table; they are checked again where they name files.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "base/fsx.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "base/str.h"
+#include "proto/isotime.h"
+#include "store/files.h"
+
+struct job {
+	const char *command, *arg;
+	bool json, dry_run, xml;
+	unsigned said;
+};
+
+static void say(void *arg, bool wrong, const char *text)
+{
+	struct job *j = arg;
+	char shown[1024];
+
+	(void)fprintf(stderr, "qvm-db: %s%s\n", wrong ? "" : "note: ", str_escape(shown, sizeof shown, text, strlen(text)));
+	j->said++;
+}
+
+static int check_snapshot(const char *path, const char *name, struct err *e)
+{
+	char file[PATH_MAX];
+	int r = store_snapshot_path(file, path, name, e);
+
+	return r < 0 ? r : store_file_check(file, e);
+}
+
+/* Works on a copy: a check must not change what it checks, not even by a migration. */
+static int do_check(struct job *j, struct store_place *p, struct err *e)
+{
+	int r = store_copy(p, e);
+
+	if (r >= 0)
+		r = store_validate(p->fresh, say, j, e);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		return err_set(e, EUCLEAN, "%d value%s in the database make%s no sense", r, r == 1 ? "" : "s", r == 1 ? "s" : "");
+	printf("the database is whole\n");
+	return 0;
+}
+
+static int do_export(struct job *j, struct store_place *p, struct err *e)
+{
+	_cleanup_wr_ struct wr w = wr_grow(STORE_JSON_MAX);
+	int r = store_copy(p, e);
+
+	if (r >= 0)
+		r = store_export(&w, p->fresh, e);
+	if (r < 0)
+		return r;
+	if (j->arg && !streq(j->arg, "-"))
+		return fs_write_atomic(AT_FDCWD, j->arg, w.buf, w.len, 0600, e);
+	r = write_full(STDOUT_FILENO, w.buf, w.len);
+	return r < 0 ? err_errno(e, -r, "standard output") : 0;
+}
+
+static int commit(struct job *j, struct store_place *p, const char *why, struct err *e)
+{
+	char was[PATH_MAX];
+	int r = j->dry_run ? 0 : store_commit(p, why, was, e);
+
+	if (r < 0)
+		return r;
+	if (j->dry_run)
+		printf("it can be taken; nothing was changed\n");
+	else if (was[0])
+		printf("done; the former state is %s\n", was);
+	else
+		printf("done\n");
+	return 0;
+}
+
+static int validated(struct job *j, struct store_place *p, struct err *e)
+{
+	int r = store_validate(p->fresh, say, j, e);
+
+	return r > 0 ? err_set(e, EINVAL, "%d value%s cannot be taken; nothing was changed", r, r == 1 ? "" : "s") : r;
+}
+
+static int do_import(struct job *j, struct store_place *p, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = j->xml ? err_set(e, EOPNOTSUPP, "qubes.xml is not read yet") : fs_read(AT_FDCWD, j->arg, STORE_JSON_MAX, &text, &len, e);
+
+	if (r >= 0)
+		r = err_add(e, store_import(p, text, len, e), "%s", j->arg);
+	if (r >= 0)
+		r = validated(j, p, e);
+	return r < 0 ? r : commit(j, p, "import", e);
+}
+
+static int do_restore(struct job *j, struct store_place *p, struct err *e)
+{
+	char name[STORE_SNAPSHOT_NAME];
+	int r;
+
+	if (streq(j->arg, "latest")) {
+		if (!store_snapshot_good(p->path, name))
+			return err_set(e, ENOENT, "there is no good snapshot");
+	} else if (str_copy(name, sizeof name, j->arg) < 0) {
+		return err_set(e, EINVAL, "'%.80s' is no name of a snapshot; `qvm-db snapshots` lists them", j->arg);
+	}
+	r = store_take(p, name, e);
+	if (r >= 0)
+		r = validated(j, p, e);
+	return r < 0 ? r : commit(j, p, "restore", e);
+}
+
+static int do_snapshot(struct job *j, struct store_place *p, struct err *e)
+{
+	struct store *s = NULL;
+	char name[STORE_SNAPSHOT_NAME];
+	int r;
+
+	/* The store takes the lock itself. */
+	store_place_close(p);
+	if (access(p->path, F_OK) < 0)
+		return err_set(e, ENOENT, "there is no database %s; start qubesd once", p->path);
+	r = store_open(&s, p->path, e);
+	if (r < 0)
+		return r;
+	r = store_snapshot_now(s, "manual", name, e);
+	store_close(s);
+	if (r >= 0)
+		printf("%s\n", name);
+	return r;
+}
+
+static int do_snapshots(struct job *j, const char *path, struct err *e)
+{
+	struct store_snapshots s;
+	int r = store_snapshots_get(&s, path, e);
+
+	if (r < 0)
+		return r;
+	if (j->json)
+		printf("[");
+	for (size_t i = 0; i < s.n; i++) {
+		char when[ISOTIME_CAP];
+		bool good = check_snapshot(path, s.v[i].name, NULL) == 0;
+
+		if (isotime_put(when, (struct isotime){ .sec = s.v[i].time }, false) < 0)
+			when[0] = '\0';
+		if (j->json)
+			printf("%s{\"name\": \"%s\", \"time\": \"%s\", \"version\": %u, \"bytes\": %" PRId64 ", \"good\": %s}", i ? ", " : "", s.v[i].name, when,
+			       s.v[i].version, s.v[i].size, good ? "true" : "false");
+		else
+			printf("%s  version %u  %" PRId64 " KiB%s\n", s.v[i].name, s.v[i].version, (s.v[i].size + 1023) / 1024, good ? "" : "  DAMAGED");
+	}
+	if (j->json)
+		printf("]\n");
+	store_snapshots_fini(&s);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*fn)(struct job *j, struct store_place *p, struct err *e);
+} commands[] = {
+	{ "check", do_check }, { "export", do_export }, { "import", do_import }, { "restore", do_restore }, { "snapshot", do_snapshot },
+};
+
+static int run(struct job *j, struct err *e)
+{
+	const char *path = path_get(PATH_DB);
+	struct store_place p = { .lock = -1 };
+	int r;
+
+	if (streq(j->command, "snapshots"))
+		return do_snapshots(j, path, e);
+	if (streq(j->command, "check") && j->arg) {
+		r = check_snapshot(path, j->arg, e);
+		if (r == 0)
+			printf("the snapshot is whole\n");
+		return r;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!streq(commands[i].name, j->command))
+			continue;
+		r = store_place_open(&p, path, e);
+		if (r >= 0)
+			r = commands[i].fn(j, &p, e);
+		store_place_close(&p);
+		return r;
+	}
+	return err_set(e, EINVAL, "there is no command '%s'", j->command);
+}
+
+int main(int argc, char **argv)
+{
+	struct job j = { .command = argc > 1 ? argv[1] : "" };
+	struct err e = { 0 };
+	int r;
+
+	for (int i = 2; i < argc; i++) {
+		if (streq(argv[i], "--json"))
+			j.json = true;
+		else if (streq(argv[i], "--dry-run"))
+			j.dry_run = true;
+		else if (streq(argv[i], "--qubes-xml"))
+			j.xml = true;
+		else if (!streq(argv[i], "--"))
+			j.arg = argv[i];
+	}
+	log_init("qvm-db", NULL, -1);
+	log_set_level(LOG_L_WARN);
+	r = paths_init(NULL, &e);
+	if (r >= 0)
+		r = run(&j, &e);
+	if (r >= 0 && fflush(stdout) != 0)
+		r = err_errno(&e, errno, "standard output");
+	if (r < 0)
+		(void)fprintf(stderr, "qvm-db: error: %s\n", err_text(&e, r));
+	return r < 0 ? 1 : 0;
+}
