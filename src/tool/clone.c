@@ -5,7 +5,6 @@
 #include "proto/names.h"
 #include "tool/feature_list.h"
 
-#define LABELS "red, orange, yellow, green, gray, blue, purple, black and your own"
 
 static bool field_ok(const char *s)
 {
@@ -48,6 +47,9 @@ int create_qube(struct tool *t, const char *cls, const char *tmpl, const char *n
 	r = adm_void("dom0", method, tmpl, (const char *)w.buf, &e);
 	if (r == -ADM_EXC_NO_LABEL)
 		return tool_fail(t, "no such label: '%s'; there are " LABELS, label);
+	/* The payload is right: what the daemon does not know is the method, that is the class. */
+	if (r == -ADM_EXC_PROTOCOL)
+		return tool_fail(t, "'%s' is no class of qubes that can be made; 'qvm-create --help-classes' lists them", cls);
 	return r < 0 ? tool_api(t, r, &e) : 0;
 }
 

@@ -55,7 +55,10 @@ int tool_usage(const struct tool *t, const char *fmt, ...)
 
 int tool_api(const struct tool *t, int r, const struct err *e)
 {
-	(void)tool_fail(t, "%s", err_text(e, r));
+	const char *hint = r == -ADM_EXC_NOT_FOUND ? "; 'qvm-ls' lists the qubes there are" :
+			   r == -ADM_EXC_NO_LABEL ? "; there are " LABELS : "";
+
+	(void)tool_fail(t, "%s%s", err_text(e, r), hint);
 	return r == -ADM_EXC_NOT_FOUND || r == -ADM_EXC_INVALID_UUID ? EXIT_USAGE : EXIT_FAIL;
 }
 

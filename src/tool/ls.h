@@ -28,6 +28,7 @@ struct ls {
 	size_t n;
 	char (*cols)[64]; /* names in upper case */
 	size_t n_cols;
+	bool marks; /* a table for people: it also says which qubes are outdated */
 	struct adm_reply table; /* what ls_table got; the rows' values point into it */
 };
 
@@ -43,6 +44,8 @@ void ls_fetch(struct ls *ls);
 int ls_filter(struct ls *ls);
 /* ls_cell gives the text of a column in buf; NULL when the qube has no such value. */
 const char *ls_cell(const struct ls *ls, const struct ls_row *row, const char *col, char *buf, size_t cap);
+/* ls_outdated: the qube runs on an older state of its template. False before ls_fetch got volume.Info. */
+bool ls_outdated(const struct ls_row *row);
 /* ls_columns of a format's name; NULL when unknown. ls_known_column: computed here (others are properties). */
 const char *ls_format(const char *name);
 bool ls_known_column(const char *col);

@@ -32,6 +32,7 @@ static const struct column {
 	{ "ROOT-CURR", S_DISK, NULL, "MiB used by the root volume" },
 	{ "ROOT-MAX", S_DISK, NULL, "MiB the root volume may have" },
 	{ "ROOT-USED", S_DISK, NULL, "the same in percent" },
+	{ "OUTDATED", S_DISK, NULL, "yes: it runs on an older state of its template until its next start" },
 };
 
 static const struct {
@@ -304,6 +305,26 @@ static void got(struct bulk_call *c, void *arg)
 	c->rep.data = NULL;
 }
 
+/* Only what runs on a template can be outdated. */
+static bool may_be_outdated(const struct ls_row *row)
+{
+	const char *cls = row->q->cls, *state = row->q->state;
+
+	return (streq(cls, "AppVM") || streq(cls, "DispVM")) && (streq(state, "Running") || streq(state, "Paused"));
+}
+
+static bool outdated_volume(const struct adm_reply *info)
+{
+	char v[8];
+
+	return info->data && adm_kv(info->data, "is_outdated", v, sizeof v) == 0 && streq(v, "True");
+}
+
+bool ls_outdated(const struct ls_row *row)
+{
+	return may_be_outdated(row) && (outdated_volume(&row->root) || outdated_volume(&row->priv));
+}
+
 void ls_fetch(struct ls *ls)
 {
 	bool disk = needs(ls, S_DISK), internal = needs(ls, S_FLAGS), props = ls_needs_props(ls);
@@ -318,7 +339,7 @@ void ls_fetch(struct ls *ls)
 			want(&f, row, "admin.vm.property.GetAll", NULL);
 		if (internal && !row->internal.data && !row->have_internal)
 			want(&f, row, "admin.vm.feature.Get", "internal");
-		if (disk && !streq(row->q->cls, "AdminVM")) {
+		if ((disk && !streq(row->q->cls, "AdminVM")) || (ls->marks && may_be_outdated(row))) {
 			want(&f, row, "admin.vm.volume.Info", "root");
 			want(&f, row, "admin.vm.volume.Info", "private");
 		}
@@ -388,6 +409,8 @@ static const char *disk(const struct ls_row *row, const char *col, char *buf, si
 	bool have = volume_number(info, "usage", &use) && volume_number(info, "size", &size);
 	int r;
 
+	if (streq(col, "OUTDATED"))
+		return ls_outdated(row) ? "yes" : NULL;
 	if (streq(col, "DISK")) {
 		have = volume_number(&row->root, "usage", &use);
 		have = volume_number(&row->priv, "usage", &other) || have;

@@ -201,6 +201,15 @@ static void add_cell(const struct ls *ls, struct table *tb, const struct ls_row 
 		table_colour(tb, rgb);
 }
 
+/* Below the table, and beside it for who reads the table by a program. */
+static void note_outdated(const struct ls *ls, struct ls_row **order, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ls_outdated(order[i]))
+			tool_note(ls->t, "%s is outdated: its template has changed since it started; restart it to use the new state",
+				  order[i]->q->name);
+}
+
 static void print_table(const struct ls *ls, struct ls_row **order, size_t n)
 {
 	_cleanup_(table_freep) struct table *tb = table_new(ls->n_cols);
@@ -218,6 +227,7 @@ static void print_table(const struct ls *ls, struct ls_row **order, size_t n)
 	table_print(tb, ls->t, true);
 	if (ls->t->tty && ls->t->verbose >= 0 && emulated_here())
 		printf("\nThis host has no usable hardware virtualization: its qubes are %s.\n", EMULATED_TEXT);
+	note_outdated(ls, order, n);
 }
 
 /* A column that no qube has a value for, and that is not one of ours, is a slip of the pen when no qube knows such a property. */
@@ -245,6 +255,7 @@ static int show(struct ls *ls)
 	size_t n = 0;
 	int r;
 
+	ls->marks = ls->t->verbose >= 0 && !opt_has(ls->t, KEY_JSON) && !opt_has(ls->t, KEY_RAW_DATA) && !opt_has(ls->t, KEY_RAW_LIST);
 	ls_fetch(ls);
 	for (size_t i = 0; i < ls->n; i++)
 		if (ls->rows[i].shown)

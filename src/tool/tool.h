@@ -108,6 +108,7 @@ size_t opt_count(const struct tool *t, int key);
 /* One line on stderr, "NAME: error: TEXT"; they give the exit status, for `return tool_fail(t, "…")`. The text says what to do. */
 int tool_fail(const struct tool *t, const char *fmt, ...) _printf_(2, 3);  /* 1 */
 int tool_usage(const struct tool *t, const char *fmt, ...) _printf_(2, 3); /* 2 */
+#define LABELS "red, orange, yellow, green, gray, blue, purple, black and your own"
 /* tool_api gives the status for a failed call: 2 when a qube does not exist, else 1; prints e. */
 int tool_api(const struct tool *t, int r, const struct err *e);
 /* tool_note prints "NAME: TEXT" on stderr unless -q; tool_info only with -v. */

@@ -62,6 +62,44 @@ def rc_local_runs(inst):
 
 
 @suite.test
+def template_keeps_everything(inst):
+    """A template of its own: a clone, so that the shared one stays as it is."""
+    inst.good("qvm-clone", "debian-12-minimal", "deb-other", timeout=600)
+    equal(inst.good("qvm-prefs", "deb-other", "klass").text.strip(), "TemplateVM", "class of the clone")
+    inst.good("qvm-start", "deb-other", timeout=900)
+    mark(inst, "deb-other")
+    inst.good("qvm-shutdown", "--wait", "deb-other", timeout=300)
+    inst.good("qvm-start", "deb-other", timeout=900)
+    equal(survivors(inst, "deb-other"), KEEPS_ALL, "marks after the restart of a TemplateVM")
+    inst.good("qvm-kill", "deb-other")
+
+
+@suite.test
+def home_of_a_template_is_not_that_of_its_qubes(inst):
+    """Its root and nothing else is shared: /home and /usr/local of a new qube come from the root's skeletons, not from its /rw."""
+    inst.good("qvm-create", "-l", "orange", "-t", "deb-other", "child")
+    inst.good("qvm-start", "child", timeout=900)
+    equal(survivors(inst, "child"), KEEPS_ALL - KEEPS_APP, "what a qube sees of its template")
+    inst.good("qvm-prefs", "child", "template_for_dispvms", "True")
+    mark(inst, "child")
+    inst.good("qvm-shutdown", "--wait", "child", timeout=300)
+
+
+@suite.test
+def disposable_keeps_nothing(inst):
+    inst.good("qvm-create", "-C", "DispVM", "-l", "red", "-t", "child", "throw")
+    inst.good("qvm-start", "throw", timeout=900)
+    equal(survivors(inst, "throw"), KEEPS_ALL, "what a disposable sees of its template's root and of its template's /rw")
+    inst.sh("throw", "for p in " + " ".join(PATHS) + "; do echo own >>$p; done; sync", user="root")
+    inst.good("qvm-shutdown", "--wait", "throw", timeout=300)
+    inst.good("qvm-start", "throw", timeout=900)
+    out = inst.sh("throw", "grep -l own " + " ".join(PATHS) + "; true", user="root").text
+    equal(out, "", "own marks after the restart of a DispVM")
+    inst.good("qvm-kill", "throw")
+    inst.good("qvm-remove", "-f", "throw", "child", "deb-other")
+
+
+@suite.test
 def standalone_keeps_everything(inst):
     inst.good("qvm-create", "-C", "StandaloneVM", "-l", "gray", "-t", "debian-12-minimal", "alone", timeout=600)
     inst.good("qvm-start", "alone", timeout=900)

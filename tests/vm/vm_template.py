@@ -61,10 +61,14 @@ printf '#!/bin/sh\\necho probe-1\\n' >/tmp/p/usr/bin/bh-probe && chmod 755 /tmp/
     equal(inst.sh("alpha", "command -v bh-probe", ok=False).rc, 1, "the package in a qube that runs on")
     out = inst.good("qvm-volume", "info", "alpha:root", "is_outdated").text.strip()
     equal(out, "True", "is_outdated of alpha:root")
+    r = inst.good("qvm-ls")
+    check("alpha is outdated" in r.errtext and "alpha is outdated" not in r.text, f"qvm-ls says it on stderr: {r}")
+    equal(sorted(inst.good("qvm-ls", "--raw-data", "-O", "NAME,OUTDATED", "alpha", tpl).text.split()), ["alpha|yes", f"{tpl}|-"], "column OUTDATED")
     inst.good("qvm-shutdown", "--wait", "alpha", timeout=300)
     inst.good("qvm-start", "alpha", timeout=900)
     equal(inst.sh("alpha", "bh-probe").text.strip(), "probe-1", "the package after the restart")
     equal(inst.good("qvm-volume", "info", "alpha:root", "is_outdated").text.strip(), "False", "is_outdated after the restart")
+    check("alpha is outdated" not in inst.good("qvm-ls").errtext, "qvm-ls after the restart")
     equal(inst.sh("beta", "command -v bh-probe", ok=False).rc, 1, "beta still runs on the old root")
 
 
