@@ -158,7 +158,7 @@ static int get_header(int fd, struct header *ret, struct err *e)
 
 int qcow2_check(int fd, uint64_t *ret_size, struct err *e)
 {
-	struct header h;
+	struct header h = { 0 };
 	int r = get_header(fd, &h, e);
 
 	if (r >= 0)
@@ -240,7 +240,7 @@ static int merge_l2(struct merge *m, uint64_t table, uint64_t guest, struct err 
 int qcow2_merge(int fd, int to, struct err *e)
 {
 	struct merge m = { .fd = fd, .to = to };
-	struct header h;
+	struct header h = { 0 };
 	struct stat st, out;
 	int r = get_header(fd, &h, e);
 
