@@ -33,7 +33,8 @@ void conf_list_fini(struct conf_list *l)
 
 void conf_qube_fini(struct conf_qube *q)
 {
-	struct conf_list *lists[] = { &q->props, &q->features, &q->tags, &q->volumes, &q->unset_props, &q->unset_features, &q->unset_tags };
+	struct conf_list *lists[] = { &q->props, &q->features, &q->tags, &q->volumes, &q->devices, &q->unset_props, &q->unset_features, &q->unset_tags,
+				      &q->unset_devices };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		conf_list_fini(lists[i]);

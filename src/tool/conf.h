@@ -7,6 +7,7 @@
 #define TOOL_CONF_H
 
 #include "policyfile/store.h"
+#include "proto/device.h"
 #include "tool/util.h"
 
 /* A name and a value, and where it was written. value NULL in lists of bare names. */
@@ -29,7 +30,8 @@ struct conf_qube {
 	struct conf_list features; /* services as service.NAME */
 	struct conf_list tags;
 	struct conf_list volumes; /* key VOLUME.size (bytes), VOLUME.revisions_to_keep, VOLUME.rw, VOLUME.ephemeral */
-	struct conf_list unset_props, unset_features, unset_tags;
+	struct conf_list devices; /* key CLASS BACKEND:PORT:DEVICE-ID; value MODE KEY=VALUE… */
+	struct conf_list unset_props, unset_features, unset_tags, unset_devices;
 	char *notes;	/* NULL = nothing was said */
 	char *firewall; /* normal form, a rule a line; NULL = nothing was said */
 };
@@ -100,6 +102,16 @@ void conf_step_text(char *out, size_t cap, const struct conf_step *s);
 char conf_step_sign(const struct conf_step *s); /* '+', '~' or '-' */
 /* conf_step_do makes the change. */
 int conf_step_do(struct tool *t, const struct conf_step *s, const struct pf_store *store, struct err *e);
+
+/* conf_device.c: assigned devices as keys and values of struct conf_qube; new memory of the caller. */
+char *conf_device_key(enum dev_class cls, const struct dev_name *d);
+char *conf_device_value(const struct dev_assignment *a);
+/* conf_device_parse is the way back; value may be NULL. -EINVAL. */
+int conf_device_parse(struct dev_assignment *ret, const char *key, const char *value);
+int conf_now_devices(struct conf_qube *q, struct err *e);
+void conf_write_devices(struct wr *w, const struct conf_qube *q);
+/* conf_device_do makes an ACT_DEVICE or ACT_DEVICE_RM step. */
+int conf_device_do(const struct conf_step *s, struct err *e);
 
 /* conf_show.c: what a change belongs to: a qube's name, "the system", "policy". */
 const char *conf_step_heading(const struct conf_step *s);

@@ -121,6 +121,8 @@ int conf_now_qube(struct conf_qube *ret, const struct adm_qube *q, bool only_set
 		r = now_text(ret, "admin.vm.firewall.Get", &ret->firewall, e);
 	if (r >= 0)
 		r = now_volumes(ret, only_set, e);
+	if (r >= 0 && !streq(q->cls, "RemoteVM"))
+		r = conf_now_devices(ret, e);
 	if (r < 0)
 		conf_qube_fini(ret);
 	return r;

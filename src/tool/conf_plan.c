@@ -213,6 +213,30 @@ static int plan_volumes(struct plan *p, const struct conf_qube *q, const struct 
 	return 0;
 }
 
+static int plan_devices(struct plan *p, const struct conf_qube *q, const struct conf_qube *now)
+{
+	for (size_t i = 0; i < q->devices.n; i++) {
+		const struct conf_kv *kv = &q->devices.v[i], *has = conf_find(&now->devices, kv->key);
+		struct dev_assignment a;
+
+		if (conf_device_parse(&a, kv->key, kv->value) < 0)
+			return wrong(p, kv, "'%s' is no device", kv->key);
+		if (!streq(a.dev.backend, "*") && !exists_or_will(p, a.dev.backend))
+			return wrong(p, kv, "there is no qube '%s' that could offer a device, and the files do not make one", a.dev.backend);
+		if (!has || !streq(has->value, kv->value))
+			step(p, ACT_DEVICE, q->name, kv->key, has ? has->value : NULL, kv->value);
+	}
+	for (size_t i = 0; i < q->unset_devices.n; i++) {
+		const struct conf_kv *kv = &q->unset_devices.v[i], *has = conf_find(&now->devices, kv->key);
+
+		if (conf_find(&q->devices, kv->key))
+			return wrong(p, kv, "device '%s' is both assigned and unset", kv->key);
+		if (has)
+			step(p, ACT_DEVICE_RM, q->name, kv->key, has->value, NULL);
+	}
+	return 0;
+}
+
 static void plan_texts(struct plan *p, const struct conf_qube *q, const struct conf_qube *now)
 {
 	if (q->notes && !streq(q->notes, now->notes ? now->notes : ""))
@@ -279,6 +303,8 @@ static int plan_qube(struct plan *p, const struct conf_qube *q)
 		r = plan_named(p, q, &now);
 	if (r >= 0)
 		r = plan_volumes(p, q, &now);
+	if (r >= 0)
+		r = plan_devices(p, q, &now);
 	if (r >= 0)
 		plan_texts(p, q, &now);
 	conf_qube_fini(&now);

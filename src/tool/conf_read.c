@@ -212,6 +212,85 @@ static int read_volumes(const struct reader *rd, struct conf_qube *q, const stru
 	return r;
 }
 
+/* Options: text, or truth as the class writes it. */
+static int read_device_options(const struct reader *rd, struct dev_assignment *a, const struct toml *t)
+{
+	int r = want(rd, t, TOML_TABLE);
+
+	for (const struct toml *x = t->child; r == 0 && x; x = x->next) {
+		_cleanup_free_ char *value = NULL;
+
+		if (x->type == TOML_BOOL && a->cls == DEV_BLOCK)
+			value = xstrdup(x->b ? "yes" : "no");
+		else
+			r = scalar(rd, x, false, &value);
+		if (r == 0 && (strchr(value, ' ') || dev_option_set(&a->opts, x->key, value) < 0))
+			r = wrong(rd, x, "a device cannot have the option '%s'", x->key);
+	}
+	return r;
+}
+
+static int read_device(const struct reader *rd, struct conf_qube *q, const struct toml *t)
+{
+	const struct toml *cls = toml_get(t, "class"), *dev = toml_get(t, "device"), *mode = toml_get(t, "mode"), *opts = toml_get(t, "options");
+	struct dev_assignment a = { .mode = DEV_AUTO };
+	_cleanup_free_ char *key = NULL, *value = NULL;
+	struct err e = { 0 };
+	int r = want(rd, t, TOML_TABLE);
+
+	if (r == 0 && (!cls || cls->type != TOML_STRING || !dev || dev->type != TOML_STRING || (mode && mode->type != TOML_STRING)))
+		return wrong(rd, t, "a device has class, device and mode, each a string");
+	for (const struct toml *x = t->child; r == 0 && x; x = x->next)
+		if (x != cls && x != dev && x != mode && x != opts)
+			r = wrong(rd, x, "a device has class, device, mode and options, not '%s'", x->key);
+	if (r < 0)
+		return r;
+	a.cls = dev_class_parse(cls->s);
+	if (a.cls == DEV_N)
+		return wrong(rd, cls, "there are the classes block, mic, pci and usb, not '%s'", cls->s);
+	if (dev_name_parse(&a.dev, dev->s, &e) < 0)
+		return wrong(rd, dev, "%s", e.msg);
+	if (mode || a.cls == DEV_PCI)
+		a.mode = mode ? dev_mode_parse(mode->s) : DEV_REQUIRED;
+	if (a.mode == DEV_MODE_N || a.mode == DEV_MANUAL)
+		return wrong(rd, mode, "mode is auto-attach, ask-to-attach or required, not '%s'", mode->s);
+	r = opts ? read_device_options(rd, &a, opts) : 0;
+	if (r < 0)
+		return r;
+	key = conf_device_key(a.cls, &a.dev);
+	value = conf_device_value(&a);
+	return put(rd, &q->devices, t, key, value);
+}
+
+static int read_devices(const struct reader *rd, struct conf_qube *q, const struct toml *t)
+{
+	int r = want(rd, t, TOML_ARRAY);
+
+	for (const struct toml *x = t->child; r == 0 && x; x = x->next)
+		r = read_device(rd, q, x);
+	return r;
+}
+
+/* Names of assigned devices: "CLASS BACKEND:PORT" or "CLASS BACKEND:PORT:DEVICE-ID". */
+static int read_unset_devices(const struct reader *rd, struct conf_qube *q, const struct toml *t)
+{
+	int r = want(rd, t, TOML_ARRAY);
+
+	for (const struct toml *x = t->child; r == 0 && x; x = x->next) {
+		_cleanup_free_ char *key = NULL;
+		struct dev_assignment a;
+
+		r = want(rd, x, TOML_STRING);
+		if (r == 0 && conf_device_parse(&a, x->s, NULL) < 0)
+			r = wrong(rd, x, "'%s' is not CLASS BACKEND:PORT", x->s);
+		if (r < 0)
+			break;
+		key = conf_device_key(a.cls, &a.dev);
+		r = put(rd, &q->unset_devices, x, key, NULL);
+	}
+	return r;
+}
+
 static int read_unset(const struct reader *rd, struct conf_qube *q, const struct toml *t)
 {
 	int r = want(rd, t, TOML_TABLE);
@@ -225,8 +304,10 @@ static int read_unset(const struct reader *rd, struct conf_qube *q, const struct
 			r = put_names(rd, &q->unset_features, x, "service.");
 		else if (streq(x->key, "tags"))
 			r = put_names(rd, &q->unset_tags, x, "");
+		else if (streq(x->key, "devices"))
+			r = read_unset_devices(rd, q, x);
 		else
-			r = wrong(rd, x, "unset takes properties, features, services and tags, not '%s'", x->key);
+			r = wrong(rd, x, "unset takes properties, features, services, tags and devices, not '%s'", x->key);
 	}
 	return r;
 }
@@ -238,7 +319,7 @@ static const struct {
 } parts[] = {
 	{ "class", read_class },       { "clone_from", read_clone_from }, { "remove", read_remove },   { "tags", read_tags },
 	{ "features", read_features }, { "services", read_services },	  { "notes", read_notes },     { "firewall", read_firewall },
-	{ "volumes", read_volumes },   { "unset", read_unset },
+	{ "volumes", read_volumes },   { "devices", read_devices },	  { "unset", read_unset },
 };
 
 static int read_member(const struct reader *rd, struct conf_qube *q, const struct toml *t)

@@ -107,6 +107,8 @@ int conf_step_do(struct tool *t, const struct conf_step *s, const struct pf_stor
 		return create(s, e);
 	if (s->act == ACT_POLICY || s->act == ACT_POLICY_RM)
 		return policy(s, store, e);
+	if (s->act == ACT_DEVICE || s->act == ACT_DEVICE_RM)
+		return conf_device_do(s, e);
 	if (s->act == ACT_CLONE) {
 		r = clone_qube(t, &(struct clone_spec){ .src = s->name, .dst = s->dest, .cls = s->new, .label = s->arg });
 		return r == 0 ? 0 : err_set(e, EIO, "cloning '%s' failed", s->name);

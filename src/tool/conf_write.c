@@ -120,6 +120,7 @@ static void qube(struct wr *w, const struct conf_qube *q)
 	features(w, q, false);
 	features(w, q, true);
 	volumes(w, q);
+	conf_write_devices(w, q);
 }
 
 static void table(struct wr *w, const char *name, const struct conf_list *l)
