@@ -6,6 +6,7 @@
 #include "gui/prompt/gui.h"
 
 #define LINES 4
+#define WIDTH 60 /* characters of a row */
 #define SECONDS 10
 #define TEXT_MAX 700
 #define BURST 20 /* in RATE_SECONDS; the rest is counted */
@@ -25,6 +26,15 @@ static struct {
 	gint64 window_start;
 } st;
 
+static gint longest_row(const char *text)
+{
+	size_t most = 0;
+
+	for (const char *s = text; *s; s += strcspn(s, "\n"), s += *s == '\n')
+		most = MAX(most, strcspn(s, "\n"));
+	return (gint)MIN(most, (size_t)WIDTH);
+}
+
 static void add(const char *text, bool error)
 {
 	GtkWidget *l = gtk_label_new(NULL);
@@ -33,7 +43,9 @@ static void add(const char *text, bool error)
 	gtk_label_set_text(GTK_LABEL(l), text);
 	gtk_label_set_line_wrap(GTK_LABEL(l), TRUE);
 	gtk_label_set_line_wrap_mode(GTK_LABEL(l), PANGO_WRAP_WORD_CHAR);
-	gtk_label_set_max_width_chars(GTK_LABEL(l), 60);
+	/* A text that may be made narrower gives the window the height that the narrowest form would need. */
+	gtk_label_set_width_chars(GTK_LABEL(l), longest_row(text));
+	gtk_label_set_max_width_chars(GTK_LABEL(l), WIDTH);
 	gtk_label_set_xalign(GTK_LABEL(l), 0);
 	if (error)
 		pango_attr_list_insert(attrs, pango_attr_weight_new(PANGO_WEIGHT_BOLD));
