@@ -5,6 +5,7 @@
 #include "base/paths.h"
 #include "client/answers.h"
 #include "tool/complete.h"
+#include "tool/devices.h"
 #include "tool/ls.h"
 
 void offer(const struct want *w, const char *s, const char *tail)
@@ -120,6 +121,22 @@ static void offer_known(const struct want *w, const char *qube, const char *lead
 	}
 }
 
+/* Devices that are there, and those that are only assigned. */
+static void offer_devices(const struct verb *v, const struct want *w)
+{
+	enum dev_class cls = streq(v->name, "qvm-audio") ? DEV_MIC : dev_class_parse(streq(v->name, "qvm-device") ? (w->first ? w->first : "") : v->name + 4);
+	struct dev_table dt;
+
+	if (cls == DEV_N || dev_table_get(&dt, cls, NULL) < 0)
+		return;
+	for (size_t i = 0; i < dt.n; i++) {
+		_cleanup_free_ char *s = xasprintf("%s:%s", dt.v[i].d.dev.backend, dt.v[i].d.dev.port);
+
+		offer(w, s, "");
+	}
+	dev_table_fini(&dt);
+}
+
 static void offer_policy_files(const struct want *w)
 {
 	DIR *d = opendir(path_get(PATH_POLICY_ETC));
@@ -153,12 +170,29 @@ static const struct {
 	{ W_TAG, "admin.vm.tag.List", true },	      { W_DRIVER, "admin.pool.ListDrivers", false },
 };
 
+/* Properties where no qube is named: those of any qube that is not dom0, best of an AppVM. */
+static void offer_any_property(const struct want *w)
+{
+	const char *like = "dom0";
+	struct adm_qubes q;
+
+	if (adm_qubes_get(&q, "dom0", NULL) < 0)
+		return;
+	for (size_t i = 0; i < q.n; i++)
+		if (!streq(q.v[i].cls, "AdminVM") && (streq(like, "dom0") || streq(q.v[i].cls, "AppVM")))
+			like = q.v[i].name;
+	offer_lines(w, like, "admin.vm.property.List", "");
+	adm_qubes_fini(&q);
+}
+
 void offer_kind(const struct verb *v, enum word_kind kind, const struct want *w)
 {
 	const char *qube = w->qube ? w->qube : "dom0", *name;
 
+	if (kind == W_PROPERTY && !w->qube)
+		offer_any_property(w);
 	for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
-		if (asked[i].kind == kind)
+		if (asked[i].kind == kind && (kind != W_PROPERTY || w->qube))
 			offer_lines(w, asked[i].of_qube ? qube : "dom0", asked[i].method, "");
 	if (kind == W_VOLUME)
 		offer_volumes(w);
@@ -174,6 +208,10 @@ void offer_kind(const struct verb *v, enum word_kind kind, const struct want *w)
 		offer_words(w, rule);
 	else if (kind == W_POLICY_FILE)
 		offer_policy_files(w);
+	else if (kind == W_DEVICE)
+		offer_devices(v, w);
+	for (unsigned i = 0; kind == W_DEVICE_CLASS && i < DEV_N; i++)
+		offer(w, dev_class_name((enum dev_class)i), "");
 	for (size_t i = 0; kind == W_FORMAT && (name = ls_format_at(i)); i++)
 		offer(w, name, "");
 	for (size_t i = 0; kind == W_COLUMN && (name = ls_column_at(i)); i++)

@@ -335,10 +335,8 @@ int tool_parse(struct tool *t, int argc, char **argv, char ***ret_argv, int *ret
 
 static void find_terminal(struct tool *t)
 {
-	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
-
 	t->tty = isatty(STDOUT_FILENO) == 1;
-	t->colour = t->tty && !(no && *no) && term && !streq(term, "dumb");
+	t->colour = colour_of(stdout);
 }
 
 int tool_run_verb(const struct verb *v, int argc, char **argv)

@@ -88,17 +88,30 @@ static void pad(size_t n)
 		(void)putchar(' ');
 }
 
+bool colour_of(FILE *f)
+{
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+
+	return isatty(fileno(f)) == 1 && !(no && *no) && term && !streq(term, "dumb");
+}
+
+const char *sgr_of(char out[SGR_MAX], uint32_t rgb)
+{
+	unsigned r = rgb >> 16 & 0xff, g = rgb >> 8 & 0xff, b = rgb & 0xff;
+
+	if (r + g + b < 60 || str_printf(out, SGR_MAX, "\033[38;2;%u;%u;%um", r, g, b) < 0)
+		memcpy(out, "\033[1m", sizeof "\033[1m");
+	return out;
+}
+
 static void print_cell(const struct tool *t, const struct cell *c)
 {
-	unsigned r = c->rgb >> 16 & 0xff, g = c->rgb >> 8 & 0xff, b = c->rgb & 0xff;
+	char on[SGR_MAX];
 
-	/* Black on a dark terminal cannot be read: it is shown bold in the terminal's own colour. */
 	if (!(c->rgb & HAS_RGB) || !t->colour)
 		(void)fputs(c->s, stdout);
-	else if (r + g + b < 60)
-		printf("\033[1m%s\033[0m", c->s);
 	else
-		printf("\033[38;2;%u;%u;%um%s\033[0m", r, g, b, c->s);
+		printf("%s%s\033[0m", sgr_of(on, c->rgb), c->s);
 }
 
 void table_print(const struct table *tb, const struct tool *t, bool header)

@@ -2,6 +2,8 @@
 /* Properties: list, get, set, reset, explain. */
 #include "tool/prefs.h"
 
+#include "tool/colour.h"
+
 static const char *method(char out[64], const char *qube, const char *verb)
 {
 	return str_printf(out, 64, "admin.%sproperty.%s", qube ? "vm." : "", verb) < 0 ? "" : out;
@@ -105,7 +107,10 @@ static int list(struct tool *t, const char *qube)
 			continue;
 		}
 		printf("%-*s  %c  ", width, p->name, p->is_default ? 'D' : '-');
-		out_text(t, shown(p));
+		if (streq(p->type, "vm") && *p->value)
+			put_qube(stdout, t, p->value);
+		else
+			out_text(t, shown(p));
 		(void)putchar('\n');
 	}
 	adm_props_fini(&props);

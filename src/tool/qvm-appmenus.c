@@ -13,6 +13,7 @@ static const struct tool_opt opts[] = {
 	{ KEY_UPDATE, "create", NULL, NULL, OPT_ALIAS | OPT_HIDDEN, W_ANY },
 	{ KEY_REMOVE, "remove", NULL, "remove the entries and the list", 0, W_ANY },
 	{ KEY_AVAILABLE, "get-available", NULL, "print the programs that could be in the menu", 0, W_ANY },
+	{ KEY_JSON, "json", NULL, "with --get-available: print JSON, an object a qube", 0, W_ANY },
 	OPTS_NAMES,
 	{ 0 },
 };
@@ -60,7 +61,8 @@ static int update(struct tool *t, const char *qube)
 	return 0;
 }
 
-static int available(struct tool *t, const char *qube)
+/* j: the open object of all qubes; NULL = text. */
+static int available(struct tool *t, const char *qube, struct json *j)
 {
 	_cleanup_free_ char *text = NULL;
 	struct appmenu a;
@@ -78,8 +80,18 @@ static int available(struct tool *t, const char *qube)
 	if (r < 0)
 		return tool_fail(t, "%s: %s", qube, err_text(&e, r));
 	list = rd_mem(text, n);
-	while (appmenu_next(&list, &a, &skipped) > 0)
-		printf("%s.desktop - %s\n", a.id, a.name);
+	if (j)
+		json_open(j, qube, '{');
+	while (appmenu_next(&list, &a, &skipped) > 0) {
+		char file[300];
+
+		if (!j)
+			printf("%s.desktop - %s\n", a.id, a.name);
+		else if (str_printf(file, sizeof file, "%s.desktop", a.id) == 0)
+			json_str(j, file, a.name);
+	}
+	if (j)
+		json_close(j, '}');
 	return 0;
 }
 
@@ -87,6 +99,8 @@ static int run(struct tool *t, int argc, char **argv)
 {
 	_cleanup_(adm_qubes_fini) struct adm_qubes all = { 0 };
 	_cleanup_free_ bool *picked = NULL;
+	bool json = opt_has(t, KEY_JSON) && opt_has(t, KEY_AVAILABLE);
+	struct json j = { 0 };
 	struct err e = { 0 };
 	int r, status = 0;
 
@@ -95,19 +109,23 @@ static int run(struct tool *t, int argc, char **argv)
 	r = tool_qubes(t, argc, argv, &all, &picked);
 	if (r)
 		return r;
+	if (json)
+		json_open(&j, NULL, '{');
 	for (size_t i = 0; i < all.n; i++) {
 		const char *name = all.v[i].name;
 
 		if (!picked[i] || streq(name, "dom0"))
 			continue;
 		if (opt_has(t, KEY_AVAILABLE))
-			r = available(t, name);
+			r = available(t, name, json ? &j : NULL);
 		else if (opt_has(t, KEY_REMOVE))
 			r = appmenus_remove(name, &e) < 0 ? tool_fail(t, "%s: %s", name, err_text(&e, -EIO)) : 0;
 		else
 			r = update(t, name);
 		status = MAX(status, r);
 	}
+	if (json)
+		json_close(&j, '}');
 	return status;
 }
 

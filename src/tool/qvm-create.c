@@ -20,6 +20,7 @@ static const struct tool_opt opts[] = {
 	{ 'r', "root-copy-from", "FILE", "fill the root volume from an image file", 0, W_FILE },
 	{ 'R', "root-move-from", "FILE", "the same, and delete the file afterwards", 0, W_FILE },
 	{ KEY_CLASSES, "help-classes", NULL, "list the classes of qubes, then end", 0, W_ANY },
+	{ KEY_JSON, "json", NULL, "with --help-classes: print JSON", 0, W_ANY },
 	{ 0 },
 };
 
@@ -30,12 +31,22 @@ struct create {
 static int classes(struct tool *t)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct json j = { 0 };
 	struct err e = { 0 };
+	char *text, *line;
 	int r = adm_text(&rep, "dom0", "admin.vmclass.List", NULL, NULL, &e);
 
 	if (r < 0)
 		return tool_api(t, r, &e);
-	(void)fputs(rep.data, stdout);
+	if (!opt_has(t, KEY_JSON)) {
+		(void)fputs(rep.data, stdout);
+		return 0;
+	}
+	text = rep.data;
+	json_open(&j, NULL, '[');
+	while ((line = adm_line(&text)))
+		json_str(&j, NULL, line);
+	json_close(&j, ']');
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 /* qvm-doctor: what this computer offers for isolating qubes, in words and as a hardware report. Asks no daemon, needs no privilege. */
 #include <stdarg.h>
 
-#include "tool/tool.h"
+#include "tool/util.h"
 #include "vmm/hostfacts.h"
 #include "vmm/vmm.h"
 
@@ -11,6 +11,7 @@ enum { KEY_YAML = 330 };
 
 static const struct tool_opt opts[] = {
 	{ KEY_YAML, "yaml", NULL, "print a hardware report in the format of the compatibility list", 0, W_ANY },
+	OPT_JSON,
 	{ 0 },
 };
 
@@ -24,6 +25,7 @@ enum level { GOOD, NOTE, BAD, LEVEL_N };
 struct report {
 	const struct tool *t;
 	struct table *table;
+	struct json json; /* depth 0 = not asked for */
 	size_t n[LEVEL_N];
 };
 
@@ -39,6 +41,14 @@ static _printf_(4, 5) void row(struct report *p, enum level level, const char *w
 		text[0] = '\0';
 	va_end(ap);
 	p->n[level]++;
+	if (p->json.depth) {
+		json_open(&p->json, NULL, '{');
+		json_str(&p->json, "verdict", words[level]);
+		json_str(&p->json, "what", what);
+		json_str(&p->json, "found", text);
+		json_close(&p->json, '}');
+		return;
+	}
 	table_add(p->table, words[level]);
 	table_colour(p->table, colours[level]);
 	table_add(p->table, what);
@@ -119,9 +129,15 @@ static int words(const struct tool *t, const struct host_facts *f)
 	table_add(table, "");
 	table_add(table, "WHAT");
 	table_add(table, "FOUND");
+	if (opt_has(t, KEY_JSON))
+		json_open(&p.json, NULL, '[');
 	virtualization(&p, f);
 	devices(&p, f);
 	host(&p, f);
+	if (opt_has(t, KEY_JSON)) {
+		json_close(&p.json, ']');
+		return p.n[BAD] ? EXIT_LACKS : 0;
+	}
 	table_print(table, t, false);
 	printf("\n%zu ok, %zu notes, %zu missing\n", p.n[GOOD], p.n[NOTE], p.n[BAD]);
 	return p.n[BAD] ? EXIT_LACKS : 0;

@@ -2,6 +2,7 @@
 /* qvm-ls: list qubes. */
 #include <strings.h>
 
+#include "tool/colour.h"
 #include "tool/ls.h"
 
 #define COLS_MAX 64
@@ -186,6 +187,16 @@ static void print_json(const struct ls *ls, struct ls_row **order, size_t n)
 	json_close(&j, ']');
 }
 
+static bool names_qube(const char *col)
+{
+	static const char *const cols[] = { "TEMPLATE", "NETVM", "DEFAULT_DISPVM", "MANAGEMENT_DISPVM", "GUIVM", "AUDIOVM", "RELAYVM" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cols); i++)
+		if (streq(cols[i], col))
+			return true;
+	return false;
+}
+
 static void add_cell(const struct ls *ls, struct table *tb, const struct ls_row *row, const char *col)
 {
 	const struct adm_prop *label = adm_props_find(&row->props, "label");
@@ -197,6 +208,8 @@ static void add_cell(const struct ls *ls, struct table *tb, const struct ls_row 
 		table_addf(tb, "%*s└─%s", (int)(row->depth - 1) * 2, "", v);
 	else
 		table_add(tb, v);
+	if (v && ls->t->colour && names_qube(col) && qube_rgb(v, &rgb))
+		table_colour(tb, rgb);
 	if ((streq(col, "NAME") || streq(col, "LABEL")) && ls->t->colour && label && *label->value && label_rgb(label->value, &rgb) == 0)
 		table_colour(tb, rgb);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-pool: storage pools. */
 #include "proto/names.h"
-#include "tool/util.h"
+#include "tool/kvlist.h"
 
 static const struct tool_opt opts[] = {
 	{ 'o', "option", "KEY=VALUE", "add, set: an option of the pool (repeatable, or several joined by commas)", 0, W_ANY },
+	OPT_JSON,
 	{ 'l', "list", NULL, "the same as the command list", OPT_HIDDEN, W_ANY },
 	{ 'i', "info", "POOL", "the same as the command info", OPT_HIDDEN, W_POOL },
 	{ 'a', "add", "NAME", "the same as the command add", OPT_HIDDEN, W_ANY },
@@ -27,6 +28,8 @@ static int list(struct tool *t)
 {
 	_cleanup_(table_freep) struct table *tb = table_new(2);
 	_cleanup_reply_ struct adm_reply rep = { 0 };
+	bool json = opt_has(t, KEY_JSON);
+	struct json j = { 0 };
 	struct err e = { 0 };
 	char *text, *name, driver[64];
 	int r = adm_text(&rep, "dom0", "admin.pool.List", NULL, NULL, &e);
@@ -35,24 +38,79 @@ static int list(struct tool *t)
 		return tool_api(t, r, &e);
 	table_add(tb, "NAME");
 	table_add(tb, "DRIVER");
+	if (json)
+		json_open(&j, NULL, '[');
 	text = rep.data;
 	while ((name = adm_line(&text))) {
 		_cleanup_reply_ struct adm_reply info = { 0 };
+		const char *shown;
 
-		r = adm_text(&info, "dom0", "admin.pool.Info", name, NULL, &e);
-		if (r < 0)
-			return tool_api(t, r, &e);
+		/* One that is removed at this moment is passed over. */
+		if (adm_text(&info, "dom0", "admin.pool.Info", name, NULL, &e) < 0)
+			continue;
+		shown = adm_kv(info.data, "driver", driver, sizeof driver) < 0 ? NULL : driver;
 		table_add(tb, name);
-		table_add(tb, adm_kv(info.data, "driver", driver, sizeof driver) < 0 ? NULL : driver);
+		table_add(tb, shown);
+		if (json) {
+			json_open(&j, NULL, '{');
+			json_str(&j, "name", name);
+			json_str(&j, "driver", shown);
+			json_close(&j, '}');
+		}
 	}
-	table_print(tb, t, true);
+	if (json)
+		json_close(&j, ']');
+	else
+		table_print(tb, t, true);
 	return 0;
+}
+
+/* "DRIVER OPTION OPTION…" */
+static void driver_json(struct json *j, char *line)
+{
+	char *sp = strchr(line, ' ');
+
+	if (sp)
+		*sp++ = '\0';
+	json_open(j, NULL, '{');
+	json_str(j, "driver", line);
+	json_open(j, "options", '[');
+	while (sp && *sp) {
+		char *next = strchr(sp, ' ');
+
+		if (next)
+			*next++ = '\0';
+		json_str(j, NULL, sp);
+		sp = next;
+	}
+	json_close(j, ']');
+	json_close(j, '}');
+}
+
+static void driver_row(struct table *tb, char *line)
+{
+	_cleanup_wr_ struct wr w = wr_grow(4096);
+	char *sp = strchr(line, ' ');
+
+	if (sp)
+		*sp++ = '\0';
+	for (const char *p = sp ? sp : ""; *p; p++) {
+		if (*p == ' ')
+			wr_str(&w, ", ");
+		else
+			wr_u8(&w, (uint8_t)*p);
+	}
+	wr_u8(&w, 0);
+	table_add(tb, line);
+	table_add(tb, wr_ok(&w) ? (const char *)w.buf : "");
 }
 
 static int drivers(struct tool *t)
 {
 	_cleanup_(table_freep) struct table *tb = table_new(2);
 	_cleanup_reply_ struct adm_reply rep = { 0 };
+	bool json = opt_has(t, KEY_JSON);
+	struct json j = { 0 };
 	struct err e = { 0 };
 	char *text, *line;
 	int r = adm_text(&rep, "dom0", "admin.pool.ListDrivers", NULL, NULL, &e);
@@ -61,48 +119,38 @@ static int drivers(struct tool *t)
 		return tool_api(t, r, &e);
 	table_add(tb, "DRIVER");
 	table_add(tb, "OPTIONS");
+	if (json)
+		json_open(&j, NULL, '[');
 	text = rep.data;
 	while ((line = adm_line(&text))) {
-		char *sp = strchr(line, ' ');
-		_cleanup_wr_ struct wr w = wr_grow(4096);
-
-		if (sp)
-			*sp++ = '\0';
-		for (const char *p = sp ? sp : ""; *p; p++) {
-			if (*p == ' ')
-				wr_str(&w, ", ");
-			else
-				wr_u8(&w, (uint8_t)*p);
-		}
-		wr_u8(&w, 0);
-		table_add(tb, line);
-		table_add(tb, wr_ok(&w) ? (const char *)w.buf : "");
+		if (json)
+			driver_json(&j, line);
+		else
+			driver_row(tb, line);
 	}
-	table_print(tb, t, true);
+	if (json)
+		json_close(&j, ']');
+	else
+		table_print(tb, t, true);
 	return 0;
 }
 
 static int info(struct tool *t, const char *pool)
 {
-	_cleanup_(table_freep) struct table *tb = table_new(2);
 	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct json j = { 0 };
 	struct err e = { 0 };
-	char *text, *line;
 	int r = adm_text(&rep, "dom0", "admin.pool.Info", pool, NULL, &e);
 
 	if (r < 0)
 		return tool_api(t, r, &e);
-	text = rep.data;
-	while ((line = adm_line(&text))) {
-		char *eq = strchr(line, '=');
-
-		if (!eq)
-			continue;
-		*eq = '\0';
-		table_add(tb, line);
-		table_add(tb, eq + 1);
+	if (!opt_has(t, KEY_JSON)) {
+		kv_print(t, rep.data);
+		return 0;
 	}
-	table_print(tb, t, true);
+	json_open(&j, NULL, '{');
+	kv_json(&j, rep.data);
+	json_close(&j, '}');
 	return 0;
 }
 
@@ -150,7 +198,8 @@ static int set(struct tool *t, const char *pool)
 {
 	_cleanup_wr_ struct wr w = wr_grow(32768);
 	struct err e = { 0 };
-	char *text, *line, method[96];
+	static const char *const keys[] = { "revisions_to_keep", "ephemeral_volatile", NULL };
+	char *text, *line;
 	int r;
 
 	if (!opt_has(t, 'o'))
@@ -166,11 +215,9 @@ static int set(struct tool *t, const char *pool)
 		char *eq = strchr(line, '=');
 
 		*eq = '\0';
-		if (!streq(line, "revisions_to_keep") && !streq(line, "ephemeral_volatile"))
+		r = kv_set("dom0", "admin.pool.Set", keys, line, pool, eq + 1, &e);
+		if (r == -EINVAL)
 			return tool_usage(t, "only revisions_to_keep and ephemeral_volatile can be changed, not '%s'", line);
-		if (str_printf(method, sizeof method, "admin.pool.Set.%s", line) < 0)
-			return EXIT_FAIL;
-		r = adm_void("dom0", method, pool, eq + 1, &e);
 		if (r < 0)
 			return tool_api(t, r, &e);
 	}
@@ -219,10 +266,7 @@ static int run(struct tool *t, int argc, char **argv)
 		return set(t, argv[1]);
 	if ((streq(cmd, "remove") || streq(cmd, "rm")) && argc >= 2)
 		return remove_pools(t, argc - 1, argv + 1);
-	for (size_t i = 0; subs[i].name; i++)
-		if (streq(subs[i].name, cmd))
-			return tool_usage(t, "usage: qvm-pool %s %s", cmd, subs[i].args);
-	return tool_usage(t, "no such command: '%s'; there are list, info, add, remove, set, drivers", cmd);
+	return sub_usage(t, cmd);
 }
 
 const struct verb verb_qvm_pool = {

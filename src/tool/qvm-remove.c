@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-remove: delete qubes and their data. */
 #include "client/appmenus.h"
+#include "tool/colour.h"
 #include "tool/util.h"
 
 static const struct tool_opt opts[] = {
@@ -50,8 +51,11 @@ static bool confirm(struct tool *t, const struct adm_qubes *all, const bool *pic
 		return true;
 	(void)fprintf(stderr, "This will completely remove the selected qube(s) with all their data:\n");
 	for (size_t i = 0; i < all->n; i++)
-		if (picked[i])
-			(void)fprintf(stderr, "  %s\n", all->v[i].name);
+		if (picked[i]) {
+			(void)fputs("  ", stderr);
+			put_qube(stderr, t, all->v[i].name);
+			(void)fputc('\n', stderr);
+		}
 	return tool_ask(t, "Are you sure?");
 }
 

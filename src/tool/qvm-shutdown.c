@@ -4,6 +4,7 @@
  * and one that does not end in time is killed.
  */
 #include "base/io.h"
+#include "tool/colour.h"
 #include "tool/lifecycle.h"
 
 enum { KEY_WAIT = 350, KEY_FORCE, KEY_TIMEOUT, KEY_DRY };
@@ -13,6 +14,7 @@ static const struct tool_opt opts[] = {
 	{ KEY_FORCE, "force", NULL, "also when other running qubes depend on them (implied by --all without --exclude)", 0, W_ANY },
 	{ KEY_TIMEOUT, "timeout", "SECONDS", "with --wait: this time instead of each qube's shutdown_timeout (deprecated)", 0, W_ANY },
 	{ KEY_DRY, "dry-run", NULL, "only say which qubes would be shut down", 0, W_ANY },
+	{ KEY_JSON, "json", NULL, "with --dry-run: print JSON", 0, W_ANY },
 	OPTS_NAMES,
 	{ 0 },
 };
@@ -139,6 +141,26 @@ static int shut(struct tool *t, struct target *v, size_t n)
 	return MIN(failed, 125);
 }
 
+/* --dry-run */
+static void list(struct tool *t, const struct target *v, size_t n)
+{
+	bool json = opt_has(t, KEY_JSON);
+	struct json j = { 0 };
+
+	if (json)
+		json_open(&j, NULL, '[');
+	for (size_t i = 0; i < n; i++) {
+		if (json) {
+			json_str(&j, NULL, v[i].name);
+			continue;
+		}
+		put_qube(stdout, t, v[i].name);
+		(void)putchar('\n');
+	}
+	if (json)
+		json_close(&j, ']');
+}
+
 static int run(struct tool *t, int argc, char **argv)
 {
 	_cleanup_free_ bool *picked = NULL;
@@ -159,8 +181,7 @@ static int run(struct tool *t, int argc, char **argv)
 			tool_info(t, "'%s' is halted already", all.v[i].name);
 	}
 	if (opt_has(t, KEY_DRY))
-		for (size_t i = 0; i < n; i++)
-			printf("%s\n", v[i].name);
+		list(t, v, n);
 	else
 		r = shut(t, v, n);
 	adm_qubes_fini(&all);

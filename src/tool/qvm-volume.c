@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "tool/util.h"
+#include "tool/kvlist.h"
 #include "tool/volume.h"
 
 static const struct tool_opt opts[] = {
@@ -12,6 +12,7 @@ static const struct tool_opt opts[] = {
 	{ 'f', "force", NULL, "resize: also make smaller, which can destroy data", 0, W_ANY },
 	{ KEY_SIZE, "size", "SIZE", "import: this many bytes of the file", 0, W_ANY },
 	{ KEY_NO_RESIZE, "no-resize", NULL, "import: keep the volume's size; the file must have just that", 0, W_ANY },
+	OPT_JSON,
 	{ 0 },
 };
 
@@ -57,12 +58,35 @@ static int simple(struct tool *t, const struct volref *v, const char *method, co
 	return r < 0 ? vol_fail(t, v, r, &e) : 0;
 }
 
+static void info_json(char *text, char *snaps)
+{
+	struct json j = { 0 };
+	char *line;
+
+	json_open(&j, NULL, '{');
+	kv_json(&j, text);
+	json_open(&j, "revisions", '[');
+	while ((line = adm_line(&snaps)))
+		json_str(&j, NULL, line);
+	json_close(&j, ']');
+	json_close(&j, '}');
+}
+
+static void info_text(const struct tool *t, char *text, char *snaps)
+{
+	char *line;
+
+	kv_print(t, text);
+	printf("Available revisions (for revert):%s\n", *snaps ? "" : " none");
+	while ((line = adm_line(&snaps)))
+		printf("  %s\n", line);
+}
+
 static int info(struct tool *t, const struct volref *v, const char *prop)
 {
-	_cleanup_(table_freep) struct table *tb = table_new(2);
 	_cleanup_reply_ struct adm_reply rep = { 0 }, snaps = { 0 };
 	struct err e = { 0 };
-	char *text, *line, value[1024];
+	char value[1024];
 	int r = adm_text(&rep, v->qube, "admin.vm.volume.Info", v->vol, NULL, &e);
 
 	if (r >= 0 && (!prop || streq(prop, "revisions")))
@@ -79,37 +103,22 @@ static int info(struct tool *t, const struct volref *v, const char *prop)
 		printf("%s\n", value);
 		return 0;
 	}
-	text = rep.data;
-	while ((line = adm_line(&text))) {
-		char *eq = strchr(line, '=');
-
-		if (!eq)
-			continue;
-		*eq = '\0';
-		table_add(tb, line);
-		table_add(tb, eq + 1);
-	}
-	table_print(tb, t, true);
-	if (!snaps.len) {
-		printf("Available revisions (for revert): none\n");
-		return 0;
-	}
-	printf("Available revisions (for revert):\n");
-	text = snaps.data;
-	while ((line = adm_line(&text)))
-		printf("  %s\n", line);
+	if (opt_has(t, KEY_JSON))
+		info_json(rep.data, snaps.data);
+	else
+		info_text(t, rep.data, snaps.data);
 	return 0;
 }
 
 static int config(struct tool *t, const struct volref *v, const char *prop, const char *value)
 {
-	char method[64];
+	static const char *const keys[] = { "rw", "revisions_to_keep", "ephemeral", NULL };
+	struct err e = { 0 };
+	int r = kv_set(v->qube, "admin.vm.volume.Set", keys, prop, v->vol, value, &e);
 
-	if (!streq(prop, "rw") && !streq(prop, "revisions_to_keep") && !streq(prop, "ephemeral"))
+	if (r == -EINVAL)
 		return tool_usage(t, "'%s' cannot be changed; rw, revisions_to_keep and ephemeral can", prop);
-	if (str_printf(method, sizeof method, "admin.vm.volume.Set.%s", prop) < 0)
-		return EXIT_FAIL;
-	return simple(t, v, method, value);
+	return r < 0 ? vol_fail(t, v, r, &e) : 0;
 }
 
 static int resize(struct tool *t, const struct volref *v, const char *size)
@@ -189,14 +198,6 @@ static int clone(struct tool *t, const struct volref *from, const struct volref 
 	return r < 0 ? vol_fail(t, from, r, &e) : simple(t, to, "admin.vm.volume.CloneTo", rep.data);
 }
 
-static int usage_of(struct tool *t, const char *cmd)
-{
-	for (size_t i = 0; subs[i].name; i++)
-		if (streq(subs[i].name, cmd))
-			return tool_usage(t, "usage: qvm-volume %s %s", cmd, subs[i].args);
-	return tool_usage(t, "no such command: '%s'; there are list, info, config, resize, revert, import, clone, clear", cmd);
-}
-
 enum act { A_INFO, A_CONFIG, A_RESIZE, A_REVERT, A_IMPORT, A_CLONE, A_CLEAR, A_N };
 
 static const struct {
@@ -252,7 +253,7 @@ static int run(struct tool *t, int argc, char **argv)
 		r = parse_ref(t, &v, argv[1]);
 		return r ? r : act(t, (enum act)i, &v, argc - 1, argv + 1);
 	}
-	return usage_of(t, cmd);
+	return sub_usage(t, cmd);
 }
 
 const struct verb verb_qvm_volume = {

@@ -40,6 +40,8 @@ enum word_kind {
 	W_FORMAT,      /* of qvm-ls */
 	W_VOLUME_POOL, /* VOLUME=POOL */
 	W_DRIVER,      /* of pools */
+	W_DEVICE,      /* BACKEND:PORT */
+	W_DEVICE_CLASS,
 };
 
 #define OPT_OPTIONAL 1u /* the argument may be left out: --name or --name=ARG */
@@ -139,6 +141,11 @@ void table_add(struct table *tb, const char *s);
 void table_addf(struct table *tb, const char *fmt, ...) _printf_(2, 3);
 /* table_colour sets the colour 0xRRGGBB of the cell added last. */
 void table_colour(struct table *tb, uint32_t rgb);
+/* colour_of says whether f is a terminal that takes colours. sgr_of writes the sequence that switches a colour on; gives out. Black is bold in
+   the terminal's own colour: on a dark terminal it could not be read. */
+bool colour_of(FILE *f);
+#define SGR_MAX 32
+const char *sgr_of(char out[SGR_MAX], uint32_t rgb);
 /* table_right aligns column c to the right. */
 void table_right(struct table *tb, size_t c);
 /* table_print prints all rows; the first row is the header. header = false leaves it out. */

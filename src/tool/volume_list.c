@@ -2,6 +2,7 @@
 /* qvm-volume list: every volume once, with the qubes that use it. */
 #include "tool/volume.h"
 
+#include "tool/colour.h"
 #include "tool/util.h"
 
 struct vol {
@@ -74,12 +75,39 @@ static int cmp_vols(const void *a, const void *b)
 	return r ? r : strcmp(x->qube, y->qube);
 }
 
+/* One object a line of the list: "qubes" are all that use the volume. */
+static void print_json(const struct vols *vs, bool full)
+{
+	struct json j = { 0 };
+
+	json_open(&j, NULL, '[');
+	for (size_t i = 0, same; i < vs->n; i += same) {
+		const struct vol *v = &vs->v[i];
+
+		json_open(&j, NULL, '{');
+		json_str(&j, "volume", v->pool_vid);
+		json_str(&j, "name", v->name);
+		json_open(&j, "qubes", '[');
+		for (same = 0; i + same < vs->n && streq(v->pool_vid, vs->v[i + same].pool_vid) && !(full && same); same++)
+			json_str(&j, NULL, vs->v[i + same].qube);
+		json_close(&j, ']');
+		json_bool(&j, "revert_possible", v->revisions);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+}
+
 static void print(const struct tool *t, struct vols *vs)
 {
 	_cleanup_(table_freep) struct table *tb = table_new(4);
 	bool full = opt_has(t, KEY_FULL);
 
-	qsort(vs->v, vs->n, sizeof *vs->v, cmp_vols);
+	if (vs->n)
+		qsort(vs->v, vs->n, sizeof *vs->v, cmp_vols);
+	if (opt_has(t, KEY_JSON)) {
+		print_json(vs, full);
+		return;
+	}
 	table_add(tb, "POOL:VOLUME");
 	table_add(tb, "VMNAME");
 	table_add(tb, "VOLUME_NAME");
@@ -93,7 +121,7 @@ static void print(const struct tool *t, struct vols *vs)
 		if (same > 1)
 			table_addf(tb, "%zu qubes", same);
 		else
-			table_add(tb, vs->v[i].qube);
+			table_qube(tb, t, vs->v[i].qube);
 		table_add(tb, vs->v[i].name);
 		table_add(tb, vs->v[i].revisions ? "Yes" : "No");
 		i += same;
