@@ -63,6 +63,7 @@ static enum word_kind kind_named(const struct verb *v, const char *name, size_t 
 	} names[] = {
 		{ "QUBE", W_QUBE },   { "SOURCE", W_QUBE }, { "TARGET", W_QUBE },   { "QUBE:VOLUME", W_VOLUME }, { "POOL", W_POOL },
 		{ "TAG", W_TAG },     { "DRIVER", W_DRIVER }, { "RULE", W_RULE },   { "FILE", W_FILE },
+		{ "DEVICE", W_DEVICE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -150,6 +151,7 @@ int tool_complete(int argc, char **argv)
 	if (argc < 2 || str_u64(argv[0], 4096, &index) < 0 || !(l.v = verb_find(argv[1])) || paths_init(NULL, NULL) < 0)
 		return EXIT_USAGE;
 	read_line(&l, argc, argv, index);
+	w.first = l.n ? l.pos[0] : NULL;
 	for (size_t i = 0; i < l.n; i++) {
 		if (kind_at(l.v, i) == W_QUBE && !w.qube)
 			w.qube = l.pos[i];

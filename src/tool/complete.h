@@ -11,6 +11,7 @@ struct want {
 	size_t lead_len;
 	const char *qube;     /* first positional that was a qube; NULL = none yet */
 	const char *property; /* the property before the word; NULL = none */
+	const char *first;    /* the first positional: the class of qvm-device; NULL = none yet */
 	bool pairs;	      /* NAME=VALUE is wanted */
 };
 

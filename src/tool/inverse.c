@@ -3,6 +3,7 @@
 #include "tool/inverse.h"
 
 #include "client/answers.h"
+#include "proto/device.h"
 
 typedef bool (*inv_fn)(const struct change *c, const char *text, struct inverse *out);
 
@@ -260,17 +261,22 @@ static bool inv_device_add(const struct change *c, const char *text, struct inve
 static char *assignment(const char *dest, char *list, const char *arg)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 };
-	const char *plus = strchr(arg, '+');
-	size_t n = plus ? (size_t)(plus - arg) + 1 + strcspn(plus + 1, "+:") : strlen(arg);
+	struct dev_assignment a;
+	struct dev_name want;
 	char *text, *line;
 
+	if (dev_name_parse_arg(&want, arg, NULL) < 0) {
+		free(list);
+		return NULL;
+	}
 	if (ask(&rep, dest, list, "") < 0)
 		return NULL;
 	text = rep.data;
 	while ((line = adm_line(&text))) {
 		char *sp = strchr(line, ' ');
 
-		if (sp && strncmp(line, arg, n) == 0 && line[n] == ':')
+		if (sp && dev_assignment_parse(&a, rd_mem(sp + 1, strlen(sp + 1)), NULL) == 0 && streq(a.dev.backend, want.backend) &&
+		    streq(a.dev.port, want.port) && streq(a.dev.id, want.id))
 			return xstrdup(sp + 1);
 	}
 	return NULL;

@@ -18,7 +18,7 @@ const struct verb verb_qvm_device = {
 	.desc = devices_desc,
 	.opts = devices_opts,
 	.subs = devices_subs,
-	.words = { W_ANY, W_SUB, W_QUBE },
+	.words = { W_DEVICE_CLASS, W_SUB, W_QUBE },
 	.min_args = 1,
 	.run = run,
 };
