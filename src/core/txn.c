@@ -147,34 +147,43 @@ struct held_event {
 static void held_answered(void *arg, const char *answers)
 {
 	struct held_event *h = arg;
-	struct subscriber *s = h->c->subs;
+	struct subscriber *lists[] = { h->c->subs, h->c->stat_subs }, *s = NULL;
 
-	while (s && s->id != h->sub)
-		s = s->next;
+	for (size_t i = 0; i < ARRAY_SIZE(lists) && !s; i++)
+		for (s = lists[i]; s && s->id != h->sub;)
+			s = s->next;
 	if (s && answers && answers[0] == '1')
 		s->send(s, h->frame, h->len);
 	free(h);
+}
+
+void subscriber_offer(struct core *c, const struct subscriber *s, const char *service, const char *target, const void *frame, size_t n)
+{
+	struct held_event *h;
+
+	if (!c->ops->policy_ask)
+		return;
+	h = xcalloc(1, sizeof *h + n);
+	h->c = c;
+	h->sub = s->id;
+	h->len = n;
+	memcpy(h->frame, frame, n);
+	if (c->ops->policy_ask(c->ops_ctx, s->src, service, target, held_answered, h, NULL) < 0)
+		free(h); /* nobody decides: not allowed */
 }
 
 /* Policy is asked for admin.Events with the event's name as argument, on the qube (or dom0) that it is about. */
 static void ask_for(struct core *c, const struct subscriber *s, const struct queued_event *ev)
 {
 	const char *name = (const char *)ev->frame + 2 + strlen(ev->subject) + 1;
-	struct held_event *h;
 	char service[300];
 
-	if (!c->ops->policy_ask || str_printf(service, sizeof service, "admin.Events+%s", name) < 0)
+	if (str_printf(service, sizeof service, "admin.Events+%s", name) < 0)
 		return;
 	for (char *p = service; *p; p++)
 		if (*p == ':')
 			*p = '_';
-	h = xcalloc(1, sizeof *h + ev->len);
-	h->c = c;
-	h->sub = s->id;
-	h->len = ev->len;
-	memcpy(h->frame, ev->frame, ev->len);
-	if (c->ops->policy_ask(c->ops_ctx, s->src, service, ev->subject[0] ? ev->subject : "dom0", held_answered, h, NULL) < 0)
-		free(h); /* nobody decides: not allowed */
+	subscriber_offer(c, s, service, ev->subject[0] ? ev->subject : "dom0", ev->frame, ev->len);
 }
 
 static void send_events(struct core *c)

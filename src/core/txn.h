@@ -83,4 +83,9 @@ void event(struct core *c, const struct qube *q, const char *name, ...) __attrib
 /* eventf is event with a name made of prefix and detail ("property-set:", "label"). */
 void eventf(struct core *c, const struct qube *q, const char *prefix, const char *detail, ...) __attribute__((sentinel));
 
+struct subscriber;
+
+/* subscriber_offer sends a frame to a caller other than dom0 once policy says that it could call service ("NAME+ARG") on target; else never. */
+void subscriber_offer(struct core *c, const struct subscriber *s, const char *service, const char *target, const void *frame, size_t n);
+
 #endif

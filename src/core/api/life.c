@@ -38,7 +38,7 @@ int api_start(struct call *c)
 
 	if (r < 0)
 		return r;
-	if (c->dest->state == LIFE_RUNNING || c->dest->state == LIFE_PAUSED)
+	if (c->dest->state == LIFE_RUNNING || c->dest->state == LIFE_PAUSED || c->dest->state == LIFE_SUSPENDED)
 		return 0;
 	if (why && why[0])
 		return err_set(&c->err, AE_GENERIC, "Qube start is prohibited. Rationale: %s", why);
@@ -79,9 +79,9 @@ int api_shutdown(struct call *c)
 	x = force ? NULL : running_client(c->core, c->dest, &what);
 	if (x)
 		return err_set(&c->err, AE_VM_IN_USE, "'%s' is the %s of '%s', which is running", c->dest->name.s, what, x->name.s);
-	if (c->dest->state == LIFE_PAUSED) {
+	if (c->dest->state == LIFE_PAUSED || c->dest->state == LIFE_SUSPENDED) {
 		if (!force)
-			return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is paused", c->dest->name.s);
+			return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is %s", c->dest->name.s, c->dest->state == LIFE_PAUSED ? "paused" : "suspended");
 		return c->core->ops->kill(c->core->ops_ctx, c->dest, c);
 	}
 	event(c->core, c->dest, "domain-pre-shutdown", "force", force ? "True" : "False", NULL);

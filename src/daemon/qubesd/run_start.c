@@ -241,7 +241,7 @@ static bool need_netvm(struct run *r)
 {
 	struct qube *n = prop_vm(r->d->core, r->q, P_netvm);
 
-	return n && n->klass != K_ADMIN && n->klass != K_REMOTE && n->state != LIFE_RUNNING && n->state != LIFE_PAUSED;
+	return n && n->klass != K_ADMIN && n->klass != K_REMOTE && n->state != LIFE_RUNNING && n->state != LIFE_PAUSED && n->state != LIFE_SUSPENDED;
 }
 
 /* From a clean run: describe, then volumes. Used for the first try and for a second one. */

@@ -43,9 +43,10 @@ static void publish(struct run *r, const struct ipc_sp_usage *u)
 		return;
 	for (s = core->stat_subs; s; s = next) {
 		next = s->next; /* send may end the subscription */
-		/* Others than dom0 see what a call about this one qube was allowed for. */
 		if (s->only[0] ? streq(s->only, r->q->name.s) : streq(s->src, "dom0"))
 			s->send(s, w.buf, w.len);
+		else if (!s->only[0]) /* others see of all qubes those about which they could have asked */
+			subscriber_offer(core, s, "admin.vm.Stats+", r->q->name.s, w.buf, w.len);
 	}
 }
 

@@ -305,7 +305,7 @@ static void use_target(struct ticket *k)
 	k->target_qid = q->qid;
 	if (q->state == LIFE_RUNNING)
 		grant(k);
-	else if (q->state == LIFE_PAUSED)
+	else if (q->state == LIFE_PAUSED || q->state == LIFE_SUSPENDED)
 		refuse(k, "the target is paused");
 	else if (!k->t.autostart && !k->dispose)
 		refuse(k, "the target does not run and may not be started for it");
