@@ -3,6 +3,7 @@
 #include "tool/clone.h"
 
 #include "proto/names.h"
+#include "tool/devices.h"
 #include "tool/feature_list.h"
 
 
@@ -214,6 +215,37 @@ static bool copy_volumes(struct clone *c)
 	return false;
 }
 
+static int assign_copy(const char *qube, struct dev_assignment *a, struct err *e)
+{
+	_cleanup_wr_ struct wr w = wr_grow(16384), arg = wr_grow(1024);
+	char method[64];
+
+	if (str_copy(a->frontend, sizeof a->frontend, qube) < 0 ||
+	    str_printf(method, sizeof method, "admin.vm.device.%s.Assign", dev_class_name(a->cls)) < 0)
+		return err_set(e, ENAMETOOLONG, "the name is too long");
+	dev_name_put_arg(&arg, &a->dev);
+	wr_u8(&arg, '\0');
+	dev_assignment_put(&w, a);
+	wr_u8(&w, '\0');
+	return adm_void(qube, method, (const char *)arg.buf, (const char *)w.buf, e);
+}
+
+static bool copy_devices(struct clone *c)
+{
+	for (unsigned cls = 0; cls < DEV_N; cls++) {
+		_cleanup_free_ struct dev_assignment *v = NULL;
+		struct err e = { 0 };
+		size_t n = 0;
+		int r = devices_assigned(c->s->src, (enum dev_class)cls, &v, &n, &e);
+
+		for (size_t i = 0; r >= 0 && i < n; i++)
+			r = assign_copy(c->s->dst, &v[i], &e);
+		if (step_failed(c, r, &e, "assigned devices"))
+			return true;
+	}
+	return false;
+}
+
 static const char *value_of(const struct adm_props *p, const char *name)
 {
 	const struct adm_prop *x = adm_props_find(p, name);
@@ -241,6 +273,7 @@ static int clone_into(struct tool *t, const struct clone_spec *s, const struct a
 	stop = stop || copy_text(&c, "admin.vm.notes.Get", "admin.vm.notes.Set", "notes");
 	stop = stop || copy_text(&c, "admin.vm.firewall.Get", "admin.vm.firewall.Set", "firewall rules");
 	stop = stop || copy_volumes(&c);
+	stop = stop || copy_devices(&c);
 	if (!stop)
 		return c.failed ? EXIT_FAIL : 0;
 	r = adm_void(s->dst, "admin.vm.Remove", NULL, NULL, &e);

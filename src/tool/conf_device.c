@@ -134,8 +134,14 @@ int conf_device_do(const struct conf_step *s, struct err *e)
 		return err_set(e, EINVAL, "'%s' is no device", s->name);
 	if (!s->new)
 		return call(s, &old, "Unassign", NULL, e);
-	if (!s->old)
-		return assign(s, &new, e);
+	if (!s->old) {
+		r = assign(s, &new, e);
+		/* A clone has what it was cloned from had. */
+		if (r != -ADM_EXC_DEV_ASSIGNED)
+			return r;
+		r = call(s, &new, "Unassign", NULL, e);
+		return r < 0 ? r : assign(s, &new, e);
+	}
 	if (streq(old_opts, strchrnul(s->new, ' ')))
 		return call(s, &new, "Set.assignment", dev_mode_name(new.mode), e);
 	r = call(s, &old, "Unassign", NULL, e);
