@@ -24,7 +24,7 @@ static const struct tool_opt opts[] = {
 	{ KEY_NO_SHELL, "no-shell", NULL, "COMMAND is a program; no shell sees it or its arguments", 0, W_ANY },
 	{ KEY_GUI, "gui", NULL, "wait for the user's session in the qube first", 0, W_ANY },
 	{ KEY_NO_GUI, "no-gui", NULL, "do not wait for a session (the default in this version)", 0, W_ANY },
-	{ KEY_DISPVM, "dispvm", "QUBE", "run in a new disposable (not in this version)", OPT_OPTIONAL, W_QUBE },
+	{ KEY_DISPVM, "dispvm", "QUBE", "run in a new disposable based on QUBE, or on the default one", OPT_OPTIONAL, W_QUBE },
 	{ KEY_COLOUR_OUT, "colour-output", "N", "colour of standard output on a terminal (default 31, red)", 0, W_ANY },
 	{ KEY_COLOUR_OUT, "color-output", "N", NULL, OPT_ALIAS | OPT_HIDDEN, W_ANY },
 	{ KEY_COLOUR_ERR, "colour-stderr", "N", "colour of standard error on a terminal (default 31)", 0, W_ANY },
@@ -192,10 +192,12 @@ static int one(struct tool *t, const char *qube, char **cmd)
 
 static int run(struct tool *t, int argc, char **argv)
 {
-	if (opt_has(t, KEY_DISPVM))
-		return tool_usage(t, "disposables are not in this version; name a qube to run the command in");
 	if (opt_has(t, 'p') && opt_has(t, KEY_LOCALCMD))
 		return tool_usage(t, "--pass-io and --localcmd exclude each other");
+	if (opt_has(t, KEY_DISPVM) && (opt_has(t, KEY_ALL) || opt_has(t, 'n')))
+		return tool_usage(t, "--dispvm starts a new qube: it excludes --all and --no-autostart");
+	if (opt_has(t, KEY_DISPVM))
+		return run_disp(t, opt_str(t, KEY_DISPVM), argv);
 	if (opt_has(t, KEY_ALL))
 		return run_all(t, argv);
 	if (opt_has(t, KEY_EXCLUDE))
@@ -217,7 +219,7 @@ const struct verb verb_qvm_run = {
 	.summary = "run a command or a service in a qube",
 	.args = "QUBE COMMAND [ARGUMENT...]",
 	.desc = "One word is a line for the shell of the user in the qube; several words are a program and\n"
-		"its arguments. Options stand before the command. With --all leave out QUBE.",
+		"its arguments. Options stand before the command. With --all or --dispvm leave out QUBE.",
 	.opts = opts,
 	.exits = exits,
 	.words = { W_QUBE, W_ANY },

@@ -121,7 +121,7 @@ static const char **words(const struct tool *t, const char *qube, char **cmd, ch
 		const struct tool_optval *o = &t->optv[i];
 		const char *name = NULL;
 
-		if (o->key == KEY_ALL || o->key == KEY_EXCLUDE)
+		if (o->key == KEY_ALL || o->key == KEY_EXCLUDE || o->key == KEY_DISPVM)
 			continue;
 		for (size_t k = 0; !name && t->verb->opts[k].key; k++)
 			if (t->verb->opts[k].key == o->key)
@@ -138,7 +138,7 @@ static const char **words(const struct tool *t, const char *qube, char **cmd, ch
 	return v;
 }
 
-static int start_one(const struct tool *t, const char *qube, char **cmd, struct proc *ret, struct err *e)
+int run_spawn(const struct tool *t, const char *qube, char **cmd, bool with_input, struct proc *ret, struct err *e)
 {
 	_cleanup_free_ char **store = xcalloc(t->n_optv + 1, sizeof *store);
 	_cleanup_free_ const char **argv = words(t, qube, cmd, store);
@@ -150,7 +150,8 @@ static int start_one(const struct tool *t, const char *qube, char **cmd, struct 
 		return err_errno(e, errno, "/proc/self/exe");
 	path[n] = '\0';
 	r = proc_spawn(ret, &(struct proc_spec){ .path = path, .argv = argv, .envp = (const char *const *)(void *)environ,
-						 .fds = { { STDOUT_FILENO, 1 }, { STDERR_FILENO, 2 } }, .n_fds = 2 }, e);
+						 .fds = { { STDOUT_FILENO, 1 }, { STDERR_FILENO, 2 }, { STDIN_FILENO, 0 } },
+						 .n_fds = with_input ? 3 : 2 }, e);
 	for (size_t i = 0; i < t->n_optv; i++)
 		free(store[i]);
 	return r;
@@ -171,7 +172,7 @@ int run_all(struct tool *t, char **cmd)
 		procs[i] = PROC_INIT;
 		if (!picked[i] || !streq(all.v[i].state, "Running") || streq(all.v[i].cls, "RemoteVM"))
 			continue;
-		r = start_one(t, all.v[i].name, cmd, &procs[i], &e);
+		r = run_spawn(t, all.v[i].name, cmd, false, &procs[i], &e);
 		if (r < 0) {
 			(void)tool_fail(t, "%s: %s", all.v[i].name, err_text(&e, r));
 			worst = RUN_FAILED;

@@ -32,6 +32,11 @@ int run_terminal(struct tool *t, struct run *x);
 void run_trace(const char *qube, const struct call_trace *c);
 /* run_colours switches the colours of both outputs on or off; tty_out stands for standard output (-1: not coloured). */
 void run_colours(const struct run *x, int tty_out, bool on);
+/* run_spawn starts a qvm-run with our options for one qube; with_input: it shares our standard input. */
+struct proc;
+int run_spawn(const struct tool *t, const char *qube, char **cmd, bool with_input, struct proc *ret, struct err *e);
+/* run_disp runs the command in a new disposable of the template (NULL = the default one) and removes that. Gives the exit status. */
+int run_disp(struct tool *t, const char *template, char **cmd);
 /* run_all runs the command in every running qube at once, each by a qvm-run of its own; gives the greatest status. */
 int run_all(struct tool *t, char **cmd);
 
