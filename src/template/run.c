@@ -93,6 +93,36 @@ static void env_make(struct environment *env)
 	env->var[env->n] = NULL;
 }
 
+#define TICK_MS 500
+#define CANCEL_TICKS 20 /* a program that was told to end gets 10 s */
+
+/* Waits for a step's program. It shows that the step goes on, and hands an end of ours to the program: a signal may have come to us alone. */
+static int wait_step(struct build *b, struct proc *p, struct err *e)
+{
+	unsigned since = 0;
+	int status, r;
+
+	while ((r = proc_wait(p, TICK_MS, &status)) == -ETIMEDOUT || r == -EINTR) {
+		if (build_cancelled && since++ == 0)
+			(void)proc_kill(p, SIGINT);
+		else if (build_cancelled && since == CANCEL_TICKS)
+			(void)proc_kill(p, SIGKILL);
+		else if (b->req->progress)
+			b->req->progress(b->req->arg, b->step, b->step_no, b->n_steps, b->permille);
+	}
+	if (r < 0)
+		return err_errno(e, -r, "waiting for a program");
+	return status ? err_set(e, ECHILD, "ended with status %d", proc_exit_code(status)) : 0;
+}
+
+static int run_waiting(struct build *b, const struct proc_spec *s, struct err *e)
+{
+	_cleanup_proc_ struct proc p = PROC_INIT;
+	int r = proc_spawn(&p, s, e);
+
+	return r < 0 ? r : wait_step(b, &p, e);
+}
+
 static int run(struct build *b, const char *const *argv, char **ret_out, struct err *e)
 {
 	char path[PATH_MAX], last[TAIL_MAX] = "";
@@ -113,7 +143,9 @@ static int run(struct build *b, const char *const *argv, char **ret_out, struct 
 	if (!ret_out) {
 		s.fds[s.n_fds].fd = b->log_fd;
 		s.fds[s.n_fds++].as = 1;
-		r = proc_run(&s, &inner);
+		/* A builder that is killed leaves no program behind that goes on for minutes. */
+		s.death_signal = SIGTERM;
+		r = run_waiting(b, &s, &inner);
 	} else {
 		r = proc_capture(&s, CAPTURE_MAX, ret_out, &len, &inner);
 	}

@@ -39,17 +39,35 @@ static const struct tool_exit exits[] = {
 	{ 0, NULL },
 };
 
+static time_t clock_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 struct face {
 	const struct tool *t;
 	int fd;	      /* --progress-fd, or -1 */
 	bool bar;     /* standard error is a terminal */
 	unsigned last;
 	const char *text; /* last one shown; all are literals */
+	time_t since;	  /* when it came */
 };
 
 static void show(struct face *f, unsigned permille, const char *text)
 {
-	if (f->fd >= 0)
+	bool again = f->text && streq(f->text, text) && f->last == permille;
+	unsigned seconds;
+
+	if (!again && (!f->text || !streq(f->text, text)))
+		f->since = clock_s();
+	seconds = (unsigned)(clock_s() - f->since);
+	/* A step that goes on: a script has been told already. */
+	if (again && !f->bar)
+		return;
+	if (f->fd >= 0 && !again)
 		dprintf(f->fd, "%u %s\n", permille, text);
 	if (f->t->verbose < 0)
 		return;
@@ -60,7 +78,11 @@ static void show(struct face *f, unsigned permille, const char *text)
 		for (size_t i = 0; i < sizeof bar - 1; i++)
 			bar[i] = i < full ? '#' : '.';
 		bar[sizeof bar - 1] = '\0';
-		fprintf(stderr, "\r\033[K[%s] %3u%% %s%s", bar, permille / 10, text, permille == 1000 ? "\n" : "");
+		fprintf(stderr, "\r\033[K[%s] %3u%% %s", bar, permille / 10, text);
+		/* Some steps take minutes: they are seen to go on. */
+		if (seconds >= 2)
+			fprintf(stderr, " (%u s)", seconds);
+		fputs(permille == 1000 ? "\n" : "", stderr);
 		fflush(stderr);
 	} else if (!f->text || !streq(f->text, text)) {
 		fprintf(stderr, "%3u%% %s\n", permille / 10, text);

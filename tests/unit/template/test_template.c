@@ -17,6 +17,7 @@
 #include "template/flavour.h"
 #include "template/lz4.h"
 #include "template/moddep.h"
+#include "template/run.h"
 
 static struct apt_sources sources;
 
@@ -189,11 +190,47 @@ static void test_flavours(void **state)
 	assert_true(str_chars(flavour_common(), "-. +"));
 }
 
+struct shown {
+	unsigned n;
+	char text[32];
+};
+
+/* The first sign that the step goes on is when the user presses Ctrl-C; the program itself gets no signal from there. */
+static void first_tick(void *arg, const char *text, unsigned step, unsigned n_steps, unsigned permille)
+{
+	struct shown *s = arg;
+
+	(void)step;
+	(void)n_steps;
+	(void)permille;
+	if (s->n++ == 0)
+		(void)!str_copy(s->text, sizeof s->text, text);
+	template_cancel();
+}
+
+static void test_cancelled_step(void **state)
+{
+	struct shown shown = { .n = 0 };
+	struct template_req req = { .progress = first_tick, .arg = &shown };
+	_cleanup_fd_ int log = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct build b = { .req = &req, .log_fd = log, .step = "a long one" };
+	const char *const argv[] = { "/bin/sleep", "100000", NULL };
+	struct err e = { 0 };
+
+	build_cancelled = 0;
+	assert_int_equal(build_run(&b, argv, &e), -EINTR);
+	assert_string_equal(e.msg, "interrupted");
+	assert_int_equal(shown.n, 1);
+	assert_string_equal(shown.text, "a long one");
+	build_cancelled = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deb822),	cmocka_unit_test(test_one_line), cmocka_unit_test(test_moddep), cmocka_unit_test(test_lz4),
 		cmocka_unit_test(test_bzimage), cmocka_unit_test(test_cpio),	 cmocka_unit_test(test_flavours),
+		cmocka_unit_test(test_cancelled_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
