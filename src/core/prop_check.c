@@ -130,7 +130,7 @@ C(c_keyboard)
 
 	for (const char *s = value; *s; s++)
 		plus += *s == '+';
-	if (plus > 2 || strlen(value) > 100 || !str_chars(value, "+_-,:().") || value[0] == '+')
+	if (!value[0] || plus > 2 || strlen(value) > 100 || !str_chars(value, "+_-,:().") || value[0] == '+')
 		return refuse(e, "a keyboard layout is LAYOUT+VARIANT+OPTIONS");
 	if (plus < 2)
 		return str_printf(out, PV_BUF, "%s%s", value, plus == 1 ? "+" : "++");
