@@ -201,6 +201,7 @@ static const struct {
 	{ "/run/qubesd.internal.sock", "qubes/qubesd.internal.sock" },
 	{ "/run/qubesd.misc.sock", "qubes/qubesd.misc.sock" },
 	{ "/run/qubes/policy.sock", "policyd/policy.sock" },
+	{ "/run/qubes-service", "qubes/qubes-service" },
 };
 
 /* By descriptor: what stands there may be a daemon's own and point elsewhere. */

@@ -69,6 +69,7 @@ static int serve(struct qd *d, struct err *e)
 		if (r < 0)
 			return r;
 	}
+	dom0_services_start(d);
 	r = server_serve(d->server, e);
 	if (r < 0)
 		return r;

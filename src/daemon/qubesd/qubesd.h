@@ -47,6 +47,9 @@ void server_free(struct server *s);
    service is METHOD[+ARGUMENT], src the qube, target what it asked for. What arrives is payload. */
 int server_adopt(struct server *s, int fd, const char *service, const char *src, const char *target, struct err *e);
 
+/* dom0_services.c: dom0's features service.* as files, now and at each change */
+void dom0_services_start(struct qd *d);
+
 /* storage.c */
 int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *arg, struct err *e);
 
