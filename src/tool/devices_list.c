@@ -101,10 +101,10 @@ static int cmp_line(const void *x, const void *y)
 	return r ? r : strcmp(a->id, b->id);
 }
 
-/* A qube that does not run offers nothing; dom0 always runs. */
+/* A qube that is not up offers nothing and has nothing attached; dom0 always is. */
 static bool offers(const struct adm_qube *q)
 {
-	return !streq(q->state, "Halted") && !streq(q->cls, "RemoteVM");
+	return (streq(q->state, "Running") || streq(q->state, "Paused") || streq(q->state, "Suspended")) && !streq(q->cls, "RemoteVM");
 }
 
 static int collect(struct dev_table *dt, enum dev_class cls, struct bulk_call *calls, struct err *e)

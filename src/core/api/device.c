@@ -20,11 +20,17 @@ struct listing {
 
 static void on_entries(struct call *c, int k, const struct kvmap *map);
 
+/* A qube that starts or ends offers nothing: its QubesDB may not be there. */
+static bool up(const struct qube *q)
+{
+	return q->state == LIFE_RUNNING || q->state == LIFE_PAUSED || q->state == LIFE_SUSPENDED;
+}
+
 static int read_guest(struct call *c, struct listing *l)
 {
 	struct qube *q = qube_find(c->core, l->backend);
 
-	if (!q || qube_halted(q))
+	if (!q || !up(q))
 		return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is not running any more", l->backend);
 	return c->core->ops->report(c->core->ops_ctx, q, l->cls == DEV_USB || l->block_next ? "/qubes-usb-devices/" : "/qubes-block-devices/",
 				    c, on_entries);
@@ -56,7 +62,7 @@ int devices_of(struct call *c, const struct qube *backend, enum dev_class cls, d
 
 	if (backend->klass == K_ADMIN)
 		device_host_list(c->core, cls, &l);
-	if (backend->klass == K_ADMIN || backend->klass == K_REMOTE || (cls != DEV_BLOCK && cls != DEV_USB) || qube_halted(backend) ||
+	if (backend->klass == K_ADMIN || backend->klass == K_REMOTE || (cls != DEV_BLOCK && cls != DEV_USB) || !up(backend) ||
 	    c->core->no_vms || !c->core->ops->report)
 		return next(c, &l);
 	g = xcalloc(1, sizeof *g);

@@ -295,6 +295,21 @@ static void test_gone_meanwhile(void **state)
 	expect_error("QubesVMNotRunningError", "not running any more");
 }
 
+/* A qube that is starting may have no QubesDB yet: it is not asked. */
+static void test_not_up(void **state)
+{
+	struct core *c = *state;
+
+	qube_find(c, "sys-usb")->state = LIFE_TRANSIENT;
+	request(c, "admin.vm.device.usb.Available", NULL, "sys-usb", "");
+	assert_false(guest.waiting);
+	expect_ok("");
+	qube_find(c, "sys-usb")->state = LIFE_PAUSED;
+	request(c, "admin.vm.device.usb.Available", NULL, "sys-usb", "");
+	guest_says(USB, 0, NULL);
+	expect_ok("");
+}
+
 static void test_required(void **state)
 {
 	struct core *c = *state;
@@ -357,7 +372,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_usb), T(test_block), T(test_hostile), T(test_attach), T(test_gone_meanwhile), T(test_required), T(test_pci),
+		T(test_usb), T(test_block), T(test_hostile), T(test_attach), T(test_gone_meanwhile), T(test_not_up), T(test_required), T(test_pci),
 	};
 
 	assert_int_equal(paths_init("/nonexistent", NULL), 0);
