@@ -2,11 +2,10 @@
 /* qvm-appmenus: the menu entries that dom0 has for the programs of qubes. */
 #include "client/appmenus.h"
 #include "proto/appmenu.h"
+#include "tool/menus.h"
 #include "tool/util.h"
 
 enum { KEY_UPDATE = 380, KEY_REMOVE, KEY_AVAILABLE };
-
-#define CHAIN_MAX 8
 
 static const struct tool_opt opts[] = {
 	{ KEY_UPDATE, "update", NULL, "make the entries again (the default)", 0, W_ANY },
@@ -18,43 +17,12 @@ static const struct tool_opt opts[] = {
 	{ 0 },
 };
 
-/* The qube whose list counts: itself, or the next one below it that has sent one. */
-static void source_of(const char *qube, char out[40])
-{
-	char value[64];
-
-	if (str_copy(out, 40, qube) < 0)
-		out[0] = '\0';
-	for (int i = 0; i < CHAIN_MAX; i++) {
-		_cleanup_free_ char *list = NULL;
-		size_t n = 0;
-
-		if (appmenus_list(out, &list, &n, NULL) == 0 || prop_get(out, "template", value, sizeof value, NULL) < 0 || !value[0] ||
-		    str_copy(out, 40, value) < 0)
-			return;
-	}
-}
-
-/* The programs that were chosen for the menu: for this qube, else for all of its template. NULL = all. */
-static const char *chosen(const char *qube, struct adm_reply *rep)
-{
-	struct err e = { 0 };
-
-	if (adm_text(rep, qube, "admin.vm.feature.Get", "menu-items", NULL, &e) == 0 ||
-	    adm_text(rep, qube, "admin.vm.feature.CheckWithTemplate", "default-menu-items", NULL, &e) == 0)
-		return rep->data;
-	return NULL;
-}
-
 static int update(struct tool *t, const char *qube)
 {
-	_cleanup_reply_ struct adm_reply rep = { 0 };
 	struct err e = { 0 };
-	char from[40];
-	int n;
+	char from[MENUS_NAME];
+	int n = menus_update(qube, from, &e);
 
-	source_of(qube, from);
-	n = appmenus_generate(qube, from, chosen(qube, &rep), &e);
 	if (n < 0)
 		return tool_fail(t, "%s: %s", qube, err_text(&e, n));
 	tool_info(t, "%s: %d entries from the list of '%s'", qube, n, from);
@@ -70,10 +38,10 @@ static int available(struct tool *t, const char *qube, struct json *j)
 	struct err e = { 0 };
 	size_t n = 0;
 	struct rd list;
-	char from[40];
+	char from[MENUS_NAME];
 	int r;
 
-	source_of(qube, from);
+	menus_source(qube, from);
 	r = appmenus_list(from, &text, &n, &e);
 	if (r == -ENOENT)
 		return tool_fail(t, "'%s' has not said which programs it has; 'qvm-sync-appmenus %s' asks", qube, from);

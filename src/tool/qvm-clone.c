@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-clone: copy a qube. */
 #include "tool/clone.h"
+#include "tool/menus.h"
 
 enum { KEY_IGNORE = 380 };
 
@@ -13,9 +14,13 @@ static const struct tool_opt opts[] = {
 
 static int run(struct tool *t, int argc, char **argv)
 {
+	int r = clone_qube(t, &(struct clone_spec){ .src = argv[0], .dst = argv[1], .cls = opt_str(t, 'C'),
+						    .ignore_errors = opt_has(t, KEY_IGNORE) });
+
 	(void)argc;
-	return clone_qube(t, &(struct clone_spec){ .src = argv[0], .dst = argv[1], .cls = opt_str(t, 'C'),
-						   .ignore_errors = opt_has(t, KEY_IGNORE) });
+	if (r == 0)
+		menus_new(t, argv[1]);
+	return r;
 }
 
 const struct verb verb_qvm_clone = {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "tool/clone.h"
+#include "tool/menus.h"
 #include "tool/prefs.h"
 
 enum { KEY_STANDALONE = 390, KEY_DISP, KEY_PROP, KEY_CLASSES };
@@ -163,6 +164,8 @@ static int run(struct tool *t, int argc, char **argv)
 			return tool_fail(t, "opening '%s': %s", root, strerror(errno));
 	}
 	r = create(t, &c, fd, root);
+	if (r == 0)
+		menus_new(t, c.name);
 	if (r == 0 && move && unlink(move) < 0)
 		return tool_fail(t, "the qube was created, but '%s' could not be deleted: %s", move, strerror(errno));
 	return r;
