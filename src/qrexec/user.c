@@ -141,3 +141,45 @@ int user_by_uid(struct user *ret, const char *dir, uid_t uid, struct err *e)
 {
 	return find(ret, dir, NULL, uid, e);
 }
+
+/* The first member of a group's line that has an account. */
+static bool first_account(struct user *ret, const char *dir, char *members)
+{
+	while (*members) {
+		char *end = strchrnul(members, ','), *next = *end ? end + 1 : end;
+
+		*end = '\0';
+		if (*members && find(ret, dir, members, 0, NULL) == 0)
+			return true;
+		members = next;
+	}
+	return false;
+}
+
+int user_of_dom0(struct user *ret, const char *dir, struct err *e)
+{
+	_cleanup_free_ char *text = NULL, *members = NULL;
+	char path[PATH_MAX], name[256], skip[256];
+	struct rd r, line;
+	size_t n;
+	int rc;
+
+	if (str_printf(path, sizeof path, "%s/group", dir) < 0)
+		return -ENAMETOOLONG;
+	rc = fs_read(AT_FDCWD, path, ACCOUNTS_MAX, &text, &n, e);
+	if (rc < 0)
+		return rc;
+	r = rd_mem(text, n);
+	while (rd_line(&r, &line)) {
+		field(&line, name, sizeof name);
+		field(&line, skip, sizeof skip);
+		field(&line, skip, sizeof skip);
+		if (!rd_ok(&line) || !streq(name, "qubes"))
+			continue;
+		members = rd_dup(&line, ACCOUNTS_MAX);
+		if (members && first_account(ret, dir, members))
+			return 0;
+		break;
+	}
+	return err_set(e, ENOENT, "no account to run services as: the group qubes has no member");
+}

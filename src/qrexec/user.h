@@ -23,6 +23,8 @@ struct user {
 
 /* user_by_name, user_by_uid find an account; -ENOENT when there is none. dir is "/etc" but for tests. */
 int user_by_name(struct user *ret, const char *dir, const char *name, struct err *e) _must_check_;
+/* user_of_dom0 is who a service of dom0 runs as when policy names nobody: the first member of the group `qubes` that is an account. */
+int user_of_dom0(struct user *ret, const char *dir, struct err *e) _must_check_;
 int user_by_uid(struct user *ret, const char *dir, uid_t uid, struct err *e) _must_check_;
 
 #endif

@@ -177,6 +177,8 @@ static int identity(void *arg, const char *name, struct user *ret, struct start 
 	/* Only bytes are passed on: nobody's account is needed for it. */
 	if (change && o->stream)
 		r = user_by_name(ret, "/etc", "nobody", e);
+	else if (change && streq(name, "DEFAULT"))
+		r = user_of_dom0(ret, "/etc", e);
 	else
 		r = change ? user_by_name(ret, "/etc", name, e) : user_by_uid(ret, "/etc", geteuid(), e);
 

@@ -42,6 +42,16 @@ static void test_user(void **state)
 	assert_string_equal(u.name, "short");
 	assert_string_equal(u.home, "/");
 	assert_string_equal(u.shell, "/bin/sh");
+	/* `other` has no account: the next member it is */
+	assert_int_equal(user_of_dom0(&u, dir, NULL), 0);
+	assert_string_equal(u.name, "user");
+	assert_int_equal(u.n_groups, 2);
+	put(path, "qube:x:1:user\nqubes:x:98:\nqubesx:x:3:user\n", 0600);
+	assert_int_equal(user_of_dom0(&u, dir, NULL), -ENOENT);
+	put(path, "qubes:x:98:other,,none\n", 0600);
+	assert_int_equal(user_of_dom0(&u, dir, NULL), -ENOENT);
+	put(path, "qubes\nqubes:x\n", 0600);
+	assert_int_equal(user_of_dom0(&u, dir, NULL), -ENOENT);
 	assert_int_equal(user_by_name(&u, dir, "bad", NULL), -ENOENT);
 	assert_int_equal(user_by_name(&u, dir, "big", NULL), -ENOENT);
 	assert_int_equal(user_by_name(&u, dir, "", NULL), -ENOENT);
