@@ -304,11 +304,12 @@ static int carry_out(struct setup *s)
 	status = conf_plan_do(s->t, &s->plan, NULL, record_uuid, NULL);
 	if (status)
 		return status;
+	status = assign(s);
 	r = record_done(s, &e);
 	if (r < 0)
 		return tool_api(s->t, r, &e);
 	tool_note(s->t, "%zu change%s made; `qvm-setup --undo` takes them back", s->plan.n, s->plan.n == 1 ? "" : "s");
-	return assign(s);
+	return status;
 }
 
 static bool agreed(struct setup *s, const char *question)
