@@ -137,6 +137,38 @@ def kill_during_start_leaves_nothing(inst):
 
 
 @suite.test
+def kill_of_each_process_during_start(inst):
+    """Every host process of the start dies once, as soon as it is there: the qube then runs or is halted without a trace, and starts again."""
+    if inst.state("beta") != "Halted":
+        inst.good("qvm-kill", "beta")
+    for role, whose in (("linkd", "beta"), ("qube-shim", None), ("qemu-system-x86_64", "beta"), ("qrexec-daemon", "beta"), ("qubesdb-daemon", "beta"),
+                        ("policyd", None), ("spawner", None)):
+        wait_for(lambda: inst.state_or_none("beta") == "Halted", "beta halted", 60)
+        shared = role in ("policyd", "spawner")
+        others = set() if shared else set(inst.role_pids(role, whose))
+        import subprocess
+        p = subprocess.Popen([os.path.join(inst.bin, "qvm-start"), "beta"], env=inst.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        # the shared ones die when the qube's first process is there
+        if shared:
+            wait_for(lambda: inst.role_pids("qrexec-daemon", "beta") or p.poll() is not None, "the start going on", 120, 0.01)
+        pids = wait_for(lambda: set(inst.role_pids(role, whose)) - others or p.poll() is not None, f"{role} of the start", 120, 0.01)
+        check(pids is not True, f"{role} was seen before the start ended")
+        kill9(sorted(pids)[-1])
+        err = p.communicate(timeout=600)[1]
+        wait_for(lambda: inst.state_or_none("beta") in ("Halted", "Running"), f"a definite state after {role} died", 900, 0.2)
+        if inst.state("beta") == "Running":
+            wait_for(lambda: inst.run("qvm-run", "-p", "beta", "echo lives", timeout=120).out == b"lives\n", f"a call after {role} died", 120, 0.5)
+            inst.good("qvm-kill", "beta")
+        else:
+            check(p.returncode != 0 and len(err.strip().splitlines()) >= 1, f"qvm-start fails with a message after {role} died: {p.returncode} {err!r}")
+        wait_for(lambda: not [r for r in ("linkd", "qrexec-daemon", "qubesdb-daemon", "qemu-system-x86_64") if inst.role_pids(r, "beta")],
+                 f"beta's processes are gone after {role} died", 60)
+        print(f"    {role} killed: qvm-start ended with {p.returncode}")
+    inst.good("qvm-start", "beta", timeout=900)
+    equal(inst.sh("beta", "echo fine").text.strip(), "fine", "beta after all that")
+
+
+@suite.test
 def kill_during_shutdown_loses_nothing(inst):
     """The core, then the spawner, dies while a qube shuts down: the qube ends up halted and its data are there at the next start."""
     for n, role in enumerate(("qubesd", "spawner")):
