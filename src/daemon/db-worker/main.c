@@ -3,6 +3,7 @@
  * db-worker: the work of qvm-db, one command a process: check, export, import, snapshots, snapshot, restore. It takes the database's lock, so it
  * never works beside a daemon. Arguments were checked by qvm-db's option table; they are checked again where they name files.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -75,11 +76,53 @@ static int do_export(struct job *j, struct store_place *p, struct err *e)
 	return r < 0 ? err_errno(e, -r, "standard output") : 0;
 }
 
+static void closedirp(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+/* "ROLE PID START" a line, written by the spawner: does one of them live? */
+static bool lives(const char *text)
+{
+	for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+		unsigned long long start;
+		int pid, fd;
+
+		if (sscanf(p, "%*31s %d %llu", &pid, &start) != 2)
+			continue;
+		fd = proc_open_checked(pid, start);
+		if (fd >= 0) {
+			close(fd);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Qubes go on running while the daemon is stopped. Another state would not know them, or take them for others. */
+static int none_running(struct err *e)
+{
+	_cleanup_(closedirp) DIR *d = opendir(path_get(PATH_QUBE_RUN));
+	struct dirent *ent;
+
+	while (d && (ent = readdir(d))) {
+		_cleanup_free_ char *path = xasprintf("%s/pids", ent->d_name), *text = NULL;
+		size_t len;
+
+		if (ent->d_name[0] != '.' && fs_read(dirfd(d), path, 1u << 16, &text, &len, NULL) >= 0 && lives(text))
+			return err_set(e, EBUSY, "qube number %.20s is running; start qubesd, shut all qubes down (`qvm-shutdown --all --wait`) and stop it again", ent->d_name);
+	}
+	return 0;
+}
+
 static int commit(struct job *j, struct store_place *p, const char *why, struct err *e)
 {
 	char was[PATH_MAX];
-	int r = j->dry_run ? 0 : store_commit(p, why, was, e);
+	int r = j->dry_run ? 0 : none_running(e);
 
+	if (r >= 0 && !j->dry_run)
+		r = store_commit(p, why, was, e);
 	if (r < 0)
 		return r;
 	if (j->dry_run)
