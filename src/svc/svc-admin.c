@@ -225,12 +225,26 @@ static int console(const struct svc *s, struct err *e)
 	return r == -EBUSY ? err_set(e, EBUSY, "somebody uses this console already") : r < 0 ? err_errno(e, -r, "the console") : 0;
 }
 
-int main(void)
+/* Clients of the reference in dom0 run the program themselves, as SERVICE [ARGUMENT]: then its own name is the service's. */
+static void name_from_arguments(int argc, char **argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+	_cleanup_free_ char *full = NULL;
+
+	if (getenv("QREXEC_SERVICE_FULL_NAME") || argc > 2)
+		return;
+	full = xasprintf("%s+%s", slash ? slash + 1 : argv[0], argc > 1 ? argv[1] : "");
+	(void)setenv("QREXEC_SERVICE_FULL_NAME", full, 1);
+}
+
+int main(int argc, char **argv)
 {
 	struct err e = { 0 };
 	struct svc s;
 	int r;
 
+	if (argc > 0)
+		name_from_arguments(argc, argv);
 	svc_begin(&s);
 	if (streq(s.name, "admin.vm.Console"))
 		r = s.arg[0] ? err_set(&e, EINVAL, "the service takes no argument") : console(&s, &e);
