@@ -43,6 +43,8 @@ static void on_end(struct ev_io *io, int fd, int events, void *arg)
 
 	if (r == -ETIMEDOUT)
 		return;
+	/* proc_wait has closed the descriptor: a process started below may get its number, which must not be watched any more then. */
+	ev_io_free(c->io);
 	m.status = (uint32_t)status;
 	ipc_put_sp_exit(&w, &m);
 	/* A worker's end is part of its answer. */
@@ -53,7 +55,6 @@ static void on_end(struct ev_io *io, int fd, int events, void *arg)
 		ev_stop(c->s->loop, 1);
 	if (c->role == ROLE_SVC_RUNNER)
 		runner_refill(c->s);
-	ev_io_free(c->io);
 	unlink_child(c);
 	free(c);
 }
