@@ -35,6 +35,29 @@ void adm_unescape(char *s)
 	*o = '\0';
 }
 
+char *adm_field(char **s)
+{
+	char *start = *s, *tab, *o;
+
+	if (!start)
+		return NULL;
+	tab = strchr(start, '\t');
+	*s = tab ? tab + 1 : NULL;
+	if (tab)
+		*tab = '\0';
+	o = start;
+	for (const char *p = start; *p; p++) {
+		if (*p == '\\' && p[1]) {
+			p++;
+			*o++ = *p == 'n' ? '\n' : *p == 't' ? '\t' : *p;
+		} else {
+			*o++ = *p;
+		}
+	}
+	*o = '\0';
+	return start;
+}
+
 /* Cuts the next word off *s; NULL when there is none. */
 static char *word(char **s)
 {

@@ -45,6 +45,8 @@ int adm_prop_parse(struct adm_prop *ret, char *text, struct err *e);
 char *adm_line(char **text);
 /* adm_unescape undoes "\\\\" and "\\n" in place. */
 void adm_unescape(char *s);
+/* adm_field cuts the next tab-separated field off *text and gives it, \\n, \\t and \\\\ undone; NULL when there is none. */
+char *adm_field(char **text);
 /* adm_kv looks KEY up in "key=value" lines and copies the value to out. -ENOENT, -ENAMETOOLONG. */
 int adm_kv(const char *text, const char *key, char *out, size_t cap) _must_check_;
 

@@ -77,21 +77,32 @@ static bool member(const char *list, const char *name)
 	return false;
 }
 
-static int read_groups(struct user *u, const char *dir, struct err *e)
+/* A file of accounts below dir: its text is the caller's, r reads it. */
+static int read_accounts(const char *dir, const char *file, char **text, struct rd *r, struct err *e)
 {
-	_cleanup_free_ char *text = NULL, *members = NULL;
-	char path[PATH_MAX], name[256], password[256], gid[16];
-	struct rd r, line;
-	uint32_t v;
+	char path[PATH_MAX];
 	size_t n;
 	int rc;
 
-	if (str_printf(path, sizeof path, "%s/group", dir) < 0)
+	if (str_printf(path, sizeof path, "%s/%s", dir, file) < 0)
 		return -ENAMETOOLONG;
-	rc = fs_read(AT_FDCWD, path, ACCOUNTS_MAX, &text, &n, e);
+	rc = fs_read(AT_FDCWD, path, ACCOUNTS_MAX, text, &n, e);
+	if (rc == 0)
+		*r = rd_mem(*text, n);
+	return rc < 0 ? rc : 0;
+}
+
+static int read_groups(struct user *u, const char *dir, struct err *e)
+{
+	_cleanup_free_ char *text = NULL, *members = NULL;
+	char name[256], password[256], gid[16];
+	struct rd r, line;
+	uint32_t v;
+	int rc;
+
+	rc = read_accounts(dir, "group", &text, &r, e);
 	if (rc < 0)
 		return rc;
-	r = rd_mem(text, n);
 	while (rd_line(&r, &line)) {
 		field(&line, name, sizeof name);
 		field(&line, password, sizeof password);
@@ -107,17 +118,12 @@ static int read_groups(struct user *u, const char *dir, struct err *e)
 static int find(struct user *ret, const char *dir, const char *name, uid_t uid, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX];
 	struct rd r, line;
-	size_t n;
 	int rc;
 
-	if (str_printf(path, sizeof path, "%s/passwd", dir) < 0)
-		return -ENAMETOOLONG;
-	rc = fs_read(AT_FDCWD, path, ACCOUNTS_MAX, &text, &n, e);
+	rc = read_accounts(dir, "passwd", &text, &r, e);
 	if (rc < 0)
 		return rc;
-	r = rd_mem(text, n);
 	while (rd_line(&r, &line)) {
 		struct user u = { 0 };
 
@@ -159,17 +165,13 @@ static bool first_account(struct user *ret, const char *dir, char *members)
 int user_of_dom0(struct user *ret, const char *dir, struct err *e)
 {
 	_cleanup_free_ char *text = NULL, *members = NULL;
-	char path[PATH_MAX], name[256], skip[256];
+	char name[256], skip[256];
 	struct rd r, line;
-	size_t n;
 	int rc;
 
-	if (str_printf(path, sizeof path, "%s/group", dir) < 0)
-		return -ENAMETOOLONG;
-	rc = fs_read(AT_FDCWD, path, ACCOUNTS_MAX, &text, &n, e);
+	rc = read_accounts(dir, "group", &text, &r, e);
 	if (rc < 0)
 		return rc;
-	r = rd_mem(text, n);
 	while (rd_line(&r, &line)) {
 		field(&line, name, sizeof name);
 		field(&line, skip, sizeof skip);

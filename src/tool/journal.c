@@ -205,34 +205,10 @@ void journal_stop(void)
 	st.n_made = st.live = 0;
 }
 
-/* Cuts the next field off *s, undoing its escapes; NULL when there is none. */
-static char *field(char **s)
-{
-	char *start = *s, *tab, *o;
-
-	if (!start)
-		return NULL;
-	tab = strchr(start, '\t');
-	*s = tab ? tab + 1 : NULL;
-	if (tab)
-		*tab = '\0';
-	o = start;
-	for (const char *p = start; *p; p++) {
-		if (*p == '\\' && p[1]) {
-			p++;
-			*o++ = *p == 'n' ? '\n' : *p == 't' ? '\t' : *p;
-		} else {
-			*o++ = *p;
-		}
-	}
-	*o = '\0';
-	return start;
-}
-
 static void parse_line(struct journal_entry *ent, char *line)
 {
-	const char *kind = field(&line);
-	struct journal_op op = { .text = field(&line) };
+	const char *kind = adm_field(&line);
+	struct journal_op op = { .text = adm_field(&line) };
 
 	if (!kind || !op.text)
 		return;
@@ -243,10 +219,10 @@ static void parse_line(struct journal_entry *ent, char *line)
 			ent->ops[i].gone = true;
 	if (!streq(kind, "op"))
 		return;
-	op.dest = field(&line);
-	op.method = field(&line);
-	op.arg = field(&line);
-	op.payload = field(&line);
+	op.dest = adm_field(&line);
+	op.method = adm_field(&line);
+	op.arg = adm_field(&line);
+	op.payload = adm_field(&line);
 	if (op.payload && !line)
 		ent->ops[ent->n++] = op;
 }

@@ -194,30 +194,6 @@ static size_t table_names(const struct ls *ls, char names[TABLE_COLS][64])
 	return n >= TABLE_COLS - 8 ? 0 : n;
 }
 
-/* Cuts the next field off *s, undoing its escapes. */
-static char *field(char **s)
-{
-	char *start = *s, *tab, *o;
-
-	if (!start)
-		return NULL;
-	tab = strchr(start, '\t');
-	*s = tab ? tab + 1 : NULL;
-	if (tab)
-		*tab = '\0';
-	o = start;
-	for (const char *p = start; *p; p++) {
-		if (*p == '\\' && p[1]) {
-			p++;
-			*o++ = *p == 'n' ? '\n' : *p == 't' ? '\t' : *p;
-		} else {
-			*o++ = *p;
-		}
-	}
-	*o = '\0';
-	return start;
-}
-
 static struct ls_row *row_named(struct ls *ls, const char *name, size_t hint)
 {
 	if (hint < ls->n && streq(ls->rows[hint].q->name, name))
@@ -230,14 +206,14 @@ static struct ls_row *row_named(struct ls *ls, const char *name, size_t hint)
 
 static void take_row(struct ls *ls, char *line, char names[TABLE_COLS][64], size_t n, size_t hint)
 {
-	char *name = field(&line), *v;
+	char *name = adm_field(&line), *v;
 	struct ls_row *row = name ? row_named(ls, name, hint) : NULL;
 
 	if (!row || row->props.n)
 		return;
 	row->have_internal = true;
 	row->props.v = xcalloc(n, sizeof *row->props.v);
-	for (size_t i = 0; i < n && (v = field(&line)); i++) {
+	for (size_t i = 0; i < n && (v = adm_field(&line)); i++) {
 		if (v[0] != '=')
 			continue;
 		if (streq(names[i], "feature.internal"))

@@ -3,6 +3,7 @@
 #include "daemon/policyd/evalfiles.h"
 
 #include "base/str.h"
+#include "policyfile/dirs.h"
 
 static const char *const roots[] = { "/run/qubes/policy.d", "/etc/qubes/policy.d", "/etc/qubes-rpc/policy" };
 
@@ -12,34 +13,11 @@ static const char *dir_name(void *arg, int dir)
 	return dir == POL_DIR_LEGACY ? roots[2] : roots[dir];
 }
 
-/* Resolves "", "." and ".." of an absolute path. */
-static char *clean(const char *path)
-{
-	char *out = xmalloc(strlen(path) + 2);
-	size_t n = 0;
-
-	while (*path) {
-		size_t len = strcspn(path, "/");
-
-		if (len == 2 && path[0] == '.' && path[1] == '.') {
-			while (n && out[--n] != '/')
-				;
-		} else if (len && !(len == 1 && path[0] == '.')) {
-			out[n++] = '/';
-			memcpy(out + n, path, len);
-			n += len;
-		}
-		path += len + (path[len] == '/');
-	}
-	out[n] = '\0';
-	return out;
-}
-
 /* The object that holds path and the name inside it; NULL when it is in none of them. */
 static const json_t *locate(struct evalfiles *f, int dir, const char *path, char **ret)
 {
 	_cleanup_free_ char *joined = path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", dir_name(f, dir), path);
-	_cleanup_free_ char *abs = clean(joined);
+	_cleanup_free_ char *abs = pf_clean(joined);
 	const json_t *objects[] = { f->dirs[0], f->dirs[1], f->legacy };
 
 	for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
