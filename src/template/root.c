@@ -96,9 +96,9 @@ int base_build(struct build *b, char ret_tar[PATH_MAX], char ret_key[65], struct
 	if (r < 0)
 		return r;
 
-	const char *const full[] = { "mmdebstrap", "--variant=apt", mode_arg(), "--format=tar", NO_DEV, packages,
+	const char *const full[] = { "mmdebstrap", "--verbose", "--variant=apt", mode_arg(), "--format=tar", NO_DEV, packages,
 				     "--aptopt=APT::Install-Recommends \"false\"", f->suite, tmp, sources, NULL };
-	const char *const trimmed[] = { "mmdebstrap", "--variant=apt", mode_arg(), "--format=tar", NO_DEV, packages,
+	const char *const trimmed[] = { "mmdebstrap", "--verbose", "--variant=apt", mode_arg(), "--format=tar", NO_DEV, packages,
 					"--aptopt=APT::Install-Recommends \"false\"", TRIM_MINIMAL, f->suite, tmp, sources, NULL };
 
 	r = build_run(b, small ? trimmed : full, e);

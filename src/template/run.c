@@ -96,6 +96,19 @@ static void env_make(struct environment *env)
 #define TICK_MS 500
 #define CANCEL_TICKS 20 /* a program that was told to end gets 10 s */
 
+/* The step's part of the whole is shared out by the packages that are done. */
+static unsigned permille_now(struct build *b)
+{
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = pread(b->log_fd, buf, sizeof buf, b->apt_at)) > 0) {
+		aptlog_take(&b->apt, buf, (size_t)n);
+		b->apt_at += n;
+	}
+	return b->permille + (b->permille_end - b->permille) * aptlog_permille(&b->apt) / 1000;
+}
+
 /* Waits for a step's program. It shows that the step goes on, and hands an end of ours to the program: a signal may have come to us alone. */
 static int wait_step(struct build *b, struct proc *p, struct err *e)
 {
@@ -108,7 +121,7 @@ static int wait_step(struct build *b, struct proc *p, struct err *e)
 		else if (build_cancelled && since == CANCEL_TICKS)
 			(void)proc_kill(p, SIGKILL);
 		else if (b->req->progress)
-			b->req->progress(b->req->arg, b->step, b->step_no, b->n_steps, b->permille);
+			b->req->progress(b->req->arg, b->step, b->step_no, b->n_steps, permille_now(b));
 	}
 	if (r < 0)
 		return err_errno(e, -r, "waiting for a program");
@@ -138,6 +151,8 @@ static int run(struct build *b, const char *const *argv, char **ret_out, struct 
 
 	struct proc_spec s = { .path = path, .argv = argv, .envp = (const char *const *)env.var };
 
+	b->apt = (struct aptlog){ .len = 0 };
+	b->apt_at = from;
 	s.fds[s.n_fds].fd = b->log_fd;
 	s.fds[s.n_fds++].as = 2;
 	if (!ret_out) {

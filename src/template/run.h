@@ -6,13 +6,16 @@
 
 #include <signal.h>
 
+#include "template/aptlog.h"
 #include "template/template.h"
 
 struct build {
 	const struct template_req *req;
 	char cache[PATH_MAX];
 	char deb[PATH_MAX], init[PATH_MAX];
-	int log_fd; /* log of this build, also read back for error texts */
+	int log_fd; /* log of this build, also read back for error texts and for the progress of packages */
+	struct aptlog apt; /* of the program that runs */
+	off_t apt_at;	   /* how far the log was read for it */
 	char log_path[PATH_MAX];
 	const char *step;
 	unsigned step_no, n_steps, permille, permille_end;

@@ -11,6 +11,7 @@
 
 #include "base/fsx.h"
 #include "base/str.h"
+#include "template/aptlog.h"
 #include "template/aptsrc.h"
 #include "template/bzimage.h"
 #include "template/cpio.h"
@@ -208,6 +209,44 @@ static void first_tick(void *arg, const char *text, unsigned step, unsigned n_st
 	template_cancel();
 }
 
+static void say(struct aptlog *a, const char *text)
+{
+	for (; *text; text++)
+		aptlog_take(a, text, 1);
+}
+
+static void test_aptlog(void **state)
+{
+	struct aptlog a = { .len = 0 };
+	char text[120];
+
+	say(&a, "Get:1 http://mirror.invalid/debian bookworm InRelease [151 kB]\nGet:2 x Packages [8 MB]\n");
+	assert_int_equal(aptlog_permille(&a), 0);
+	say(&a, "0 upgraded, 10 newly installed, 0 to remove and 0 not upgraded.\n");
+	assert_int_equal(aptlog_permille(&a), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(str_printf(text, sizeof text, "Get:%u http://mirror.invalid/debian p%u [1 kB]\n", i, i), 0);
+		say(&a, text);
+	}
+	assert_int_equal(aptlog_permille(&a), 333);
+	for (unsigned i = 0; i < 10; i++)
+		say(&a, "Unpacking p (1.0) ...\nSetting up p (1.0) ...\n");
+	assert_int_equal(aptlog_permille(&a), 1000);
+	/* A second list of packages does not set the bar back, and nothing runs over. */
+	say(&a, "0 upgraded, 90 newly installed, 0 to remove and 0 not upgraded.\n");
+	assert_int_equal(aptlog_permille(&a), 1000);
+	for (unsigned i = 0; i < 500; i++)
+		say(&a, "Setting up p (1.0) ...\n");
+	assert_int_equal(aptlog_permille(&a), 1000);
+	/* Nonsense instead of a number, and a line without an end. */
+	a = (struct aptlog){ .len = 0 };
+	say(&a, " newly installed\nx newly installed\n99999999999 newly installed\n");
+	assert_int_equal(a.planned, 0);
+	for (unsigned i = 0; i < 5000; i++)
+		say(&a, "y");
+	assert_int_equal(aptlog_permille(&a), 0);
+}
+
 static void test_cancelled_step(void **state)
 {
 	struct shown shown = { .n = 0 };
@@ -230,7 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deb822),	cmocka_unit_test(test_one_line), cmocka_unit_test(test_moddep), cmocka_unit_test(test_lz4),
 		cmocka_unit_test(test_bzimage), cmocka_unit_test(test_cpio),	 cmocka_unit_test(test_flavours),
-		cmocka_unit_test(test_cancelled_step),
+		cmocka_unit_test(test_cancelled_step),	cmocka_unit_test(test_aptlog),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
