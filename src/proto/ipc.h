@@ -49,11 +49,16 @@ int ipc_reply_err(const struct msg *m, struct err *e);
 
 enum ipc_role {
 	ROLE_QEMU, ROLE_LINKD, ROLE_QREXEC_DAEMON, ROLE_QUBESDB_DAEMON, ROLE_POLICYD, ROLE_IMAGE_WORKER, ROLE_SVC_RUNNER, ROLE_DOM0_CLIENT,
-	ROLE_N
+	ROLE_STATE_HOLDER, ROLE_N
 };
 const char *ipc_role_name(uint8_t role);
 
-enum ld_cmd { LD_CONT, LD_STOP, LD_POWERDOWN, LD_QUIT, LD_CMD_N };
+/* The second row: saved states, docs/states.md §3 */
+enum ld_cmd {
+	LD_CONT, LD_STOP, LD_POWERDOWN, LD_QUIT,
+	LD_FREEZE, LD_SAVE, LD_LOAD, LD_WAKE,
+	LD_CMD_N
+};
 enum ld_event {
 	LD_EV_CONSOLE = 1, /* first byte from the guest's console */
 	LD_EV_LINK_UP,	   /* agentd said hello */
@@ -64,6 +69,7 @@ enum ld_event {
 	LD_EV_CRASHED,	   /* guest panic or QEMU internal error */
 	LD_EV_ROLE_GONE,   /* detail = enum ipc_role */
 	LD_EV_CALL,	   /* a data channel has ended: detail = port, text = peer and the time of the other end's first byte after HELLO */
+	LD_EV_READY,	   /* the guest of a source has started everything and waits for LD_FREEZE */
 	LD_EV_N
 };
 enum ld_state { LD_ST_PRELAUNCH, LD_ST_RUNNING, LD_ST_PAUSED, LD_ST_SHUTDOWN, LD_ST_CRASHED, LD_ST_N };

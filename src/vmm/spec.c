@@ -40,6 +40,8 @@ void vm_spec_put(struct wr *w, const struct vm_spec *s)
 	wr_lstr(w, s->kernel);
 	wr_lstr(w, s->kernelopts);
 	wr_u8(w, s->accel);
+	wr_u8(w, s->start);
+	wr_lstr(w, s->state);
 	wr_u8(w, s->debug);
 	wr_u8(w, s->template_based);
 	wr_u32le(w, s->memory_mib);
@@ -59,6 +61,11 @@ static bool get_bool(struct rd *r)
 	if (v > 1)
 		rd_fail(r);
 	return v == 1;
+}
+
+bool vm_key_ok(const char *s)
+{
+	return strlen(s) == VM_STATE_KEY_LEN && strspn(s, "0123456789abcdef") == VM_STATE_KEY_LEN;
 }
 
 bool vm_path_ok(const char *s)
@@ -166,6 +173,8 @@ static int check_spec(const struct vm_spec *s, struct err *e)
 		return r;
 	if (s->accel > ACCEL_TCG)
 		return err_set(e, EINVAL, "accelerator is not known");
+	if (s->start >= VM_START_N || (s->start == VM_START_COLD ? s->state[0] != '\0' : !vm_key_ok(s->state)))
+		return err_set(e, EINVAL, "the kind of start and the key of its state do not fit");
 	if (s->memory_mib < VM_MEMORY_MIN_MIB || s->memory_mib > VM_MEMORY_MAX_MIB)
 		return err_set(e, EINVAL, "memory: %u MiB is out of range", s->memory_mib);
 	if (s->vcpus == 0 || s->vcpus > VM_VCPUS_MAX)
@@ -196,6 +205,8 @@ int vm_spec_get(struct rd *r, struct vm_spec *ret, struct err *e)
 	rd_lstr(r, s.kernel, sizeof s.kernel);
 	rd_lstr(r, s.kernelopts, sizeof s.kernelopts);
 	s.accel = rd_u8(r);
+	s.start = rd_u8(r);
+	rd_lstr(r, s.state, sizeof s.state);
 	s.debug = get_bool(r);
 	s.template_based = get_bool(r);
 	s.memory_mib = rd_u32le(r);

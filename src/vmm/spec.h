@@ -14,6 +14,13 @@
 #define VM_DISKS_MAX 8
 #define VM_LAYERS_MAX 12
 
+/* How a machine comes into being (docs/states.md §2): booted; booted to be saved; from a saved state. */
+enum vm_start { VM_START_COLD, VM_START_SOURCE, VM_START_CLONE, VM_START_N };
+#define VM_STATE_KEY_LEN 32 /* hex digits, small letters */
+
+/* Size of the private disk of a source: no real volume has it, so that the guest of a clone sees when its own has come. */
+#define VM_PLACEHOLDER_BYTES (2049ull * 512)
+
 enum vm_format { VM_FMT_RAW, VM_FMT_QCOW2, VM_FMT_N };
 
 struct vm_layer {
@@ -39,6 +46,8 @@ struct vm_spec {
 	char kernel[64];      /* directory below PATH_KERNELS */
 	char kernelopts[600]; /* appended to our own arguments */
 	uint8_t accel;	      /* enum ipc_accel; AUTO = probe */
+	uint8_t start;	      /* enum vm_start */
+	char state[VM_STATE_KEY_LEN + 1]; /* key of the state; empty exactly for VM_START_COLD */
 	bool debug;
 	bool template_based;	 /* root read-only with a throw-away layer */
 	uint32_t memory_mib, vcpus;
@@ -51,6 +60,8 @@ void vm_spec_put(struct wr *w, const struct vm_spec *s);
    -EBADMSG / -EINVAL; *ret is untouched on failure. */
 int vm_spec_get(struct rd *r, struct vm_spec *ret, struct err *e);
 
+/* vm_key_ok: the key of a saved state, 32 hex digits of small letters. */
+bool vm_key_ok(const char *s);
 /* vm_path_ok: a relative path of letters, digits and _-.+@~: whose components are neither empty nor "." nor "..". */
 bool vm_path_ok(const char *s);
 /* vm_abs_ok: an absolute path without control bytes and without a ".." component. */

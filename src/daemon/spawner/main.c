@@ -24,6 +24,9 @@ static const struct rule {
 	{ IPC_SP_DOM0_SERVICE, 2, on_dom0_service },
 	{ IPC_SP_USAGE, 0, on_usage },
 	{ IPC_SP_TRACE_LOG, 0, on_trace_log },
+	{ IPC_SP_STATE_KEEP, 0, on_state_keep },
+	{ IPC_SP_STATE_DROP, 0, on_state_drop },
+	{ IPC_SP_STATE_LIST, 0, on_state_list },
 };
 
 void reply(struct spawner *s, const struct msg *m, const struct wr *w, const int *fds, size_t n_fds)

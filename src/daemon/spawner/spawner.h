@@ -116,6 +116,12 @@ void runner_refill(struct spawner *s);
 /* runner_fini ends the one that waits; those with a call go on. Idempotent. */
 void runner_fini(struct spawner *s);
 
+/* --- states.c: saved states ------------------------------------------------------------------------------------------------------ */
+
+int on_state_keep(struct spawner *s, struct msg *m, struct err *e);
+int on_state_drop(struct spawner *s, struct msg *m, struct err *e);
+int on_state_list(struct spawner *s, struct msg *m, struct err *e);
+
 /* --- start.c, jobs.c ------------------------------------------------------------------------------------------------------------ */
 
 int on_start_qube(struct spawner *s, struct msg *m, struct err *e);

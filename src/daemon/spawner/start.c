@@ -211,7 +211,11 @@ static int limit_all(const struct start *t, struct err *e)
 
 static int start_all(struct start *t, struct err *e)
 {
-	int r = vmm_choose(t->spec.accel, &t->vmm, &t->accel, NULL, e);
+	int r;
+
+	if (t->spec.start != VM_START_COLD)
+		return err_set(e, ENOTSUP, "saved states are not there yet");
+	r = vmm_choose(t->spec.accel, &t->vmm, &t->accel, NULL, e);
 
 	if (r >= 0)
 		r = disks_open(&t->disks, &t->spec, t->accel, e);

@@ -141,7 +141,7 @@ static int qemu_command(struct vmm_monitor *m, enum ld_cmd cmd, vmm_done_fn fn, 
 	};
 	const struct pending p = { .m = m, .done = fn, .arg = fn_arg };
 
-	return cmd < LD_CMD_N ? call(m, names[cmd], on_done, &p) : -EINVAL;
+	return cmd < LD_CMD_N && names[cmd] ? call(m, names[cmd], on_done, &p) : -EINVAL;
 }
 
 static void tell_memory(const struct pending *p, json_int_t bytes)

@@ -10,6 +10,9 @@
 #include "base/str.h"
 #include "vmm/spec.h"
 
+#define KEY_REST "0123456789abcdef0123456789abcde"
+#define KEY "f" KEY_REST
+
 static struct vm_spec sample(void)
 {
 	struct vm_spec s = { .qid = 7, .name = "work", .uuid = "0f0e0d0c-0b0a-4908-8706-050403020100", .start_id = "abc-1",
@@ -62,6 +65,20 @@ static void truncated(void **state)
 	assert_int_equal(vm_spec_get(&r, &out, NULL), -EBADMSG);
 }
 
+static void states(void **state)
+{
+	static const uint8_t starts[] = { VM_START_SOURCE, VM_START_CLONE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(starts); i++) {
+		struct vm_spec s = sample(), out;
+
+		s.start = starts[i];
+		assert_int_equal(str_copy(s.state, sizeof s.state, KEY), 0);
+		assert_int_equal(decode(&s, &out, NULL), 0);
+		assert_memory_equal(&s, &out, sizeof s);
+	}
+}
+
 /* Each row spoils one field. */
 #define BAD(name, code, ...)                                                                       \
 	static void bad_##name(struct vm_spec *s)                                                  \
@@ -84,6 +101,13 @@ static void truncated(void **state)
 	BAD(kernel_slash, EINVAL, TEXT(kernel, "a/b"))                                             \
 	BAD(opts_newline, EINVAL, TEXT(kernelopts, "a\nb"))                                        \
 	BAD(accel, EINVAL, s->accel = 3)                                                           \
+	BAD(start, EINVAL, s->start = VM_START_N)                                                  \
+	BAD(cold_with_key, EINVAL, TEXT(state, KEY))                                               \
+	BAD(clone_without_key, EINVAL, s->start = VM_START_CLONE)                                  \
+	BAD(source_without_key, EINVAL, s->start = VM_START_SOURCE)                                \
+	BAD(key_capital, EINVAL, s->start = VM_START_CLONE; TEXT(state, "A" KEY_REST))             \
+	BAD(key_slash, EINVAL, s->start = VM_START_CLONE; TEXT(state, "/" KEY_REST))               \
+	BAD(key_short, EINVAL, s->start = VM_START_CLONE; TEXT(state, KEY_REST))                   \
 	BAD(memory_small, EINVAL, s->memory_mib = 15)                                              \
 	BAD(memory_big, EINVAL, s->memory_mib = UINT32_MAX)                                        \
 	BAD(vcpus, EINVAL, s->vcpus = 0)                                                           \
@@ -149,7 +173,7 @@ static void too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip),
+		cmocka_unit_test(round_trip), cmocka_unit_test(states),
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(bad_values),
 		cmocka_unit_test(too_many),
