@@ -54,40 +54,54 @@ void pd_rule_text(char *out, size_t cap, const struct pol_decision *d)
 
 void pd_json_value(struct wr *w, const char *value)
 {
-	wr_str(w, "\"");
-	for (; *value; value++) {
-		unsigned char c = (unsigned char)*value;
+	wr_u8(w, '"');
+	while (*value) {
+		size_t n = 0;
 
-		if (c == '"' || c == '\\')
-			wr_u8(w, '\\');
-		if (c >= 0x20 && c < 0x7f)
-			wr_u8(w, c);
+		/* mostly all of it */
+		while (value[n] >= 0x20 && value[n] < 0x7f && value[n] != '"' && value[n] != '\\')
+			n++;
+		wr_bytes(w, value, n);
+		value += n;
+		if (!*value)
+			break;
+		if (*value == '"' || *value == '\\')
+			wr_printf(w, "\\%c", *value);
 		else
-			wr_printf(w, "\\u%04x", c);
+			wr_printf(w, "\\u%04x", (unsigned char)*value);
+		value++;
 	}
-	wr_str(w, "\"");
+	wr_u8(w, '"');
 }
 
 void pd_json_str(struct wr *w, const char *key, const char *value)
 {
-	if (w->len > 1)
-		wr_str(w, ",");
-	wr_printf(w, "\"%s\":", key);
+	wr_str(w, w->len > 1 ? ",\"" : "\"");
+	wr_str(w, key);
+	wr_str(w, "\":");
 	pd_json_value(w, value);
+}
+
+/* The date is made once a second: it costs more than the rest of the line. */
+static void time_stamp(char out[40])
+{
+	static char seconds[32];
+	static time_t last = -1;
+	struct timespec ts;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	if (ts.tv_sec != last && gmtime_r(&ts.tv_sec, &tm) && strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &tm))
+		last = ts.tv_sec;
+	(void)!str_printf(out, 40, "%s.%06ldZ", seconds, ts.tv_nsec / 1000);
 }
 
 void pd_log(struct pd *pd, const struct pol_query *q, const struct pol_decision *d, unsigned suppressed)
 {
 	_cleanup_wr_ struct wr w = wr_grow(1u << 17);
 	char stamp[40], rule[PATH_MAX];
-	struct timespec ts;
-	struct tm tm;
-	size_t n;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)!str_printf(stamp + n, sizeof stamp - n, ".%06ldZ", ts.tv_nsec / 1000);
+	time_stamp(stamp);
 	pd_rule_text(rule, sizeof rule, d);
 	wr_str(&w, "{");
 	pd_json_str(&w, "time", stamp);

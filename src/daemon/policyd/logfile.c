@@ -11,6 +11,7 @@
 #include "daemon/policyd/pd.h"
 
 #define LOG_MAX (4 << 20) /* bytes of each file */
+#define LOG_LOOK (1 << 13) /* how much we write before we look at the size again: by so much the log may be longer */
 
 static int open_one(enum path_id id, int *fd, struct err *e)
 {
@@ -59,8 +60,12 @@ void pd_log_write(struct pd *pd, const void *p, size_t n)
 
 	if (pd->log_fd < 0)
 		return;
-	if (pd->log_old_fd >= 0 && fstat(pd->log_fd, &st) == 0 && st.st_size + (off_t)n > LOG_MAX)
-		move_aside(pd);
+	pd->log_unseen += n;
+	if (pd->log_old_fd >= 0 && pd->log_unseen > LOG_LOOK && fstat(pd->log_fd, &st) == 0) {
+		pd->log_unseen = 0;
+		if (st.st_size + (off_t)n > LOG_MAX)
+			move_aside(pd);
+	}
 	if (write_full(pd->log_fd, p, n) < 0)
 		log_error("cannot write the decision log");
 }

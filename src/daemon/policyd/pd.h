@@ -52,6 +52,7 @@ struct pd {
 	size_t n_out;
 	int log_fd;
 	int log_old_fd; /* -1: the log is not shortened */
+	size_t log_unseen; /* bytes written since its size was looked at */
 	struct ev_timer *settle;
 	struct pol_sysinfo *si;	     /* in force; NULL before the first PD_SYNC */
 	struct pol_sysinfo *staging; /* between PD_SYSINFO_BEGIN and PD_SYNC */
