@@ -102,7 +102,7 @@ int pool_value_check(const struct pool_option *o, const char *value, struct err 
 	return err_set(e, EINVAL, "%s: not an option", o->name);
 }
 
-int pool_expand(const char *row, const char *(*get)(void *arg, const char *word), void *arg, char *out, size_t cap)
+int pool_expand(const char *row, const char *(*get)(const void *arg, const char *word), const void *arg, char *out, size_t cap)
 {
 	size_t n = 0;
 
@@ -170,15 +170,15 @@ int pool_place_part(const struct pool_driver *d, const char *place, const char *
 }
 
 struct shown {
-	const char *(*option)(void *arg, const char *name);
-	void *arg;
+	const char *(*option)(const void *arg, const char *name);
+	const void *arg;
 	const char *vid, *volume;
 	char qube[64];
 };
 
-static const char *shown_word(void *arg, const char *word)
+static const char *shown_word(const void *arg, const char *word)
 {
-	struct shown *s = arg;
+	const struct shown *s = arg;
 
 	if (streq(word, "vid"))
 		return s->vid;
@@ -187,7 +187,7 @@ static const char *shown_word(void *arg, const char *word)
 	return streq(word, "volume") ? s->volume : s->option(s->arg, word);
 }
 
-int pool_volume_path(const struct pool_driver *d, const char *(*option)(void *arg, const char *name), void *arg, const char *vid,
+int pool_volume_path(const struct pool_driver *d, const char *(*option)(const void *arg, const char *name), const void *arg, const char *vid,
 		     char *out, size_t cap)
 {
 	struct shown s = { .option = option, .arg = arg, .vid = vid };

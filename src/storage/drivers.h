@@ -56,13 +56,13 @@ bool pool_option_needed(const struct pool_driver *d, const struct pool_option *o
 int pool_value_check(const struct pool_option *o, const char *value, struct err *e);
 
 /* pool_expand writes a place or path of a row, its {words} replaced by get(arg, word) (NULL = -EINVAL). -ENAMETOOLONG. */
-int pool_expand(const char *row, const char *(*get)(void *arg, const char *word), void *arg, char *out, size_t cap);
+int pool_expand(const char *row, const char *(*get)(const void *arg, const char *word), const void *arg, char *out, size_t cap);
 /* pool_place_ok: could pool_expand have made this place from valid options? */
 bool pool_place_ok(const struct pool_driver *d, const char *place);
 /* pool_place_part copies one option's value out of a place. -EINVAL when the place is not this driver's. */
 int pool_place_part(const struct pool_driver *d, const char *place, const char *option, char *out, size_t cap);
 /* pool_volume_path writes what Info shows for a volume: option gives the pool's options. */
-int pool_volume_path(const struct pool_driver *d, const char *(*option)(void *arg, const char *name), void *arg, const char *vid,
+int pool_volume_path(const struct pool_driver *d, const char *(*option)(const void *arg, const char *name), const void *arg, const char *vid,
 		     char *out, size_t cap);
 
 /* lvm_name_ok: a name that LVM takes for a group or a pool and that needs no quoting anywhere. */

@@ -5,6 +5,8 @@
  *   X.l<N>.qcow2     state N as an overlay over state N-1
  *   X.l<N>.img       state N whole, raw (after a flatten, an import or a revert); preferred when both are there
  *   X-dirty.qcow2    what a running qube writes, an overlay over the greatest state (the head)
+ *   X-dirty.img      the same with revisions_to_keep -1: the head itself, which has no number as long as it runs
+ *   X.below<N>       states from number N on are being made and do not count (qcow2_states.h)
  * A commit renames the dirty overlay to the next number. Older states are the revisions. Nothing in the middle of a chain that is
  * needed is ever removed, and each step is one rename, so every prefix of the steps is a valid volume.
  */
@@ -13,7 +15,7 @@
 #include "base/fsx.h"
 #include "base/str.h"
 #include "storage/qcow2fmt.h"
-#include "storage/qcow2_states.h"
+#include "storage/qcow2_share.h"
 #include "storage/vol.h"
 
 #define DEPTH_MAX 4 /* overlays over the raw image, without the dirty one */
@@ -34,8 +36,8 @@ static bool owns(const char *name, const char *file)
 	if (strncmp(file, name, n) != 0)
 		return false;
 	file += n;
-	return str_starts(file, ".img") || str_starts(file, "-dirty.qcow2") || str_starts(file, "-import.img") ||
-	       (str_starts(file, ".l") && ch_digit(file[2]));
+	return str_starts(file, ".img") || str_starts(file, "-dirty.") || str_starts(file, "-import.img") ||
+	       str_starts(file, "-export-") || str_starts(file, ".below") || (str_starts(file, ".l") && ch_digit(file[2]));
 }
 
 /* Size of the disk that a state file describes. */
@@ -62,34 +64,6 @@ static int head_size(const struct vol *v, const struct chain *c, uint64_t *ret, 
 	return file_size(v, file, c->s[c->n - 1].raw, ret, e);
 }
 
-/* Writes the content of a chain of `from` as one raw file of v. keep: with the time of the chain's head, else a new one. */
-static int materialize(const struct vol *from, const struct chain *c, const struct vol *v, const char *to, bool keep,
-		       const struct timespec *newer, struct err *e)
-{
-	_cleanup_fd_ int out = -1;
-	char temp[160], file[160];
-	struct stat st = { 0 };
-	int r = 0;
-
-	out = vol_temp(v, to, temp, e);
-	if (out < 0)
-		return out;
-	for (size_t i = 0; r >= 0 && i < c->n; i++) {
-		_cleanup_fd_ int fd = -1;
-
-		state_file(from, c->s[i].n, i == 0, file);
-		fd = fs_open_beneath(from->dir, file, O_RDONLY, 0, e);
-		if (fd < 0)
-			return fd;
-		r = i == 0 ? vol_copy_sparse(fd, out, e) : qcow2_merge(fd, out, e);
-		if (r >= 0 && fstat(fd, &st) < 0)
-			r = err_errno(e, errno, "'%s'", file);
-	}
-	if (r >= 0)
-		r = keep ? vol_keep_time(out, &st.st_mtim, e) : vol_stamp(out, newer, e);
-	return r < 0 ? r : vol_publish(v, out, temp, to, e);
-}
-
 static int make_overlay(const struct vol *v, const char *file, uint64_t size, const struct chain *c,
 			const struct timespec *time, struct err *e)
 {
@@ -107,6 +81,11 @@ static int make_overlay(const struct vol *v, const char *file, uint64_t size, co
 	return r < 0 ? r : vol_publish(v, fd, temp, file, e);
 }
 
+static int remove_all(struct vol *v, struct err *e)
+{
+	return vol_remove(v, owns, e);
+}
+
 static int create(struct vol *v, uint64_t size, struct err *e)
 {
 	_cleanup_fd_ int fd = -1;
@@ -114,8 +93,10 @@ static int create(struct vol *v, uint64_t size, struct err *e)
 	struct chain c;
 	char temp[160], file[160];
 	uint64_t have;
-	int r = states_list(v, &l, e);
+	int r = states_settle(v, e);
 
+	if (r >= 0)
+		r = states_list(v, &l, e);
 	if (r < 0)
 		return r;
 	if (l.n) {
@@ -174,20 +155,36 @@ static int add_usage(const char *file, void *arg)
 	return 0;
 }
 
+/* Is there a dirty file, and is it the head itself? */
+static bool find_dirty(const struct vol *v, bool *ret_raw, char out[160])
+{
+	struct stat st;
+
+	dirty_file(v, true, out);
+	*ret_raw = vol_stat(v, out, &st);
+	if (*ret_raw)
+		return true;
+	dirty_file(v, false, out);
+	return vol_stat(v, out, &st);
+}
+
+/* c NULL: the head is in use itself. */
 static int fill(const struct vol *v, const struct chain *c, struct st_reply *ret, struct err *e)
 {
 	struct usage u = { .v = v };
 	struct stat st;
 	char file[160];
+	bool raw;
 	int r = vol_list(v, add_usage, &u, e);
 
 	if (r < 0)
 		return r;
 	ret->usage = u.bytes;
-	dirty_file(v, file);
-	ret->dirty = vol_stat(v, file, &st);
-	r = ret->dirty ? file_size(v, file, false, &ret->size, e) : head_size(v, c, &ret->size, e);
-	if (r < 0)
+	ret->dirty = find_dirty(v, &raw, file);
+	if (!ret->dirty && !c)
+		return err_set(e, ENOENT, "has no image '%s.img'", v->name);
+	r = ret->dirty ? file_size(v, file, raw, &ret->size, e) : head_size(v, c, &ret->size, e);
+	if (r < 0 || !c)
 		return r;
 	chain_file(v, c, file);
 	if (!vol_stat(v, file, &st))
@@ -201,40 +198,69 @@ static int info(struct vol *v, struct st_reply *ret, struct err *e)
 	struct chain c;
 	int r = states_head(v, &l, &c, e);
 
-	return r < 0 ? r : fill(v, &c, ret, e);
+	return r < 0 && r != -EBUSY ? r : fill(v, r < 0 ? NULL : &c, ret, e);
+}
+
+/* A volume that shows its source: the committed state counts, whether the source runs or not. */
+static int start_snapshot(const struct st_request *q, struct st_reply *ret, struct err *e)
+{
+	_cleanup_(vol_fini) struct vol src = VOL_INIT;
+	struct states l;
+	struct chain c;
+	int r = vol_open(&src, q->pool_dir, q->source, false, e);
+
+	if (r >= 0)
+		r = states_head(&src, &l, &c, e);
+	if (r >= 0)
+		r = fill(&src, &c, ret, e);
+	if (r >= 0)
+		r = add_chain(&src, &c, ret, e);
+	ret->dirty = false;
+	return r < 0 ? err_add(e, r, "source") : head_size(&src, &c, &ret->size, e);
+}
+
+/* What a crash left in use is continued, not thrown away (its header is checked by fill). */
+static int start_own(struct vol *v, const struct st_request *q, struct st_reply *ret, struct err *e)
+{
+	struct states l;
+	struct chain c;
+	char dirty[160];
+	bool raw, in_use = find_dirty(v, &raw, dirty);
+	int r = states_head(v, &l, &c, e);
+
+	if (r < 0 && !(r == -EBUSY && raw))
+		return r;
+	r = fill(v, raw ? NULL : &c, ret, e);
+	if (r >= 0 && !in_use && q->revisions_to_keep < 0) {
+		raw = true;
+		dirty_file(v, true, dirty);
+		r = chain_take(v, &c, e);
+	} else if (r >= 0 && !in_use) {
+		r = make_overlay(v, dirty, ret->size, &c, NULL, e);
+	}
+	ret->dirty = true;
+	if (r >= 0 && !raw)
+		r = add_chain(v, &c, ret, e);
+	return r < 0 ? r : add_layer(v, dirty, raw, ret, e);
 }
 
 static int start(struct vol *v, const struct st_request *q, struct st_reply *ret, struct err *e)
 {
-	_cleanup_(vol_fini) struct vol src = VOL_INIT;
-	const struct vol *from = v;
 	struct states l;
 	struct chain c;
-	char dirty[160];
-	int r = 0;
+	int r;
 
-	if (q->snap_on_start) {
-		r = vol_open(&src, q->pool_dir, q->source, false, e);
-		from = &src;
-	}
-	if (r >= 0)
-		r = states_head(from, &l, &c, e);
-	if (r >= 0)
-		r = fill(from, &c, ret, e);
-	if (r >= 0)
-		r = add_chain(from, &c, ret, e);
-	if (r >= 0 && q->snap_on_start) {
-		ret->dirty = false; /* the source's committed state counts, whether it runs or not */
-		return head_size(from, &c, &ret->size, e);
-	}
-	if (r < 0 || !q->rw || !q->save_on_stop)
+	if (q->snap_on_start)
+		return start_snapshot(q, ret, e);
+	r = states_settle(v, e);
+	if (r < 0)
 		return r;
-	/* What a crash left in use is continued, not thrown away (its header was checked by fill). */
-	dirty_file(v, dirty);
-	if (!ret->dirty)
-		r = make_overlay(v, dirty, ret->size, &c, NULL, e);
-	ret->dirty = true;
-	return r < 0 ? r : add_layer(v, dirty, false, ret, e);
+	if (q->rw && q->save_on_stop)
+		return start_own(v, q, ret, e);
+	r = states_head(v, &l, &c, e);
+	if (r >= 0)
+		r = fill(v, &c, ret, e);
+	return r < 0 ? r : add_chain(v, &c, ret, e);
 }
 
 /* Makes the head whole when the chain is too long, then removes what is not needed. */
@@ -249,7 +275,7 @@ static int tidy(const struct vol *v, int32_t keep, struct err *e)
 		return r;
 	if (c.n - 1 > DEPTH_MAX) {
 		state_file(v, chain_number(&c), true, file);
-		r = materialize(v, &c, v, file, true, NULL, e);
+		r = chain_materialize(v, &c, v, file, true, NULL, e);
 	}
 	return r < 0 ? r : states_prune(v, keep, e);
 }
@@ -268,9 +294,11 @@ static int commit(const struct vol *v, const struct chain *c, const char *file, 
 		chain_file(v, c, next);
 		if (!vol_stat(v, next, &st))
 			return err_set(e, ENOENT, "has no image '%s'", next);
+	} else if (fstat(fd, &st) < 0) {
+		return err_errno(e, errno, "'%s'", file);
 	}
 	state_file(v, c ? chain_number(c) + 1 : 0, raw, next);
-	r = vol_stamp(fd, c ? &st.st_mtim : NULL, e);
+	r = vol_stamp(fd, &st.st_mtim, e);
 	return r < 0 ? r : vol_publish(v, fd, file, next, e);
 }
 
@@ -278,21 +306,34 @@ static int stop(struct vol *v, const struct st_request *q, struct st_reply *ret,
 {
 	struct states l;
 	struct chain c;
-	struct stat st;
 	char dirty[160];
 	uint64_t size;
-	int r = 0;
+	bool raw, in_use = find_dirty(v, &raw, dirty);
+	int r = states_settle(v, e);
 
-	r = states_head(v, &l, &c, e);
-	dirty_file(v, dirty);
-	if (r >= 0 && vol_stat(v, dirty, &st)) {
-		r = file_size(v, dirty, false, &size, e);
+	if (r >= 0)
+		r = states_head(v, &l, &c, e);
+	if (r == -EBUSY && raw)
+		r = commit(v, NULL, dirty, true, e);
+	else if (r >= 0 && in_use) {
+		r = file_size(v, dirty, raw, &size, e);
 		if (r >= 0)
-			r = commit(v, &c, dirty, false, e);
+			r = commit(v, &c, dirty, raw, e);
 	}
 	if (r >= 0)
 		r = tidy(v, q->revisions_to_keep, e);
 	return r < 0 ? r : info(v, ret, e);
+}
+
+/* Before a change of the committed state: nobody uses the volume, and nothing of an earlier change is left. */
+static int not_in_use(const struct vol *v, struct err *e)
+{
+	char file[160];
+	bool raw;
+
+	if (find_dirty(v, &raw, file))
+		return err_set(e, EBUSY, "is in use, or was not stopped cleanly: start and stop its qube first");
+	return states_settle(v, e);
 }
 
 static int clone(struct vol *v, const struct st_request *q, struct err *e)
@@ -300,30 +341,17 @@ static int clone(struct vol *v, const struct st_request *q, struct err *e)
 	_cleanup_(vol_fini) struct vol src = VOL_INIT;
 	struct states l, mine;
 	struct chain c;
-	char file[160];
 	int r = vol_open(&src, q->pool_dir, q->source, false, e);
 
 	if (r >= 0)
 		r = states_head(&src, &l, &c, e);
 	if (r >= 0)
+		r = not_in_use(v, e);
+	if (r >= 0)
 		r = states_list(v, &mine, e);
-	if (r < 0)
-		return r;
-	if (mine.n)
-		return err_set(e, EEXIST, "exists already");
-	state_file(v, 0, true, file);
-	return materialize(&src, &c, v, file, false, NULL, e);
-}
-
-static int not_in_use(const struct vol *v, struct err *e)
-{
-	struct stat st;
-	char file[160];
-
-	dirty_file(v, file);
-	if (vol_stat(v, file, &st))
-		return err_set(e, EBUSY, "is in use, or was not stopped cleanly: start and stop its qube first");
-	return 0;
+	if (r >= 0)
+		r = chain_share(&src, &c, v, mine.n ? mine.s[mine.n - 1].n + 1 : 0, e);
+	return r < 0 ? r : tidy(v, q->revisions_to_keep, e);
 }
 
 static int grow_raw(const struct vol *v, const char *file, uint64_t size, const struct timespec *time, struct err *e)
@@ -361,7 +389,7 @@ static int resize(struct vol *v, uint64_t size, struct err *e)
 	chain_file(v, &c, file);
 	if (!vol_stat(v, file, &st))
 		return err_set(e, ENOENT, "has no image '%s'", file);
-	if (c.n == 1)
+	if (c.n == 1 && file_alone(v, file))
 		return grow_raw(v, file, size, &st.st_mtim, e);
 	/* An empty overlay of the new size: same content, same identity, no copy. */
 	state_file(v, chain_number(&c) + 1, false, file);
@@ -418,39 +446,59 @@ static int revert(struct vol *v, const struct st_request *q, struct err *e)
 {
 	struct states l;
 	struct chain c, old;
-	struct stat st;
-	char file[160], id[40];
+	char id[40];
 	int r = not_in_use(v, e);
 
 	if (r >= 0)
 		r = states_head(v, &l, &c, e);
 	if (r < 0)
 		return r;
-	chain_file(v, &c, file);
-	if (!vol_stat(v, file, &st))
-		return err_set(e, ENOENT, "has no image '%s'", file);
-	state_file(v, chain_number(&c) + 1, true, file);
 	for (size_t i = 0; i + 1 < l.n; i++) {
 		if (!states_chain(&l, i, &old) || revision_id(v, &l.s[i], id, sizeof id) < 0 || !streq(id, q->revision))
 			continue;
-		r = materialize(v, &old, v, file, false, &st.st_mtim, e);
+		/* The old state's files again, under the next numbers: nothing is copied, and its identity comes back with it. */
+		r = chain_share(v, &old, v, chain_number(&c) + 1, e);
 		/* The state before stays a revision even when none are kept usually: a revert can be taken back. */
 		return r < 0 ? r : tidy(v, MAX(q->revisions_to_keep, 1), e);
 	}
 	return err_set(e, ENOENT, "has no revision '%s'", q->revision);
 }
 
+static int export_begin(struct vol *v, const char *file, struct st_reply *ret, struct err *e)
+{
+	struct states l;
+	struct chain c;
+	char head[160];
+	int r = states_head(v, &l, &c, e);
+
+	if (r >= 0)
+		r = head_size(v, &c, &ret->size, e);
+	if (r >= 0)
+		r = vol_unlink(v, file, e);
+	if (r < 0)
+		return r;
+	chain_file(v, &c, head);
+	if (c.n == 1 && linkat(v->dir, head, v->dir, file, 0) == 0)
+		return 0;
+	return chain_materialize(v, &c, v, file, true, NULL, e);
+}
+
 const struct pool_ops pool_qcow2 = {
-	.name = "file-qcow2",
 	.probe = probe,
 	.owns = owns,
 	.create = create,
+	.remove = remove_all,
 	.start = start,
 	.stop = stop,
 	.clone = clone,
 	.resize = resize,
+	.import_begin = vol_import_begin,
 	.import = import,
+	.import_drop = vol_import_drop,
 	.info = info,
 	.revisions = revisions,
 	.revert = revert,
+	.export_begin = export_begin,
+	.sweep = vol_dirs_sweep,
+	.usage = vol_dirs_usage,
 };

@@ -13,10 +13,27 @@ void state_file(const struct vol *v, uint32_t n, bool raw, char out[160])
 		abort(); /* name is at most 63 bytes */
 }
 
-void dirty_file(const struct vol *v, char out[160])
+void dirty_file(const struct vol *v, bool raw, char out[160])
 {
-	if (str_printf(out, 160, "%s-dirty.qcow2", v->name) < 0)
+	if (str_printf(out, 160, "%s-dirty.%s", v->name, raw ? "img" : "qcow2") < 0)
 		abort();
+}
+
+void mark_file(const struct vol *v, uint32_t below, char out[160])
+{
+	if (str_printf(out, 160, "%s.below%u", v->name, below) < 0)
+		abort();
+}
+
+static bool parse_mark(const char *name, const char *file, uint32_t *ret)
+{
+	size_t n = strlen(name);
+	uint64_t k;
+
+	if (strncmp(file, name, n) != 0 || !str_starts(file + n, ".below") || str_u64(file + n + 6, UINT32_MAX, &k) < 0)
+		return false;
+	*ret = (uint32_t)k;
+	return true;
 }
 
 /* Decodes a file name of a state; false for any other file. */
@@ -49,6 +66,11 @@ static int add_state(const char *file, void *arg)
 	uint32_t n;
 	bool raw;
 
+	if (parse_mark(l->v->name, file, &n)) {
+		l->below = l->cut ? MIN(l->below, n) : n;
+		l->cut = true;
+		return 0;
+	}
 	if (!parse_state(l->v->name, file, &n, &raw))
 		return 0;
 	for (size_t i = 0; i < l->n; i++) {
@@ -72,7 +94,7 @@ static int by_number(const void *a, const void *b)
 	return (x->n > y->n) - (x->n < y->n);
 }
 
-int states_list(const struct vol *v, struct states *l, struct err *e)
+static int list_all(const struct vol *v, struct states *l, struct err *e)
 {
 	int r;
 
@@ -84,6 +106,53 @@ int states_list(const struct vol *v, struct states *l, struct err *e)
 		return err_set(e, E2BIG, "has more than %d states", STATES_MAX);
 	qsort(l->s, l->n, sizeof l->s[0], by_number);
 	return 0;
+}
+
+int states_list(const struct vol *v, struct states *l, struct err *e)
+{
+	int r = list_all(v, l, e);
+
+	while (r >= 0 && l->cut && l->n && l->s[l->n - 1].n >= l->below)
+		l->n--;
+	return r;
+}
+
+int states_mark(const struct vol *v, uint32_t below, struct err *e)
+{
+	char file[160];
+
+	mark_file(v, below, file);
+	return vol_mark(v, file, e);
+}
+
+int states_unmark(const struct vol *v, uint32_t below, struct err *e)
+{
+	char file[160];
+	int r = vol_sync(v, e);
+
+	mark_file(v, below, file);
+	if (r >= 0)
+		r = vol_unlink(v, file, e);
+	return r < 0 ? r : vol_sync(v, e);
+}
+
+int states_settle(const struct vol *v, struct err *e)
+{
+	struct states l;
+	int r = list_all(v, &l, e);
+
+	if (r < 0 || !l.cut)
+		return r;
+	for (size_t i = 0; r >= 0 && i < 2 * l.n; i++) {
+		const struct state *s = &l.s[i / 2];
+		char file[160];
+
+		if (s->n < l.below || !(i % 2 ? s->raw : s->cow))
+			continue;
+		state_file(v, s->n, i % 2, file);
+		r = vol_unlink(v, file, e);
+	}
+	return r < 0 ? r : states_unmark(v, l.below, e);
 }
 
 bool states_chain(const struct states *l, size_t i, struct chain *ret)
@@ -103,11 +172,17 @@ bool states_chain(const struct states *l, size_t i, struct chain *ret)
 int states_head(const struct vol *v, struct states *l, struct chain *ret, struct err *e)
 {
 	int r = states_list(v, l, e);
+	struct stat st;
+	char file[160];
 
 	if (r < 0)
 		return r;
-	if (l->n == 0)
+	if (l->n == 0) {
+		dirty_file(v, true, file);
+		if (vol_stat(v, file, &st))
+			return err_set(e, EBUSY, "runs without snapshots (revisions_to_keep is -1): its state can be had when it has stopped");
 		return err_set(e, ENOENT, "has no image '%s.img'", v->name);
+	}
 	if (!states_chain(l, l->n - 1, ret))
 		return err_set(e, EIO, "an image file below '%s.l%u.qcow2' is missing", v->name, l->s[l->n - 1].n);
 	return 0;

@@ -42,12 +42,16 @@ static int probe(const char *pool_dir, struct err *e)
 
 	if (a < 0 || b < 0) {
 		if (errno == EOPNOTSUPP || errno == EISDIR)
-			return 0;
+			goto no;
 		return err_errno(e, errno, "pool '%s'", pool_dir);
 	}
 	if (pwrite(a, "abc", 3, 0) != 3)
 		return err_errno(e, errno, "writing to pool '%s'", pool_dir);
-	return ioctl(b, FICLONE, a) == 0;
+	if (ioctl(b, FICLONE, a) == 0)
+		return 1;
+no:
+	(void)err_set(e, ENOTSUP, "the file system of %s cannot share blocks: use driver file-qcow2", pool_dir);
+	return 0;
 }
 
 static bool owns(const char *name, const char *file)
@@ -57,7 +61,8 @@ static bool owns(const char *name, const char *file)
 	if (strncmp(file, name, n) != 0)
 		return false;
 	file += n;
-	return str_starts(file, ".img") || str_starts(file, "-dirty.img") || str_starts(file, "-import.img");
+	return str_starts(file, ".img") || str_starts(file, "-dirty.img") || str_starts(file, "-import.img") ||
+	       str_starts(file, "-export-");
 }
 
 /* Makes `to` a copy of file `from` of directory `dir`, with the same time, durable. */
@@ -83,6 +88,11 @@ static int copy_file(const struct vol *from_vol, const char *from, const struct 
 	return r < 0 ? r : vol_publish(v, dst, temp, to, e);
 }
 
+static int remove_all(struct vol *v, struct err *e)
+{
+	return vol_remove(v, owns, e);
+}
+
 static int create(struct vol *v, uint64_t size, struct err *e)
 {
 	_cleanup_fd_ int fd = -1;
@@ -104,6 +114,20 @@ static int create(struct vol *v, uint64_t size, struct err *e)
 	return vol_publish(v, fd, temp, n.clean, e);
 }
 
+/* The committed state, which is away while the volume runs without snapshots. */
+static int clean_stat(const struct vol *v, struct stat *ret, struct err *e)
+{
+	struct names n;
+	struct stat st;
+
+	names_of(v, &n);
+	if (vol_stat(v, n.clean, ret))
+		return 0;
+	if (vol_stat(v, n.dirty, &st))
+		return err_set(e, EBUSY, "runs without snapshots (revisions_to_keep is -1): its state can be had when it has stopped");
+	return err_set(e, ENOENT, "has no image '%s'", n.clean);
+}
+
 static int layer(const struct vol *v, const char *file, struct st_reply *ret, struct err *e)
 {
 	ret->n_layers = 1;
@@ -117,27 +141,32 @@ static int fill(const struct vol *v, struct st_reply *ret, struct err *e)
 {
 	struct names n;
 	struct stat st, dirty;
+	int r;
 
 	names_of(v, &n);
-	if (!vol_stat(v, n.clean, &st))
-		return err_set(e, ENOENT, "has no image '%s'", n.clean);
-	ret->size = (uint64_t)st.st_size;
-	ret->usage = (uint64_t)st.st_blocks * 512;
 	ret->dirty = vol_stat(v, n.dirty, &dirty);
+	r = clean_stat(v, &st, ret->dirty ? NULL : e);
+	if (r < 0 && !ret->dirty)
+		return r;
+	if (r >= 0) {
+		ret->size = (uint64_t)st.st_size;
+		ret->usage = (uint64_t)st.st_blocks * 512;
+	}
 	if (ret->dirty) {
 		ret->usage += (uint64_t)dirty.st_blocks * 512;
 		ret->size = (uint64_t)dirty.st_size;
 	}
-	return vol_identity(&st, ret->head, sizeof ret->head);
+	return r < 0 ? 0 : vol_identity(&st, ret->head, sizeof ret->head);
 }
 
 /* The committed state of a source counts, whether it runs or not. */
 static int snapshot(const struct vol *src, const char *clean, struct st_reply *ret, struct err *e)
 {
 	struct stat st;
+	int r = clean_stat(src, &st, e);
 
-	if (!vol_stat(src, clean, &st))
-		return err_set(e, ENOENT, "source has no image '%s'", clean);
+	if (r < 0)
+		return err_add(e, r, "source");
 	ret->size = (uint64_t)st.st_size;
 	ret->usage = (uint64_t)st.st_blocks * 512;
 	if (vol_identity(&st, ret->head, sizeof ret->head) < 0)
@@ -161,9 +190,11 @@ static int start(struct vol *v, const struct st_request *q, struct st_reply *ret
 	if (r < 0)
 		return r;
 	if (!q->rw || !q->save_on_stop)
-		return layer(v, n.clean, ret, e);
+		return layer(v, ret->head[0] ? n.clean : n.dirty, ret, e);
 	/* What a crash left in use is continued, not thrown away. */
-	if (!ret->dirty)
+	if (!ret->dirty && q->revisions_to_keep < 0)
+		r = vol_rename(v, n.clean, n.dirty, e);
+	else if (!ret->dirty)
 		r = copy_file(v, n.clean, v, n.dirty, false, e);
 	ret->dirty = true;
 	return r < 0 ? r : layer(v, n.dirty, ret, e);
@@ -266,6 +297,8 @@ static int commit(const struct vol *v, const char *file, int32_t keep, struct er
 	names_of(v, &n);
 	if (fd < 0)
 		return fd;
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, errno, "'%s'", file);
 	r = vol_stat(v, n.clean, &st) ? keep_current(v, keep, e) : 0;
 	if (r >= 0)
 		r = vol_stamp(fd, &st.st_mtim, e);
@@ -288,20 +321,37 @@ static int stop(struct vol *v, const struct st_request *q, struct st_reply *ret,
 	return r < 0 ? r : fill(v, ret, e);
 }
 
+static int not_in_use(const struct vol *v, struct err *e)
+{
+	struct names n;
+	struct stat st;
+
+	names_of(v, &n);
+	if (vol_stat(v, n.dirty, &st))
+		return err_set(e, EBUSY, "is in use, or was not stopped cleanly: start and stop its qube first");
+	return 0;
+}
+
 static int clone(struct vol *v, const struct st_request *q, struct err *e)
 {
 	_cleanup_(vol_fini) struct vol src = VOL_INIT;
 	struct names from, to;
 	struct stat st;
+	char file[96];
 	int r = vol_open(&src, q->pool_dir, q->source, false, e);
 
+	if (r >= 0)
+		r = not_in_use(v, e);
+	if (r >= 0)
+		r = clean_stat(&src, &st, e);
 	if (r < 0)
 		return r;
 	names_of(&src, &from);
 	names_of(v, &to);
-	if (vol_stat(v, to.clean, &st))
-		return err_set(e, EEXIST, "exists already");
-	return copy_file(&src, from.clean, v, to.clean, true, e);
+	if (!vol_stat(v, to.clean, &st))
+		return copy_file(&src, from.clean, v, to.clean, true, e);
+	r = copy_file(&src, from.clean, v, vol_import_name(v, file), false, e);
+	return r < 0 ? r : commit(v, file, q->revisions_to_keep, e);
 }
 
 static int resize(struct vol *v, uint64_t size, struct err *e)
@@ -312,8 +362,9 @@ static int resize(struct vol *v, uint64_t size, struct err *e)
 	int r;
 
 	names_of(v, &n);
-	if (vol_stat(v, n.dirty, &st))
-		return err_set(e, EBUSY, "is in use, or was not stopped cleanly: start and stop its qube first");
+	r = not_in_use(v, e);
+	if (r < 0)
+		return r;
 	fd = fs_open_beneath(v->dir, n.clean, O_RDWR, 0, e);
 	if (fd < 0)
 		return fd;
@@ -332,13 +383,9 @@ static int resize(struct vol *v, uint64_t size, struct err *e)
 static int import(struct vol *v, const struct st_request *q, struct err *e)
 {
 	char file[96];
-	struct names n;
-	struct stat st;
+	int r = not_in_use(v, e);
 
-	names_of(v, &n);
-	if (vol_stat(v, n.dirty, &st))
-		return err_set(e, EBUSY, "is in use");
-	return commit(v, vol_import_name(v, file), q->revisions_to_keep, e);
+	return r < 0 ? r : commit(v, vol_import_name(v, file), q->revisions_to_keep, e);
 }
 
 static int info(struct vol *v, struct st_reply *ret, struct err *e)
@@ -362,17 +409,12 @@ static int revisions(struct vol *v, const struct st_request *q, struct st_reply 
 
 static int revert(struct vol *v, const struct st_request *q, struct err *e)
 {
-	struct revisions l;
-	struct names n;
 	struct stat st;
 	char file[160];
-	int r = list(v, &l, e);
+	int r = not_in_use(v, e);
 
-	names_of(v, &n);
 	if (r < 0)
 		return r;
-	if (vol_stat(v, n.dirty, &st))
-		return err_set(e, EBUSY, "is in use");
 	revision_file(v, q->revision, file);
 	if (!q->revision[0] || !vol_stat(v, file, &st))
 		return err_set(e, ENOENT, "has no revision '%s'", q->revision);
@@ -380,17 +422,33 @@ static int revert(struct vol *v, const struct st_request *q, struct err *e)
 	return commit(v, file, MAX(q->revisions_to_keep, 1), e);
 }
 
+static int export_begin(struct vol *v, const char *file, struct st_reply *ret, struct err *e)
+{
+	struct names n;
+	struct stat st;
+	int r = clean_stat(v, &st, e);
+
+	names_of(v, &n);
+	ret->size = r < 0 ? 0 : (uint64_t)st.st_size;
+	return r < 0 ? r : copy_file(v, n.clean, v, file, false, e);
+}
+
 const struct pool_ops pool_reflink = {
-	.name = "file-reflink",
 	.probe = probe,
 	.owns = owns,
 	.create = create,
+	.remove = remove_all,
 	.start = start,
 	.stop = stop,
 	.clone = clone,
 	.resize = resize,
+	.import_begin = vol_import_begin,
 	.import = import,
+	.import_drop = vol_import_drop,
 	.info = info,
 	.revisions = revisions,
 	.revert = revert,
+	.export_begin = export_begin,
+	.sweep = vol_dirs_sweep,
+	.usage = vol_dirs_usage,
 };

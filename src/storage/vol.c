@@ -58,15 +58,23 @@ static int make_dirs(struct vol *v, struct err *e)
 	return STEAL_FD(at);
 }
 
-int vol_open(struct vol *v, const char *pool_dir, const char *vid, bool make, struct err *e)
+int vol_parse(struct vol *v, const char *pool_dir, const char *vid, struct err *e)
 {
 	const char *slash = strrchr(vid, '/');
-	int r;
 
 	if (!slash || str_copy(v->pool_dir, sizeof v->pool_dir, pool_dir) < 0 ||
 	    str_printf(v->rel, sizeof v->rel, "%.*s", (int)(slash - vid), vid) < 0 ||
 	    str_copy(v->name, sizeof v->name, slash + 1) < 0)
 		return err_set(e, EINVAL, "'%s' is not a volume id", vid);
+	return 0;
+}
+
+int vol_open(struct vol *v, const char *pool_dir, const char *vid, bool make, struct err *e)
+{
+	int r = vol_parse(v, pool_dir, vid, e);
+
+	if (r < 0)
+		return r;
 	v->pool = open(pool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (v->pool < 0)
 		return err_errno(e, errno, "opening pool '%s'", pool_dir);
@@ -140,7 +148,7 @@ const char *vol_import_name(const struct vol *v, char out[96])
 	return out;
 }
 
-int vol_import_begin(struct vol *v, uint64_t size, char *ret_path, size_t cap, struct err *e)
+int vol_import_begin(struct vol *v, const struct st_request *q, struct st_reply *ret, struct err *e)
 {
 	char file[96];
 	_cleanup_fd_ int fd = -1;
@@ -149,10 +157,22 @@ int vol_import_begin(struct vol *v, uint64_t size, char *ret_path, size_t cap, s
 	if (r < 0)
 		return r;
 	fd = openat(v->dir, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, IMAGE_MODE);
-	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+	if (fd < 0 || ftruncate(fd, (off_t)q->size) < 0)
 		return err_errno(e, errno, "creating '%s'", file);
-	if (str_printf(ret_path, cap, "%s/%s/%s", v->pool_dir, v->rel, file) < 0)
+	return vol_path(v, file, ret->text, sizeof ret->text, e);
+}
+
+int vol_path(const struct vol *v, const char *file, char *out, size_t cap, struct err *e)
+{
+	if (str_printf(out, cap, "%s/%s/%s", v->pool_dir, v->rel, file) < 0)
 		return err_set(e, ENAMETOOLONG, "the path of '%s' is too long", file);
+	return 0;
+}
+
+int vol_export_name(const struct vol *v, const char *id, char out[160], struct err *e)
+{
+	if (!id[0] || !str_chars(id, "") || str_printf(out, 160, "%s-export-%s.img", v->name, id) < 0)
+		return err_set(e, EINVAL, "'%s' is not a name for an export", id);
 	return 0;
 }
 
@@ -194,6 +214,18 @@ int vol_temp(const struct vol *v, const char *file, char ret_name[160], struct e
 		return err_errno(e, errno, "removing '%s'", ret_name);
 	fd = openat(v->dir, ret_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, IMAGE_MODE);
 	return fd < 0 ? err_errno(e, errno, "creating '%s'", ret_name) : fd;
+}
+
+int vol_sync(const struct vol *v, struct err *e)
+{
+	return fsync(v->dir) < 0 ? err_errno(e, errno, "writing the directory '%s'", v->rel) : 0;
+}
+
+int vol_mark(const struct vol *v, const char *file, struct err *e)
+{
+	_cleanup_fd_ int fd = openat(v->dir, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, IMAGE_MODE);
+
+	return fd < 0 ? err_errno(e, errno, "creating '%s'", file) : vol_sync(v, e);
 }
 
 int vol_publish(const struct vol *v, int fd, const char *temp, const char *file, struct err *e)

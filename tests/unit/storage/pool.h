@@ -149,16 +149,17 @@ static inline struct st_reply cycle(const struct pool *p, const char *vid, int32
 	return reply;
 }
 
-/* Pattern bytes of the first n blocks of the committed state, seen through a clone. */
+/* Pattern bytes of the first n blocks of the committed state, seen through an export. */
 static inline void committed(const struct pool *p, const char *vid, unsigned char *out, unsigned n)
 {
-	struct st_request q = request(p, ST_CLONE, "appvms/look/private");
+	struct st_request q = request(p, ST_EXPORT_BEGIN, vid);
 	struct st_reply reply;
 	_cleanup_fd_ int fd = -1;
 
-	assert_int_equal(str_copy(q.source, sizeof q.source, vid), 0);
+	assert_int_equal(str_copy(q.revision, sizeof q.revision, "look"), 0);
 	assert_int_equal(run(&q, &reply), 0);
-	fd = open_file(p, "appvms/look/private.img", O_RDONLY);
+	fd = open(reply.text, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
 	for (unsigned i = 0; i < n; i++) {
 		static unsigned char buf[BLOCK];
 		ssize_t k = pread(fd, buf, sizeof buf, (off_t)i * BLOCK);
@@ -168,7 +169,8 @@ static inline void committed(const struct pool *p, const char *vid, unsigned cha
 		for (ssize_t j = 1; j < k; j++)
 			assert_int_equal(buf[j], buf[0]);
 	}
-	(void)op(p, ST_REMOVE, "appvms/look/private", 0);
+	q.op = ST_EXPORT_END;
+	assert_int_equal(run(&q, &reply), 0);
 }
 
 /* Number of files in the volume's directory whose name holds text. */
