@@ -208,7 +208,10 @@ bool volume_ephemeral(const struct core *c, const struct volume *v);
 /* volume_request fills pool, driver, vid, sizes of a storage request; -AE_POOL_NOT_FOUND. */
 int volume_request(const struct core *c, const struct qube *q, const struct volume *v, enum st_op op, struct st_request *ret,
 		   struct err *e);
+/* pool_dir gives the place of a pool (storage/drivers.def): a directory, or what its driver says; "" when options are missing. Static, valid
+   until the fourth next call. pool_option_value is for pool_expand and its like: arg is the struct pool. */
 const char *pool_dir(const struct pool *p);
+const char *pool_option_value(const void *arg, const char *name);
 const char *pool_default_for(const struct core *c, enum volume_id id);
 /* Is any volume in the pool? */
 bool pool_used(const struct core *c, const char *name);

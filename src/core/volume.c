@@ -2,6 +2,7 @@
 /* Volumes of qubes as configuration (specs/storage-backup.md §1.1): what exists, where it lies, what it shows. */
 #include "base/str.h"
 #include "core/prop_rules.h"
+#include "storage/drivers.h"
 
 #define GIB (1024ull * 1024 * 1024)
 
@@ -139,11 +140,21 @@ int volume_request(const struct core *c, const struct qube *q, const struct volu
 	return 0;
 }
 
+const char *pool_option_value(const void *arg, const char *name)
+{
+	const struct pool *p = arg;
+
+	return kv_get(&p->config, name);
+}
+
 const char *pool_dir(const struct pool *p)
 {
-	const char *s = kv_get(&p->config, "dir_path");
+	static char ring[4][200];
+	static unsigned next;
+	const struct pool_driver *d = pool_driver_find(p->driver);
+	char *out = ring[next++ % ARRAY_SIZE(ring)];
 
-	return s ? s : "";
+	return d && pool_expand(d->place, pool_option_value, p, out, sizeof ring[0]) == 0 ? out : "";
 }
 
 const char *pool_default_for(const struct core *c, enum volume_id id)

@@ -6,15 +6,7 @@
 #include "base/paths.h"
 #include "base/str.h"
 #include "core/api/api.h"
-
-static const struct {
-	const char *name;
-	const char *options[5];
-} drivers[] = {
-	{ "file-qcow2", { "dir_path", "revisions_to_keep", "ephemeral_volatile" } },
-	{ "file-reflink", { "dir_path", "revisions_to_keep", "ephemeral_volatile", "setup_check" } },
-	{ "linux-kernel", { "dir_path" } },
-};
+#include "storage/drivers.h"
 
 int api_pool_list(struct call *c)
 {
@@ -25,20 +17,29 @@ int api_pool_list(struct call *c)
 
 int api_pool_list_drivers(struct call *c)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
-		wr_str(&c->out, drivers[i].name);
-		for (size_t k = 0; k < ARRAY_SIZE(drivers[i].options) && drivers[i].options[k]; k++)
-			wr_printf(&c->out, " %s", drivers[i].options[k]);
+	for (size_t i = 0; i < pool_drivers_n; i++) {
+		wr_str(&c->out, pool_drivers[i].name);
+		for (size_t k = 0; k < POOL_OPTIONS_N; k++)
+			if (pool_drivers[i].options & 1u << k)
+				wr_printf(&c->out, " %s", pool_options[k].name);
 		wr_u8(&c->out, '\n');
 	}
 	return 0;
+}
+
+/* Kinds of pools whose driver this program does not know any more are left alone. */
+static enum pool_kind kind(const struct pool *p)
+{
+	const struct pool_driver *d = pool_driver_find(p->driver);
+
+	return d ? d->kind : POOL_KERNELS;
 }
 
 static bool usage(const struct pool *p, uint64_t *size, uint64_t *used)
 {
 	struct statvfs st;
 
-	if (streq(p->driver, "linux-kernel") || statvfs(pool_dir(p), &st) < 0)
+	if (kind(p) != POOL_FILES || statvfs(pool_dir(p), &st) < 0)
 		return false;
 	*size = (uint64_t)st.f_blocks * st.f_frsize;
 	*used = *size - (uint64_t)st.f_bavail * st.f_frsize;
@@ -52,7 +53,7 @@ int api_pool_info(struct call *c)
 
 	kv_set(&m, "name", c->pool->name);
 	kv_set(&m, "driver", c->pool->driver);
-	if (!streq(c->pool->driver, "linux-kernel")) {
+	if (kind(c->pool) != POOL_KERNELS) {
 		kv_set(&m, "revisions_to_keep", "1");
 		kv_set(&m, "ephemeral_volatile", "False");
 	}
@@ -122,36 +123,35 @@ int api_pool_remove(struct call *c)
 	return 0;
 }
 
-static int option(struct call *c, struct pool *p, const char *key, const char *value)
+static int option(struct call *c, struct pool *p, const struct pool_driver *d, const char *key, const char *value)
 {
-	int64_t n;
-	bool b;
+	const struct pool_option *o = pool_option_find(d, key);
+	struct err why = { 0 };
 
 	if (streq(key, "name"))
 		return str_copy(p->name, sizeof p->name, value) == 0 && pool_ok(value) ?
 			       0 : err_set(&c->err, AE_VALUE, "not a name for a pool");
+	if (!o)
+		return err_set(&c->err, AE_PROTOCOL, "driver %s has no such option", d->name);
 	if (kv_get(&p->config, key))
 		return err_set(&c->err, AE_PROTOCOL, "'%s' is given twice", key);
-	if (streq(key, "dir_path") && (value[0] != '/' || strstr(value, "/../") || strlen(value) >= 200))
-		return err_set(&c->err, AE_VALUE, "dir_path is an absolute path of at most 199 bytes");
-	if (streq(key, "revisions_to_keep") && str_i64(value, -1, INT32_MAX, &n) < 0)
-		return err_set(&c->err, AE_VALUE, "revisions_to_keep is a number");
-	if ((streq(key, "ephemeral_volatile") || streq(key, "setup_check")) && str_bool(value, &b) < 0)
-		return err_set(&c->err, AE_VALUE, "%s is True or False", key);
+	if (pool_value_check(o, value, &why) < 0)
+		return err_set(&c->err, AE_VALUE, "%s", why.msg);
 	kv_set(&p->config, key, value);
 	return 0;
 }
 
-static bool known_option(const char *driver, const char *key)
+static int needed_options(struct call *c, const struct pool *p, const struct pool_driver *d)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-		for (size_t k = 0; streq(drivers[i].name, driver) && k < ARRAY_SIZE(drivers[i].options) && drivers[i].options[k]; k++)
-			if (streq(drivers[i].options[k], key))
-				return true;
-	return streq(key, "name");
+	for (size_t i = 0; i < POOL_OPTIONS_N; i++)
+		if (pool_option_needed(d, &pool_options[i]) && !kv_get(&p->config, pool_options[i].name))
+			return err_set(&c->err, AE_VALUE, "the pool needs %s=", pool_options[i].name);
+	if (!pool_place_ok(d, pool_dir(p)))
+		return err_set(&c->err, AE_VALUE, "the options do not name a place for driver %s", d->name);
+	return 0;
 }
 
-static int parse_options(struct call *c, struct pool *p)
+static int parse_options(struct call *c, struct pool *p, const struct pool_driver *d)
 {
 	struct rd r = rd_mem(c->body, c->body_len), line;
 	char text[400], *eq;
@@ -163,15 +163,11 @@ static int parse_options(struct call *c, struct pool *p)
 		if (!eq)
 			return err_set(&c->err, AE_PROTOCOL, "the payload is not lines of key=value");
 		*eq = '\0';
-		if (!known_option(p->driver, text))
-			return err_set(&c->err, AE_PROTOCOL, "driver %s has no such option", p->driver);
-		k = option(c, p, text, eq + 1);
+		k = option(c, p, d, text, eq + 1);
 	}
 	if (k == 0 && !p->name[0])
 		return err_set(&c->err, AE_PROTOCOL, "the payload must have name=");
-	if (k == 0 && !pool_dir(p)[0])
-		return err_set(&c->err, AE_VALUE, "the pool needs dir_path=");
-	return k;
+	return k == 0 ? needed_options(c, p, d) : k;
 }
 
 static void add(struct call *c, struct pool *p)
@@ -187,8 +183,6 @@ static void probed(struct call *c, int r, const struct st_reply *reply)
 	c->state = NULL;
 	if (r >= 0 && pool_find(c->core, p->name))
 		r = err_set(&c->err, AE_POOL_IN_USE, "pool '%s' exists already", p->name);
-	if (r >= 0 && streq(p->driver, "file-reflink") && !streq(reply->driver, "file-reflink"))
-		r = err_set(&c->err, AE_STORAGE, "the file system of %s cannot share blocks: use driver file-qcow2", pool_dir(p));
 	if (r >= 0)
 		add(c, p);
 	else
@@ -196,41 +190,53 @@ static void probed(struct call *c, int r, const struct st_reply *reply)
 	call_finish(c, r);
 }
 
+/* setup_check=False: the owner knows better. */
+static bool unchecked(const struct pool *p)
+{
+	const char *s = kv_get(&p->config, "setup_check");
+	bool b = true;
+
+	return kind(p) == POOL_KERNELS || (s && str_bool(s, &b) == 0 && !b);
+}
+
+static int add_checked(struct call *c, struct pool *p)
+{
+	struct st_request rq = { .op = ST_PROBE };
+	int r;
+
+	if (str_copy(rq.pool_dir, sizeof rq.pool_dir, pool_dir(p)) < 0 || str_copy(rq.driver, sizeof rq.driver, p->driver) < 0)
+		abort(); /* checked before */
+	/* Below our own directory a pool makes its place; elsewhere the owner has to. A failure shows in the probe. */
+	if (kind(p) == POOL_FILES && str_starts(rq.pool_dir, path_get(PATH_LIB)))
+		(void)fs_mkdir_p(rq.pool_dir, 0700, NULL);
+	c->state = p;
+	r = call_storage(c, &rq, probed);
+	if (r < 0)
+		c->state = NULL;
+	return r;
+}
+
 int api_pool_add(struct call *c)
 {
-	struct pool *p = xcalloc(1, sizeof *p);
-	struct st_request rq = { .op = ST_PROBE };
-	bool known = false;
-	int r = 0;
+	const struct pool_driver *d = pool_driver_find(c->arg);
+	struct pool *p;
+	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-		known |= streq(drivers[i].name, c->arg);
-	if (!known)
-		r = err_set(&c->err, AE_VALUE, "there is no such storage driver");
-	if (r == 0 && str_copy(p->driver, sizeof p->driver, c->arg) < 0)
-		r = err_set(&c->err, AE_VALUE, "there is no such storage driver");
-	if (r == 0)
-		r = parse_options(c, p);
+	if (!d)
+		return err_set(&c->err, AE_VALUE, "there is no such storage driver");
+	p = xcalloc(1, sizeof *p);
+	if (str_copy(p->driver, sizeof p->driver, d->name) < 0)
+		abort(); /* names of drivers are constants */
+	r = parse_options(c, p, d);
 	if (r == 0 && pool_find(c->core, p->name))
 		r = err_set(&c->err, AE_POOL_IN_USE, "pool '%s' exists already", p->name);
-	if (r < 0) {
-		pool_free(p);
-		return r;
-	}
-	if (streq(p->driver, "linux-kernel")) {
+	if (r == 0 && unchecked(p)) {
 		add(c, p);
 		return 0;
 	}
-	if (str_copy(rq.pool_dir, sizeof rq.pool_dir, pool_dir(p)) < 0)
-		abort(); /* checked above */
-	/* Below our own directory a pool makes its place; elsewhere the owner has to. A failure shows in the probe. */
-	if (str_starts(pool_dir(p), path_get(PATH_LIB)))
-		(void)fs_mkdir_p(pool_dir(p), 0700, NULL);
-	c->state = p;
-	r = call_storage(c, &rq, probed);
-	if (r < 0) {
-		c->state = NULL;
+	if (r == 0)
+		r = add_checked(c, p);
+	if (r < 0)
 		pool_free(p);
-	}
 	return r;
 }

@@ -5,6 +5,7 @@
 #include "base/paths.h"
 #include "base/str.h"
 #include "core/api/api.h"
+#include "storage/drivers.h"
 
 #define TOKEN_LEN 32
 #define TOKENS_MAX 256
@@ -34,6 +35,13 @@ static const char *yes(bool b)
 	return b ? "True" : "False";
 }
 
+static const char *image_path(const struct pool *p, const char *vid, char *out, size_t cap)
+{
+	const struct pool_driver *d = pool_driver_find(p->driver);
+
+	return d && pool_volume_path(d, pool_option_value, p, vid, out, cap) == 0 ? out : "";
+}
+
 static void put_info(struct call *c, uint64_t size, uint64_t usage, bool outdated)
 {
 	const struct volume *v = c->vol, *src = volume_source(c->core, c->dest, v, NULL);
@@ -48,7 +56,7 @@ static void put_info(struct call *c, uint64_t size, uint64_t usage, bool outdate
 	if (kernel)
 		wr_printf(w, "path=%s%s%s%s\n", vid[0] ? path_get(PATH_KERNELS) : "", vid[0] ? "/" : "", vid, vid[0] ? "/modules.img" : "");
 	else
-		wr_printf(w, "path=%s/%s.img\n", p ? pool_dir(p) : "", vid);
+		wr_printf(w, "path=%s\n", p ? image_path(p, vid, path, sizeof path) : "");
 	wr_printf(w, "save_on_stop=%s\nsnap_on_start=%s\nrevisions_to_keep=%lld\nephemeral=%s\nis_outdated=%s\n", yes(v->save_on_stop),
 		  yes(v->snap_on_start), (long long)volume_keep(c->core, v), yes(volume_ephemeral(c->core, v)), yes(outdated));
 }
