@@ -50,6 +50,7 @@ static void put_info(struct call *c, uint64_t size, uint64_t usage, bool outdate
 	struct pval kv;
 	const char *vid = kernel ? prop_text(c->core, c->dest, P_kernel, &kv) : v->vid;
 	struct wr *w = &c->out;
+	char path[400];
 
 	wr_printf(w, "pool=%s\nvid=%s\nsize=%llu\nusage=%llu\nrw=%s\nsource=%s\n", v->pool, vid, (unsigned long long)size,
 		  (unsigned long long)usage, yes(v->rw), src ? src->vid : "");
