@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include "bare.h"
 #include "base/fsx.h"
 #include "base/io.h"
 #include "base/proc.h"
@@ -175,6 +176,29 @@ static void measure(const char *name, size_t n, const char *sock, const char *me
 	if (str_printf(cpu_name, sizeof cpu_name, "%s-cpu", name) == 0)
 		printf("%s %.4f ms n=%zu (CPU of the daemon a call)\n", cpu_name, cpu, n);
 	free(v);
+}
+
+/* The exchange of property.Get with a server that does nothing: connect, request, half-close, answer, close. */
+static void measure_floor(void)
+{
+	static const char answer[] = "0\0default=True type=int 400";
+	char path[128];
+	double v[CALLS];
+	pid_t bare;
+
+	if (str_printf(path, sizeof path, "%s/run/bare.sock", root) < 0)
+		die(root);
+	bare = bare_start(path, answer, sizeof answer - 1, true);
+	if (bare < 0)
+		die(path);
+	for (size_t i = 0; i < CALLS; i++) {
+		uint64_t t0 = now_us();
+
+		call("bare.sock", "admin.vm.property.Get", "memory", "qube-100", "", NULL, 1);
+		v[i] = (double)(now_us() - t0) / 1000.0;
+	}
+	bare_stop(bare);
+	figure("admin-floor", v, CALLS, "ms");
 }
 
 /* Makes qubes number from to to-1. */
@@ -375,6 +399,7 @@ int main(int argc, char **argv)
 	figure("admin-rss-200-start", &rss, 1, "MiB");
 	measure("admin-vm-list-200", CALLS, "qubesd.sock", "admin.vm.List", NULL, "dom0", false);
 	measure("admin-property-get", CALLS, "qubesd.sock", "admin.vm.property.Get", "memory", "qube-100", false);
+	measure_floor();
 	measure("admin-property-getall", CALLS, "qubesd.sock", "admin.vm.property.GetAll", NULL, "qube-100", false);
 	measure("admin-property-set", WRITES, "qubesd.sock", "admin.vm.property.Set", "label", "qube-100", true);
 	sysinfo("admin-systeminfo-changed");

@@ -4,9 +4,9 @@
  * the reference's policy.sock. The two latter ask a real, confined policyd.
  */
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/socket.h>
 
+#include "bare.h"
 #include "base/fsx.h"
 #include "base/io.h"
 #include "base/msg.h"
@@ -128,22 +128,6 @@ static void bench_ask(struct rig *g)
 	figure("policy-ask-ticket", v, ARRAY_SIZE(v), "us", "typed question to ticket");
 }
 
-/* A request and its answer as fast as this machine lets two processes exchange them: what policy.sock cannot undercut. */
-static void *bare_server(void *arg)
-{
-	static const char answer[] = "user=DEFAULT\nresult=allow\ntarget=qube2\nautostart=True\nrequested_target=qube2\n";
-	const int *fd = arg;
-	char buf[4096];
-
-	for (;;) {
-		_cleanup_fd_ int c = accept4(*fd, NULL, NULL, SOCK_CLOEXEC);
-
-		if (c < 0 || recv(c, buf, sizeof buf, 0) <= 0)
-			return NULL;
-		(void)!send(c, answer, sizeof answer - 1, MSG_NOSIGNAL);
-	}
-}
-
 static void ask_socket(const char *name, const char *path, const char *note)
 {
 	static const char rq[] = "source=qube1\nintended_target=qube2\nservice_and_arg=bench.Service+\n\n";
@@ -165,16 +149,12 @@ static void ask_socket(const char *name, const char *path, const char *note)
 static void bench_socket(struct rig *g)
 {
 	_cleanup_free_ char *path = xasprintf("%s/bare.sock", g->root);
-	int fd = unix_listen(path, SOCK_STREAM, 0600, NULL);
-	pthread_t t;
+	static const char answer[] = "user=DEFAULT\nresult=allow\ntarget=qube2\nautostart=True\nrequested_target=qube2\n";
+	pid_t bare = bare_start(path, answer, sizeof answer - 1, false);
 
-	must(fd, "socket");
-	must(fd_nonblock(fd, false), "socket");
-	must(-pthread_create(&t, NULL, bare_server, &fd), "thread");
+	must((int)bare, "socket");
 	ask_socket("policy-socket-floor", path, "the same exchange with a server that does nothing");
-	(void)shutdown(fd, SHUT_RDWR);
-	(void)pthread_join(t, NULL);
-	close(fd);
+	bare_stop(bare);
 	ask_socket("policy-socket", g->sock, NULL);
 }
 
