@@ -69,6 +69,11 @@ int adm_begin(const char *dest, const char *method, const char *arg, const void 
 	return begin_at(PATH_QUBESD_SOCK, dest, method, arg, payload, len, e);
 }
 
+int adm_begin_internal(const char *dest, const char *method, struct err *e)
+{
+	return begin_at(PATH_QUBESD_INTERNAL_SOCK, dest, method, NULL, NULL, 0, e);
+}
+
 int adm_internal(struct adm_reply *ret, const char *dest, const char *method, const char *arg, const char *payload, struct err *e)
 {
 	int fd = begin_at(PATH_QUBESD_INTERNAL_SOCK, dest, method, arg, payload, payload ? strlen(payload) : 0, e);

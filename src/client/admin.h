@@ -57,6 +57,8 @@ int adm_import_copy(const char *path, int in, uint64_t size, struct err *e);
    answer and closes it in every case. */
 int adm_begin(const char *dest, const char *method, const char *arg, const void *payload, size_t len, struct err *e);
 int adm_finish(int fd, struct adm_reply *ret, struct err *e);
+/* adm_begin_internal is adm_begin on the internal socket, without argument and payload. */
+int adm_begin_internal(const char *dest, const char *method, struct err *e);
 
 /*
  * A watcher sees every call of adm_call, adm_text and adm_void, and adm_import as admin.vm.volume.Import. begin comes before the call, may make
@@ -100,6 +102,9 @@ struct adm_events {
 /* adm_events_open starts a stream of METHOD (admin.Events or admin.vm.Stats) for dest; when it returns, connection-established
    has arrived. */
 int adm_events_open(struct adm_events *s, const char *dest, const char *method, struct err *e);
+/* adm_hold holds a disposable (internal.vm.Hold): it is removed when its last holder closed the stream or died. The stream says nothing
+   more; its end means that the daemon ended, and that one should hold again. */
+int adm_hold(struct adm_events *s, const char *qube, struct err *e);
 /* adm_events_next gives 1 and an event, 0 at the end of the stream, -ETIMEDOUT after timeout_ms (-1 = for ever). */
 int adm_events_next(struct adm_events *s, int timeout_ms, struct adm_event *ret, struct err *e);
 void adm_events_close(struct adm_events *s);

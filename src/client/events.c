@@ -80,16 +80,15 @@ static int first_is_exception(struct adm_events *s, struct err *e)
 	return adm_parse(&rep, s->buf, s->len, e);
 }
 
-int adm_events_open(struct adm_events *s, const char *dest, const char *method, struct err *e)
+/* fd: the request is sent; taken over. */
+static int established(struct adm_events *s, int fd, struct err *e)
 {
 	struct adm_event ev;
 	int r;
 
-	*s = (struct adm_events){ .fd = -1 };
-	r = adm_begin(dest, method, NULL, NULL, 0, e);
-	if (r < 0)
-		return r;
-	s->fd = r;
+	*s = (struct adm_events){ .fd = fd };
+	if (fd < 0)
+		return fd;
 	s->cap = 4096;
 	s->buf = xmalloc(s->cap);
 	do {
@@ -115,6 +114,16 @@ int adm_events_open(struct adm_events *s, const char *dest, const char *method, 
 fail:
 	adm_events_close(s);
 	return r;
+}
+
+int adm_events_open(struct adm_events *s, const char *dest, const char *method, struct err *e)
+{
+	return established(s, adm_begin(dest, method, NULL, NULL, 0, e), e);
+}
+
+int adm_hold(struct adm_events *s, const char *qube, struct err *e)
+{
+	return established(s, adm_begin_internal(qube, "internal.vm.Hold", e), e);
 }
 
 void adm_events_close(struct adm_events *s)

@@ -22,6 +22,7 @@
 #include <uthash.h>
 
 #define QID_MAX 10000
+#define DISP_NUMBERS 10000u
 /* Feature of dom0 that names the disposable template of qubes without a network. */
 #define OFFLINE_DISPVM_FEATURE "default-offline-dispvm"
 
@@ -67,7 +68,9 @@ struct qube {
 	enum life_state state;
 	uint64_t start_time; /* unix seconds, 0 when halted */
 	char start_id[40];
+	char pause_reason[160]; /* why it was paused without being asked: a full disk; "" = it was asked, or runs */
 	char vol_head[VOL_N][64]; /* identity of what a snapshot volume shows while running, "" = unknown */
+	bool held;		  /* a disposable that goes when its last holder (core.holds) has gone */
 	bool busy;		  /* a request with several steps owns the qube; others wait in `waiting` */
 	struct call *waiting;
 	void *run; /* the daemon's record of a running qube */
@@ -82,6 +85,7 @@ struct label {
 struct pool {
 	char name[64], driver[24];
 	struct kvmap config; /* dir_path, revisions_to_keep, ephemeral_volatile … */
+	uint64_t used;	     /* not persistent: bytes of its volumes when they were last counted, 0 = not counted (only with a size_limit) */
 	struct pool *next;   /* ascending name */
 };
 
@@ -114,6 +118,13 @@ struct core_ops {
 	int (*suspend_host)(void *ctx, bool pre, struct call *c);
 	/* A listener of vm-stats came (core.stat_subs). */
 	void (*stats)(void *ctx);
+	/* A holder of a disposable came or went. NULL when no qube ever runs. */
+	void (*hold)(void *ctx);
+	/* A running qube: grow makes a disk larger as the guest sees it; guest calls a service in it with a few bytes of input. fn follows, with
+	   call.err filled when r is negative. NULL when no qube ever runs. */
+	int (*grow)(void *ctx, struct qube *q, unsigned vol, uint64_t size, struct call *c, void (*fn)(struct call *c, int r));
+	int (*guest)(void *ctx, struct qube *q, const char *service, const char *user, const char *input, struct call *c,
+		     void (*fn)(struct call *c, int r));
 	int (*current_state)(void *ctx, struct qube *q, struct call *c);
 	/* Reads the QubesDB keys of a running qube below prefix for the call; NULL when no qube ever runs. */
 	int (*report)(void *ctx, struct qube *q, const char *prefix, struct call *c, report_fn fn);
@@ -146,9 +157,10 @@ struct core {
 	struct wr sysinfo;    /* its text for sysinfo_done, rebuilt when the generations differ */
 	uint64_t sysinfo_done;
 	struct dev_info *pci; /* of the host, ascending port; found once, before the sandbox closes */
+	struct subscriber *holds;     /* of internal.vm.Hold */
 	size_t n_pci;
 	struct copy_token *tokens;
-	uint64_t disp_used_us[10000]; /* when a disposable's number was last given out, monotonic */
+	int64_t disp_used[DISP_NUMBERS]; /* when a disposable's number was last given out, in seconds since 1970; 0 = never */
 };
 
 struct core *core_new(const struct core_ops *ops, void *ops_ctx, const struct db_ops *db, void *db_ctx);
@@ -219,6 +231,10 @@ bool pool_used(const struct core *c, const char *name);
 /* Kernels on disk (core/kernel.c): NAME below PATH_KERNELS with a vmlinuz. */
 bool kernel_exists(const char *name);
 const char *kernel_newest(void); /* static; a placeholder name when none is installed */
+/* pool_number gives an option that is a number of bytes or percent, 0 when it is not set. pool_over_limit: its volumes were last seen to hold
+   more than its size_limit. */
+uint64_t pool_number(const struct pool *p, const char *option);
+bool pool_over_limit(const struct pool *p);
 
 /* System information for policy (core/sysinfo.c): the JSON text of internal.GetSystemInfo, owned by the core. */
 const struct wr *sysinfo_text(struct core *c);

@@ -3,12 +3,13 @@
 #include "core/txn.h"
 
 #include <stdarg.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "core/core.h"
 
-enum undo_kind { U_SLOT, U_KV, U_VOLUME, U_QUBE_ADD, U_QUBE_ROW, U_QUBE_DEL, U_LABEL_ADD, U_LABEL_DEL, U_POOL_ADD, U_POOL_DEL };
+enum undo_kind { U_NOTHING, U_SLOT, U_KV, U_VOLUME, U_QUBE_ADD, U_QUBE_ROW, U_QUBE_DEL, U_LABEL_ADD, U_LABEL_DEL, U_POOL_ADD, U_POOL_DEL };
 
 struct undo {
 	struct undo *next; /* the change before this one */
@@ -56,6 +57,8 @@ static struct undo *record(struct core *c, enum undo_kind kind)
 static void undo_one(struct core *c, struct undo *u)
 {
 	switch (u->kind) {
+	case U_NOTHING:
+		break;
 	case U_SLOT:
 		free(*u->slot);
 		*u->slot = STEAL_PTR(u->old);
@@ -256,6 +259,17 @@ static void set_kv(struct core *c, struct kvmap *m, const char *key, const char 
 	u->map = m;
 	u->key = xstrdup(key);
 	u->old = kv_replace(m, key, value);
+}
+
+void txn_disp_number(struct core *c, uint32_t id)
+{
+	char number[16], when[24];
+
+	c->disp_used[id] = (int64_t)time(NULL);
+	if (str_printf(number, sizeof number, "%u", id) < 0 || str_printf(when, sizeof when, "%lld", (long long)c->disp_used[id]) < 0)
+		abort();
+	(void)record(c, U_NOTHING);
+	DB(c, kv_put, KV_NUMBER, "", number, when);
 }
 
 void txn_sysinfo(struct core *c)

@@ -18,7 +18,7 @@ struct pool;
 struct volume;
 struct kvmap;
 
-enum kv_table { KV_PROP, KV_FEATURE, KV_TAG, KV_TEXT, KV_GLOBAL, KV_POOL, KV_DEVICE, KV_N };
+enum kv_table { KV_PROP, KV_FEATURE, KV_TAG, KV_TEXT, KV_GLOBAL, KV_POOL, KV_DEVICE, KV_NUMBER, KV_N };
 
 /* Persistence. Each gives 0 or a negative code. kv_put with NULL value deletes. */
 struct db_ops {
@@ -74,6 +74,8 @@ void txn_label_del(struct core *c, struct label *l);
 void txn_pool_add(struct core *c, struct pool *p);
 void txn_pool_del(struct core *c, struct pool *p);
 void txn_pool_set(struct core *c, struct pool *p, const char *key, const char *value);
+/* txn_disp_number remembers that a disposable got this number now. Not taken back when the transaction fails: a number may rest in vain. */
+void txn_disp_number(struct core *c, uint32_t id);
 /* txn_sysinfo marks that system information changed for a reason that is not persistent (a power state). */
 void txn_sysinfo(struct core *c);
 

@@ -48,6 +48,7 @@ struct pol_rule {
 	struct pol_token source, target;
 	enum pol_action action;
 	bool notify, autostart;
+	int8_t keep;			       /* -1 = not given */
 	char *user;			       /* NULL = not given */
 	struct pol_token redirect, default_to; /* text NULL = not given */
 	const char *file;		       /* memory of the policy; NULL for a lone rule */

@@ -140,7 +140,7 @@ static int parse_yes(const char *value, bool *ret, const char *key, struct err *
 	return 0;
 }
 
-enum param { P_TARGET, P_USER, P_NOTIFY, P_AUTOSTART, P_DEFAULT_TARGET, P_N };
+enum param { P_TARGET, P_USER, P_NOTIFY, P_AUTOSTART, P_KEEP, P_DEFAULT_TARGET, P_N };
 static const struct {
 	const char *key;
 	unsigned actions;
@@ -149,11 +149,15 @@ static const struct {
 	[P_USER] = { "user", 1u << POL_ALLOW | 1u << POL_ASK },
 	[P_NOTIFY] = { "notify", 1u << POL_ALLOW | 1u << POL_ASK | 1u << POL_DENY },
 	[P_AUTOSTART] = { "autostart", 1u << POL_ALLOW | 1u << POL_ASK },
+	[P_KEEP] = { "keep", 1u << POL_ALLOW | 1u << POL_ASK },
 	[P_DEFAULT_TARGET] = { "default_target", 1u << POL_ASK },
 };
 
 static int set_param(struct pol_rule *r, enum param p, const char *value, struct err *e)
 {
+	bool yes = false;
+	int k;
+
 	switch (p) {
 	case P_TARGET:
 		return pol_token_parse(&r->redirect, POL_CTX_REDIRECT, value, e);
@@ -166,6 +170,10 @@ static int set_param(struct pol_rule *r, enum param p, const char *value, struct
 		return parse_yes(value, &r->notify, "notify", e);
 	case P_AUTOSTART:
 		return parse_yes(value, &r->autostart, "autostart", e);
+	case P_KEEP:
+		k = parse_yes(value, &yes, "keep", e);
+		r->keep = yes;
+		return k;
 	case P_N:
 		break;
 	}
@@ -217,6 +225,7 @@ static int parse_rest(struct pol_rule *r, char **words, size_t n, struct err *e)
 			       str_escape(shown, sizeof shown, words[2], strlen(words[2])));
 	r->notify = r->action == POL_DENY;
 	r->autostart = r->action != POL_DENY;
+	r->keep = -1;
 	k = parse_params(r, words + 3, n - 3, e);
 	if (k < 0)
 		return k;
@@ -297,4 +306,6 @@ void pol_rule_format(struct wr *w, const struct pol_rule *r)
 		wr_printf(w, " notify=%s", r->notify ? "yes" : "no");
 	if (r->action != POL_DENY && !r->autostart)
 		wr_str(w, " autostart=no");
+	if (r->action != POL_DENY && r->keep >= 0)
+		wr_printf(w, " keep=%s", r->keep ? "yes" : "no");
 }

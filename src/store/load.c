@@ -160,6 +160,16 @@ static int row_device(struct loader *l, sqlite3_stmt *st)
 	return 0;
 }
 
+static int row_number(struct loader *l, sqlite3_stmt *st)
+{
+	uint64_t id, when;
+
+	if (str_u64(col(st, 1), DISP_NUMBERS - 1, &id) < 0 || str_u64(col(st, 2), INT64_MAX, &when) < 0)
+		return damaged(l, "disposable_numbers", st);
+	l->c->disp_used[id] = (int64_t)when;
+	return 0;
+}
+
 static int row_text(struct loader *l, sqlite3_stmt *st)
 {
 	struct qube *q = owner(l, st);
@@ -207,6 +217,7 @@ int store_load(struct store *s, struct core *c, struct err *e)
 		{ "SELECT owner, key, value FROM features", row_feature },
 		{ "SELECT owner, key, value FROM tags", row_tag },
 		{ "SELECT owner, key, value FROM device_assignments", row_device },
+		{ "SELECT owner, key, value FROM disposable_numbers", row_number },
 		{ "SELECT owner, key, value FROM texts", row_text },
 		{ "SELECT owner, name, pool, size, rw, keep, ephemeral FROM volumes", row_volume },
 	};

@@ -31,6 +31,9 @@ static const struct migration migrations[] = {
 	{ "assignments of devices",
 	"CREATE TABLE device_assignments (owner TEXT NOT NULL REFERENCES qubes(uuid) ON DELETE CASCADE, key TEXT NOT NULL, value TEXT NOT NULL,"
 	" PRIMARY KEY (owner, key)) WITHOUT ROWID;" },
+	/* key: the number, value: when it was given out, in seconds since 1970 */
+	{ "numbers of disposables",
+	"CREATE TABLE disposable_numbers (owner TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (owner, key)) WITHOUT ROWID;" },
 };
 
 #endif

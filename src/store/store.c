@@ -15,7 +15,7 @@
 const char *const store_kv_tables[KV_N] = {
 	[KV_PROP] = "props", [KV_FEATURE] = "features", [KV_TAG] = "tags",
 	[KV_TEXT] = "texts", [KV_GLOBAL] = "globals",	[KV_POOL] = "pool_config",
-	[KV_DEVICE] = "device_assignments",
+	[KV_DEVICE] = "device_assignments", [KV_NUMBER] = "disposable_numbers",
 };
 
 #define LOCK_WAIT_MS 5000

@@ -194,6 +194,35 @@ static int end_old(struct tool *t)
 	return rest.kept ? tool_fail(t, "%u of the originals stay", rest.kept) : 0;
 }
 
+static int copy_or_move(struct tool *t, int argc, char **argv, bool move)
+{
+	int r = run_wake(t, argv[0]);
+
+	if (r != 0)
+		return r == RUN_FAILED ? EXIT_FAIL : r;
+	return move ? move_files(t, argc, argv) : call(t, argc, argv, NULL);
+}
+
+/* @dispvm[:TEMPLATE]: a new disposable that stays, since what it got would go with it. One that did not get everything is removed. */
+static int to_disposable(struct tool *t, int argc, char **argv, bool move)
+{
+	_cleanup_free_ char **words = xcalloc((size_t)argc + 1, sizeof *words);
+	char name[DISP_NAME_CAP];
+	int r = disp_make(t, argv[0], name);
+
+	if (r != 0)
+		return r == RUN_FAILED ? EXIT_FAIL : r;
+	for (int i = 1; i < argc; i++)
+		words[i] = argv[i];
+	words[0] = name;
+	r = copy_or_move(t, argc, words, move);
+	if (r != 0)
+		disp_remove(t, name);
+	else
+		tool_note(t, "the files are in the new disposable '%s'; it goes, with them, when it is shut down (qvm-shutdown %s)", name, name);
+	return r;
+}
+
 int copy_run(struct tool *t, int argc, char **argv, bool move)
 {
 	int r;
@@ -208,8 +237,7 @@ int copy_run(struct tool *t, int argc, char **argv, bool move)
 	if (streq(argv[0], "dom0"))
 		return tool_usage(t, "the files are in dom0 already; name another qube");
 	r = survey(t, argv + 1, (size_t)argc - 1);
-	r = r ? r : run_wake(t, argv[0]);
 	if (r != 0)
-		return r == RUN_FAILED ? EXIT_FAIL : r;
-	return move ? move_files(t, argc, argv) : call(t, argc, argv, NULL);
+		return r;
+	return (argv[0][0] == '@' ? to_disposable : copy_or_move)(t, argc, argv, move);
 }

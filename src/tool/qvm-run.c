@@ -190,6 +190,15 @@ static int one(struct tool *t, const char *qube, char **cmd)
 	return r;
 }
 
+static int in_disposable(struct tool *t, const char *template, char **cmd)
+{
+	char target[80];
+
+	if (str_printf(target, sizeof target, "@dispvm%s%s", template ? ":" : "", template ? template : "") < 0)
+		return tool_usage(t, "no such qube: '%s'", template);
+	return run_disp(t, target, cmd);
+}
+
 static int run(struct tool *t, int argc, char **argv)
 {
 	if (opt_has(t, 'p') && opt_has(t, KEY_LOCALCMD))
@@ -197,13 +206,15 @@ static int run(struct tool *t, int argc, char **argv)
 	if (opt_has(t, KEY_DISPVM) && (opt_has(t, KEY_ALL) || opt_has(t, 'n')))
 		return tool_usage(t, "--dispvm starts a new qube: it excludes --all and --no-autostart");
 	if (opt_has(t, KEY_DISPVM))
-		return run_disp(t, opt_str(t, KEY_DISPVM), argv);
+		return in_disposable(t, opt_str(t, KEY_DISPVM), argv);
 	if (opt_has(t, KEY_ALL))
 		return run_all(t, argv);
 	if (opt_has(t, KEY_EXCLUDE))
 		return tool_usage(t, "--exclude is only for --all");
 	if (argc < 2)
 		return tool_usage(t, "name a qube and a command; usage: qvm-run [OPTION...] QUBE COMMAND [ARGUMENT...]");
+	if (argv[0][0] == '@')
+		return opt_has(t, 'n') ? tool_usage(t, "%s is a new qube: it excludes --no-autostart", argv[0]) : run_disp(t, argv[0], argv + 1);
 	return one(t, argv[0], argv + 1);
 }
 
@@ -219,7 +230,8 @@ const struct verb verb_qvm_run = {
 	.summary = "run a command or a service in a qube",
 	.args = "QUBE COMMAND [ARGUMENT...]",
 	.desc = "One word is a line for the shell of the user in the qube; several words are a program and\n"
-		"its arguments. Options stand before the command. With --all or --dispvm leave out QUBE.",
+		"its arguments. Options stand before the command. With --all or --dispvm leave out QUBE;\n"
+		"QUBE may be @dispvm or @dispvm:TEMPLATE, which is the same as --dispvm.",
 	.opts = opts,
 	.exits = exits,
 	.words = { W_QUBE, W_ANY },

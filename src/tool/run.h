@@ -35,8 +35,13 @@ void run_colours(const struct run *x, int tty_out, bool on);
 /* run_spawn starts a qvm-run with our options for one qube; with_input: it shares our standard input. */
 struct proc;
 int run_spawn(const struct tool *t, const char *qube, char **cmd, bool with_input, struct proc *ret, struct err *e);
-/* run_disp runs the command in a new disposable of the template (NULL = the default one) and removes that. Gives the exit status. */
-int run_disp(struct tool *t, const char *template, char **cmd);
+#define DISP_NAME_CAP 40
+/* disp_make makes a disposable for target (@dispvm or @dispvm:TEMPLATE), which does not run yet. 0, or the tool's exit status (printed). */
+int disp_make(struct tool *t, const char *target, char name[DISP_NAME_CAP]);
+/* disp_remove takes it away, running or not; prints what does not work. */
+void disp_remove(const struct tool *t, const char *name);
+/* run_disp runs the command in a new disposable for target and removes that. Gives the exit status. */
+int run_disp(struct tool *t, const char *target, char **cmd);
 /* run_all runs the command in every running qube at once, each by a qvm-run of its own; gives the greatest status. */
 int run_all(struct tool *t, char **cmd);
 

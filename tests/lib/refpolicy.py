@@ -20,7 +20,7 @@ PLACES = {
     "Redirect": {"name", "AdminVM", "DispVM", "DispVMTemplate"},
     "IntendedTarget": {"name", "AdminVM", "DefaultVM", "DispVM", "DispVMTemplate"},
 }
-PARAMS = {"allow": ("target", "user", "notify", "autostart"), "ask": ("target", "user", "notify", "autostart", "default_target"), "deny": ("notify",)}
+PARAMS = {"allow": ("target", "user", "notify", "autostart", "keep"), "ask": ("target", "user", "notify", "autostart", "keep", "default_target"), "deny": ("notify",)}
 
 
 class Syntax(Exception):
@@ -168,7 +168,7 @@ def rule(service, argument, source, target, action, params, line):
         if not eq or key not in PARAMS[action] or key in seen:
             raise Syntax("parameter")
         seen.add(key)
-        if key in ("notify", "autostart"):
+        if key in ("notify", "autostart", "keep"):
             if value not in ("yes", "no"):
                 raise Syntax("yes or no")
             r[key] = value == "yes"

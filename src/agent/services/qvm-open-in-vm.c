@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * qvm-open-in-vm [--view-only] VM FILE|URL, qvm-open-in-dvm [--view-only] FILE|URL: opens it in another qube. An edited file that comes back takes
+ * qvm-open-in-vm [options] VM FILE|URL, qvm-open-in-dvm [options] FILE|URL: opens it in another qube. An edited file that comes back takes
  * the place of the original in one step, under the same name, and only if the original is still what was sent.
  */
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "agent/services/common.h"
@@ -19,9 +20,14 @@
 
 extern char **environ;
 
+/* Without --max-size so much may come back: whoever edits a document does not make it endless. */
+#define BACK_MIN (256ull << 20)
+#define BACK_TIMES 4
+
 struct job {
 	const char *target, *what;
 	bool to_vm, view_only;
+	uint64_t max_size; /* bytes that may come back; 0 = as it fits the file */
 	char path[PATH_MAX]; /* the file itself, whatever links led to it */
 	char fresh[PATH_MAX + 32];
 	int file, back;
@@ -41,10 +47,11 @@ static void on_end(int signum)
 static int usage(const struct job *j, FILE *f, int code)
 {
 	fprintf(f,
-		"usage: %s [--view-only] %sFILE|URL\n"
+		"usage: %s [--edit|--view-only] [--max-size MIB] %sFILE|URL\n"
 		"Opens a file or an address in %s. What is edited there comes back when the program ends.\n"
 		"      --view-only     nothing comes back\n"
-		"      --no-view-only  the default\n",
+		"      --edit          an edited file comes back (the default)\n"
+		"      --max-size MIB  a larger file does not come back (default: 256, or four times the file)\n",
 		program, j->to_vm ? "VM " : "", j->to_vm ? "another qube" : "a new disposable");
 	return code;
 }
@@ -54,6 +61,8 @@ static int parse(struct job *j, int argc, char **argv)
 	static const struct option options[] = {
 		{ "view-only", no_argument, NULL, 'v' },
 		{ "no-view-only", no_argument, NULL, 'V' },
+		{ "edit", no_argument, NULL, 'V' },
+		{ "max-size", required_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -64,7 +73,13 @@ static int parse(struct job *j, int argc, char **argv)
 			exit(usage(j, stdout, 0));
 		if (c == '?')
 			return usage(j, stderr, 2);
-		j->view_only = c == 'v';
+		if (c != 'm') {
+			j->view_only = c == 'v';
+			continue;
+		}
+		if (str_u64(optarg, 1u << 24, &j->max_size) < 0 || j->max_size == 0)
+			return usage(j, stderr, 2);
+		j->max_size <<= 20;
 	}
 	if (argc - optind != 1 + j->to_vm)
 		return usage(j, stderr, 2);
@@ -127,6 +142,21 @@ static int send_file(const struct job *j, int to, struct err *e)
 	return r < 0 ? err_errno(e, -r, "sending") : copy_all(j->file, to, NULL, e);
 }
 
+static uint64_t back_limit(const struct job *j)
+{
+	return j->max_size ? j->max_size : MAX(BACK_MIN, (uint64_t)j->sent.st_size * BACK_TIMES);
+}
+
+/* What comes back is a file of ours from its first byte on: the kernel keeps its length within the limit. */
+static void limit_back(const struct job *j, struct proc_spec *s)
+{
+	if (j->view_only)
+		return;
+	s->rlimits[0].resource = RLIMIT_FSIZE;
+	s->rlimits[0].soft = s->rlimits[0].hard = back_limit(j);
+	s->n_rlimits = 1;
+}
+
 /* The other side reads everything before it answers. */
 static int call(const struct job *j, struct err *e)
 {
@@ -136,6 +166,7 @@ static int call(const struct job *j, struct err *e)
 	_cleanup_fd_ int to = -1;
 	char client[PATH_MAX];
 	int in[2], r, status = 0, code;
+	struct stat back;
 
 	if (pipe2(in, O_CLOEXEC) < 0)
 		return err_errno(e, errno, "pipe");
@@ -145,6 +176,7 @@ static int call(const struct job *j, struct err *e)
 	s.fds[0].as = 0;
 	s.fds[1].fd = j->back;
 	s.fds[1].as = 1;
+	limit_back(j, &s);
 	r = proc_spawn(&p, &s, e);
 	close(in[0]);
 	if (r < 0)
@@ -157,6 +189,9 @@ static int call(const struct job *j, struct err *e)
 	if (code < 0)
 		return code;
 	code = proc_exit_code(status);
+	if (code != 0 && !j->view_only && fstat(j->back, &back) == 0 && (uint64_t)back.st_size >= back_limit(j))
+		return err_set(e, EFBIG, "the edited file is larger than %llu MiB: '%s' stays as it is (--max-size MIB allows more)",
+			       (unsigned long long)(back_limit(j) >> 20), j->what);
 	if (code != 0)
 		return err_set(e, EREMOTEIO, "%s", remote_reason(code));
 	return r;

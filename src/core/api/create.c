@@ -4,6 +4,7 @@
  * qube: a crash in between leaves a hidden row, which api_sweep takes back with its files.
  */
 #include <sys/random.h>
+#include <time.h>
 
 #include "base/io.h"
 #include "base/log.h"
@@ -12,8 +13,7 @@
 #include "core/api/remove.h"
 #include "core/prop_rules.h"
 
-#define DISP_N 10000u
-#define DISP_REST_US (7ull * 24 * 3600 * 1000000)
+#define DISP_REST_S (7 * 24 * 3600)
 
 struct wish {
 	char name[64], label[64], pool[VOL_N][64];
@@ -135,28 +135,34 @@ static int check_pools(struct call *c, const struct wish *w)
 	return 0;
 }
 
-/* A number that no disposable has, and none had in the last week of this process. */
+/* A clock that was set back makes numbers rest longer, never shorter. */
+static bool rests(const struct core *core, uint32_t id, int64_t now)
+{
+	return core->disp_used[id] && now - core->disp_used[id] < DISP_REST_S;
+}
+
+/* A number that no disposable has, and none had in the last week, whatever was started anew meanwhile. */
 static int pick_dispid(struct core *core, uint32_t *ret)
 {
-	static bool used[DISP_N];
-	uint64_t now = now_us();
+	static bool used[DISP_NUMBERS];
+	int64_t now = (int64_t)time(NULL);
 	uint32_t at;
 
 	memset(used, 0, sizeof used);
 	for (uint32_t i = 0; i <= QID_MAX; i++) {
 		int64_t id = core->by_qid[i] && core->by_qid[i]->klass == K_DISP ? prop_int(core, core->by_qid[i], P_dispid, -1) : -1;
 
-		if (id >= 0 && id < DISP_N)
+		if (id >= 0 && id < DISP_NUMBERS)
 			used[id] = true;
 	}
 	if (getrandom(&at, sizeof at, 0) != (ssize_t)sizeof at)
 		return -EIO;
-	for (uint32_t i = 0; i < DISP_N; i++) {
-		uint32_t id = (at + i) % DISP_N;
+	for (uint32_t i = 0; i < DISP_NUMBERS; i++) {
+		uint32_t id = (at + i) % DISP_NUMBERS;
 
-		if (used[id] || (core->disp_used_us[id] && now - core->disp_used_us[id] < DISP_REST_US))
+		if (used[id] || rests(core, id, now))
 			continue;
-		core->disp_used_us[id] = now;
+		txn_disp_number(core, id);
 		*ret = id;
 		return 0;
 	}
@@ -406,6 +412,17 @@ int api_create(struct call *c)
 	if (r == 0)
 		r = begin(c, k, name.s, w.label, &w, t, cr, id);
 	return r < 0 ? r : go(c, cr);
+}
+
+{
+	char text[80];
+
+	if (str_printf(text, sizeof text, "disp-created-by-%s", c->src_name) == 0)
+		tag(c->core, q, text);
+}
+
+{
+	wr_printf(&c->out, c->body[0] ? "uuid:%s" : "%s", c->body[0] ? q->uuid.s : q->name.s);
 }
 
 int api_create_disposable(struct call *c)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* admin.Events and admin.vm.Stats: the call stays open; the server sends what the subscriber gets (core/txn.c). */
+/*
+ * Calls that stay open: admin.Events and admin.vm.Stats, whose subscribers get what core/txn.c sends, and internal.vm.Hold, which says nothing
+ * more: the disposable lives as long as somebody holds it.
+ */
 #include "base/str.h"
 #include "core/api/api.h"
 
@@ -32,5 +35,20 @@ int api_stats(struct call *c)
 
 	if (r == 0 && c->core->ops->stats)
 		c->core->ops->stats(c->core->ops_ctx);
+	return r;
+}
+
+int api_hold(struct call *c)
+{
+	int r;
+
+	if (c->dest->klass != K_DISP || !prop_bool(c->core, c->dest, P_auto_cleanup))
+		return err_set(&c->err, AE_VALUE, "'%s' is not a disposable that ends by itself", c->dest->name.s);
+	r = subscribe(c, &c->core->holds);
+	if (r == 0) {
+		c->dest->held = true;
+		if (c->core->ops->hold)
+			c->core->ops->hold(c->core->ops_ctx);
+	}
 	return r;
 }

@@ -71,7 +71,7 @@ bool pol_decisions_equal(const struct pol_decision *a, const struct pol_decision
 
 	if (refused)
 		return b->outcome != POL_O_ALLOW && b->outcome != POL_O_ASK && a->notify == b->notify;
-	if (a->outcome != b->outcome || a->notify != b->notify || a->autostart != b->autostart || !streq(user_of(a), user_of(b)))
+	if (a->outcome != b->outcome || a->notify != b->notify || a->autostart != b->autostart || a->keep != b->keep || !streq(user_of(a), user_of(b)))
 		return false;
 	if (a->outcome == POL_O_ALLOW)
 		return streq(a->target, b->target) && a->relay == b->relay && text_equal(a->service, b->service);

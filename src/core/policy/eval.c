@@ -107,6 +107,13 @@ static const char *to_relay(struct pol_decision *d, const struct pol_sysinfo *si
 	return NULL;
 }
 
+/* Where the rule does not say: what was copied into a new disposable would be lost with it (qubes-issues #10012), any other service is done when
+   its call ends. */
+static bool keeps(const struct pol_rule *rule, const struct pol_request *r)
+{
+	return rule->keep < 0 ? streq(r->service, "qubes.Filecopy") : rule->keep;
+}
+
 static void allow(struct pol_decision *d, const struct pol_sysinfo *si, const struct pol_request *r, struct dest *x)
 {
 	const struct pol_rule *rule = d->rule;
@@ -133,6 +140,7 @@ static void allow(struct pol_decision *d, const struct pol_sysinfo *si, const st
 	d->outcome = POL_O_ALLOW;
 	d->notify = rule->notify;
 	d->autostart = rule->autostart;
+	d->keep = keeps(rule, r);
 	d->target_qube = x->qube;
 	d->target_dispvm = x->kind == POL_DISPVM_TEMPLATE;
 }
@@ -168,6 +176,7 @@ static void ask(struct pol_decision *d, const struct policy *p, const struct pol
 	d->outcome = POL_O_ASK;
 	d->notify = rule->notify;
 	d->autostart = rule->autostart;
+	d->keep = keeps(rule, r);
 	d->user = rule->user;
 	default_choice(wanted, si, r, &rule->default_to);
 	for (size_t i = 0; i < d->n_choices; i++)

@@ -37,6 +37,7 @@ struct pol_request {
 struct pol_decision {
 	enum pol_outcome outcome;
 	bool notify, autostart;
+	bool keep; /* a disposable that the call makes stays after it */
 	const struct pol_rule *rule; /* that matched, or NULL */
 	const char *user;	     /* NULL = DEFAULT */
 	char reason[200];	     /* of everything but allow and ask */

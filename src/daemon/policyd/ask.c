@@ -48,7 +48,7 @@ static int ticket_target(char *out, size_t cap, const struct pol_decision *d)
 
 static int send_ticket(struct pd_qube *x, uint32_t request, const struct pol_query *q, struct pol_decision *d)
 {
-	struct ipc_pd_ticket m = { .request = request, .source_qid = x->qid, .autostart = d->autostart, .notify = d->notify };
+	struct ipc_pd_ticket m = { .request = request, .source_qid = x->qid, .autostart = d->autostart, .keep = d->keep, .notify = d->notify };
 	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
 	char rule[256];
 	int r = str_copy(m.source, sizeof m.source, x->name);

@@ -17,9 +17,12 @@ const struct core_ops run_ops = {
 	.pause = run_op_pause,
 	.suspend_host = run_op_suspend_host,
 	.current_state = run_op_current_state,
+	.hold = run_op_hold,
 	.policy_sync = policy_sync,
 	.policy_ask = policy_ask,
 	.report = run_op_report,
+	.grow = run_op_grow,
+	.guest = run_op_guest,
 	.stats = run_op_stats,
 };
 
@@ -73,6 +76,8 @@ int runs_start(struct qd *d, struct err *e)
 	int r;
 
 	run_live_start(d);
+	run_pools_start(d);
+	run_disp_start(d);
 	r = run_adopt_all(d, e);
 	return r < 0 ? r : policy_start(d->runs, e);
 }

@@ -61,9 +61,11 @@ struct run {
 	struct call *again;		/* calls that start it once it is halted */
 	struct call *waiters;		/* shutdown with wait: as enders, but limited in time */
 	struct ev_timer *shutdown_limit;
+	uint64_t notice_us; /* no further notice about it before this time */
 	uint64_t stat_cpu_ms, stat_us;	/* of the last vm-stats */
 	bool dispose;			/* a disposable of one call: */
 	uint32_t dispose_peer, dispose_port;
+	bool held_saved;		/* run_save has written that it is held */
 };
 
 /* Our own listener of the core's events. */
@@ -134,6 +136,18 @@ void run_off(struct run *r); /* the guest has powered off: its processes should 
 void run_gone(struct run *r);
 void run_cleanup(struct run *r);
 
+/* run_disp.c */
+/* run_disp_end ends a disposable, in whatever state it is, and with that removes it. */
+void run_disp_end(struct qd *d, struct qube *q, const char *why);
+bool run_is_disposable(const struct run *r); /* unnamed: nothing of it is kept */
+/* The agent says that a call of target has ended; a data channel of r was closed at r's side; a qube that may have called others is gone. */
+void run_disp_call_ended(struct run *target, uint32_t peer, uint32_t port);
+void run_disp_channel_ended(struct run *r, uint32_t peer, uint32_t port);
+void run_disp_caller_gone(struct run *caller);
+void run_op_hold(void *ctx);
+/* run_disp_start begins the time in which holders come back after a restart. */
+void run_disp_start(struct qd *d);
+
 /* run_links.c */
 int run_connect_linkd(struct run *r, struct err *e);
 int run_connect_qrexec(struct run *r, struct err *e);
@@ -153,6 +167,28 @@ int run_op_report(void *ctx, struct qube *q, const char *prefix, struct call *c,
 /* run_live_key gives the key and value by which a guest sees a feature (value NULL = absent); false when it does not see it. */
 bool run_live_key(const char *feature, const char *value, char key[200], const char **ret_value);
 
+/* run_guest.c: run_guest_service calls a service of the qube as dom0. input: at most 200 bytes. fn is called once, perhaps before this returns 0: r 0
+   when its exit code was 0; text: one line, escaped, why not. */
+typedef void (*guest_fn)(void *arg, int r, const char *text);
+int run_guest_service(struct run *r, const char *service, const char *user, const char *input, guest_fn fn, void *arg, struct err *e);
+
+/* run_disk.c. run_serials: the name by which a guest finds each volume's disk. */
+extern const char *const run_serials[VOL_N];
+/* run_notice tells the user's session and the log; source: the qube that it is about, or "". */
+void run_notice(struct runs *rs, const char *source, const char *text);
+/* run_disk_error: linkd tells that a disk failed (enum ld_disk_error). */
+void run_disk_error(struct run *r, uint32_t bits, const char *text);
+/* run_pause_over_limit pauses a qube that writes to a pool which holds more than it may. */
+void run_pause_over_limit(struct run *r, const char *pool);
+/* run_disk_may_go_on: -AE_STORAGE while what a qube was paused for is not over. */
+int run_disk_may_go_on(struct run *r, struct err *e);
+int run_op_grow(void *ctx, struct qube *q, unsigned vol, uint64_t size, struct call *c, void (*fn)(struct call *c, int r));
+int run_op_guest(void *ctx, struct qube *q, const char *service, const char *user, const char *input, struct call *c,
+		 void (*fn)(struct call *c, int r));
+
+/* run_pools.c: room in pools, watched while the daemon serves */
+void run_pools_start(struct qd *d);
+
 /* run_stats.c: vm-stats for admin.vm.Stats, as long as somebody listens */
 void run_op_stats(void *ctx);
 
@@ -167,7 +203,6 @@ void policy_detach(struct run *r);
 
 /* run_ticket.c */
 void ticket_new(struct runs *rs, struct msg *m);
-void ticket_call_done(struct run *target, uint32_t peer, uint32_t port);
 
 /* run_trace.c: when the phases of an allowed call ended; 0 = not known */
 struct trace {

@@ -71,6 +71,8 @@ static void load_line(struct run *r, char *line, bool *up)
 	*eq++ = '\0';
 	if (streq(line, "start_time") && str_u64(eq, INT64_MAX, &n) == 0)
 		r->q->start_time = n;
+	else if (streq(line, "held"))
+		r->q->held = true;
 	else if (streq(line, "up"))
 		*up = streq(eq, "1");
 	else if (streq(line, "attempt") && str_u64(eq, 100, &n) == 0)

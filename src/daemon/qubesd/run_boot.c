@@ -38,6 +38,8 @@ void run_save(struct run *r)
 
 	wr_printf(&w, "start_id=%s\nstart_time=%llu\nup=%d\nattempt=%u\n", r->spec.start_id, (unsigned long long)r->q->start_time,
 		  r->phase == PH_UP, r->attempt);
+	if (r->q->held)
+		wr_str(&w, "held=1\n");
 	if (r->dispose)
 		wr_printf(&w, "dispose=%u.%u\n", r->dispose_peer, r->dispose_port);
 	for (unsigned i = 0; i < VOL_N; i++)

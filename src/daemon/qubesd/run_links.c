@@ -38,8 +38,10 @@ static void call_ended(struct run *r, const struct ipc_ld_event *ev)
 		return;
 	memcpy(peer, ev->text, (size_t)(blank - ev->text));
 	peer[blank - ev->text] = '\0';
-	if (str_u64(peer, UINT32_MAX, &n) == 0 && str_u64(blank + 1, UINT64_MAX, &first) == 0)
-		trace_ended(r->q->qid, (uint32_t)n, ev->detail, first);
+	if (str_u64(peer, UINT32_MAX, &n) < 0 || str_u64(blank + 1, UINT64_MAX, &first) < 0)
+		return;
+	trace_ended(r->q->qid, (uint32_t)n, ev->detail, first);
+	run_disp_channel_ended(r, (uint32_t)n, ev->detail);
 }
 
 static void on_link_event(struct run *r, struct ipc_ld_event *ev)
@@ -59,8 +61,10 @@ static void on_link_event(struct run *r, struct ipc_ld_event *ev)
 		run_off(r);
 		break;
 	case LD_EV_CRASHED:
-		log_warn("%s crashed: %s", r->q->name.s, ev->text);
 		r->off = true;
+		if (r->phase == PH_ENDING)
+			break; /* it was killed */
+		log_warn("%s crashed: %s", r->q->name.s, ev->text);
 		if (r->phase == PH_UP) {
 			run_state(r, LIFE_EV_CRASH);
 			run_commit(r->d);
@@ -72,6 +76,9 @@ static void on_link_event(struct run *r, struct ipc_ld_event *ev)
 		break;
 	case LD_EV_CALL:
 		call_ended(r, ev);
+		break;
+	case LD_EV_DISK_ERROR:
+		run_disk_error(r, ev->detail, ev->text);
 		break;
 	default:
 		break; /* PAUSED and RUNNING follow our own commands */
@@ -149,7 +156,7 @@ static void on_qrexec_msg(struct peer *p, struct msg *m)
 		} else if (ev.event == QD_EV_AGENT_DOWN) {
 			r->agent_up = false;
 		} else if (ev.event == QD_EV_CALL_DONE) {
-			ticket_call_done(r, ev.peer, ev.port);
+			run_disp_call_ended(r, ev.peer, ev.port);
 		} else if (ev.event == QD_EV_REQUEST) {
 			trace_asked(r->q->qid, ev.peer, ev.port);
 		}

@@ -50,6 +50,11 @@ void run_end(struct run *r)
 		run_gone(r);
 		return;
 	}
+	/* Nothing of a disposable is kept: its machine need not end in order. linkd still delivers the last bytes of its calls. */
+	if (run_is_disposable(r) && r->qemu_pid) {
+		kill_pid(r, r->qemu_pid, r->qemu_start);
+		return;
+	}
 	if (run_cmd(r, LD_QUIT, NULL, NULL, &e) < 0)
 		kill_linkd(r);
 }
@@ -118,6 +123,7 @@ void run_gone(struct run *r)
 	if (r->kill)
 		ev_timer_stop(r->kill);
 	policy_detach(r);
+	run_disp_caller_gone(r);
 	run_disconnect(r);
 	poll_gone(r);
 }
@@ -136,6 +142,7 @@ static void finish(struct run *r)
 	memset(q->vol_head, 0, sizeof q->vol_head);
 	q->start_time = 0;
 	q->start_id[0] = '\0';
+	q->pause_reason[0] = '\0';
 	if (r->retry) {
 		/* Still the same request: the second try, from the beginning. */
 		r->linkd_pid = r->qemu_pid = 0;
@@ -324,6 +331,8 @@ static void pause_done(void *arg, int k, struct msg *m, struct err *e)
 
 	free(arg);
 	if (k >= 0 && r && r->phase == PH_UP) {
+		if (p.ev == LIFE_EV_UNPAUSE || p.ev == LIFE_EV_RESUME)
+			r->q->pause_reason[0] = '\0';
 		run_state(r, p.ev);
 		event(p.d->core, r->q, names[p.ev], NULL);
 	} else if (k < 0) {
@@ -341,6 +350,8 @@ int run_op_pause(void *ctx, struct qube *q, enum life_event ev, struct call *c)
 
 	if (!r || r->phase != PH_UP)
 		return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is not running", q->name.s);
+	if (!stop && run_disk_may_go_on(r, &c->err) < 0)
+		return -AE_STORAGE;
 	p = xcalloc(1, sizeof *p);
 	*p = (struct pausing){ ctx, q->qid, c, ev };
 	k = run_cmd(r, stop ? LD_STOP : LD_CONT, pause_done, p, &c->err);

@@ -56,7 +56,8 @@ static struct run *source_of(struct ticket *k)
 static void refuse(struct ticket *k, const char *why)
 {
 	struct ipc_qd_refuse m = { .request = k->t.request };
-	struct run *src = source_of(k), *target = k->dispose ? run_find(k->rs->d, k->target_qid) : NULL;
+	struct run *src = source_of(k);
+	struct qube *made = k->dispose ? qube_find(k->rs->d->core, k->target) : NULL;
 	uint8_t buf[8];
 	struct wr w = wr_mem(buf, sizeof buf);
 
@@ -65,8 +66,9 @@ static void refuse(struct ticket *k, const char *why)
 	ipc_put_qd_refuse(&w, &m);
 	if (src)
 		(void)peer_send(src->qrexec, IPC_QD_REFUSE, &w, NULL, 0);
-	if (target)
-		(void)run_op_kill(k->rs->d, target->q, NULL);
+	/* also one that could not even begin to start */
+	if (made)
+		run_disp_end(k->rs->d, made, "its call failed");
 	ticket_free(k);
 }
 
@@ -110,7 +112,9 @@ static void run_in_target(struct ticket *k, struct run *src)
 		refuse(k, r < 0 ? "the command is too long" : "the target is gone");
 		return;
 	}
-	if (k->dispose) {
+	if (k->dispose && k->t.keep) {
+		log_info("disposable %s stays after the call of %s from %s", k->target, log_escs(k->t.service), k->t.source);
+	} else if (k->dispose) {
 		target->dispose = true;
 		target->dispose_peer = k->t.source_qid;
 		target->dispose_port = k->port;
@@ -358,11 +362,4 @@ void ticket_new(struct runs *rs, struct msg *m)
 			memcpy(k->target, q->name.s, sizeof k->target);
 		use_target(k);
 	}
-}
-
-void ticket_call_done(struct run *target, uint32_t peer, uint32_t port)
-{
-	/* The one call that a disposable was made for has ended: so does the disposable. */
-	if (target->dispose && target->dispose_peer == peer && target->dispose_port == port && target->phase == PH_UP)
-		(void)run_op_kill(target->d, target->q, NULL);
 }

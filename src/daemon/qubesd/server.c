@@ -2,6 +2,7 @@
 /* Connections of the Admin API: one request each, read to its end, answered, closed; event streams stay. */
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
@@ -44,13 +45,16 @@ struct conn {
 
 static void unsubscribe(struct conn *c)
 {
-	struct subscriber **lists[] = { &c->s->d->core->subs, &c->s->d->core->stat_subs };
+	struct core *core = c->s->d->core;
+	struct subscriber **lists[] = { &core->subs, &core->stat_subs, &core->holds };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		struct subscriber **p = lists[i];
 
 		while (*p && *p != &c->sub)
 			p = &(*p)->next;
+		if (*p && lists[i] == &core->holds && core->ops->hold)
+			core->ops->hold(core->ops_ctx);
 		if (*p)
 			*p = c->sub.next;
 	}
@@ -188,8 +192,11 @@ static void conn_read(struct conn *c, uint64_t patience)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			if (until && now_us() < until)
+			if (until && now_us() < until) {
+				/* it may wait for this very processor */
+				sched_yield();
 				continue;
+			}
 			(void)conn_watch(c, EV_READ);
 			return;
 		}

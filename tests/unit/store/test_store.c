@@ -172,7 +172,7 @@ static void test_refused(void **state)
 	sql("PRAGMA user_version = 99");
 	assert_true(store_open(&s, path, &e) < 0);
 	assert_non_null(strstr(e.msg, "version 99"));
-	sql("PRAGMA user_version = 2");
+	sql("PRAGMA user_version = 3");
 	sql("PRAGMA foreign_keys = OFF; INSERT INTO tags VALUES ('nobody', 'x', '')");
 	assert_true(store_open(&s, path, &e) < 0);
 	assert_non_null(strstr(e.msg, "damaged"));
