@@ -11,6 +11,7 @@ struct mux *mux_new(enum mux_side side, const struct mux_ops *ops, void *arg)
 	m->side = side;
 	m->ops = ops;
 	m->arg = arg;
+	m->to = &m->out;
 	return m;
 }
 
@@ -27,6 +28,7 @@ void mux_free(struct mux *m)
 		}
 	}
 	fifo_free(&m->out);
+	fifo_free(&m->held);
 	free(m);
 }
 
@@ -43,6 +45,11 @@ unsigned mux_n_chans(const struct mux *m)
 struct fifo *mux_out(struct mux *m)
 {
 	return &m->out;
+}
+
+size_t mux_queued(const struct mux *m)
+{
+	return fifo_len(&m->out) + fifo_len(&m->held);
 }
 
 /* --- table ------------------------------------------------------------------------------------------------- */
@@ -142,7 +149,9 @@ void mux_end(struct mux *m, const char *why)
 
 	m->state = MUX_SCAN;
 	m->epoch++;
-	m->welcomed = false;
+	m->welcomed = m->waking = false;
+	fifo_free(&m->held);
+	m->to = &m->out;
 	m->scan.have = 0;
 	m->hdr_have = m->ctl_have = m->data_left = 0;
 	m->data_chan = NULL;
@@ -195,21 +204,35 @@ void mux_seeded(struct mux *m)
 	struct link_seeded s;
 	struct wr w;
 
-	if (m->side != MUX_GUEST || m->state != MUX_SEEDING)
+	if (m->side != MUX_GUEST || (m->state != MUX_SEEDING && !(m->state == MUX_UP && m->waking)))
 		return;
 	memcpy(s.host_nonce, m->host_nonce, sizeof s.host_nonce);
 	w = wr_mem(fifo_room(&m->out, LINK_HDR_LEN + LINK_CTL_MAX), LINK_HDR_LEN + LINK_CTL_MAX);
 	link_put_seeded(&w, 0, &s);
 	fifo_added(&m->out, w.len);
+	m->waking = false;
+	if (m->state == MUX_UP)
+		return;
 	m->state = MUX_UP;
 	MUX_CALL(m, up, m->arg);
+}
+
+void mux_send_seed(struct mux *m, const uint8_t seed[LINK_SEED_LEN], uint64_t realtime_ns)
+{
+	struct link_seed s;
+	struct wr w = wr_mem(fifo_room(&m->out, 2 * (LINK_HDR_LEN + LINK_CTL_MAX)), 2 * (LINK_HDR_LEN + LINK_CTL_MAX));
+
+	memcpy(s.bytes, seed, LINK_SEED_LEN);
+	link_put_seed(&w, 0, &s);
+	link_put_time(&w, 0, &(struct link_time){ .realtime_ns = realtime_ns });
+	fifo_added(&m->out, w.len);
+	explicit_bzero(&s, sizeof s);
 }
 
 void mux_welcome(struct mux *m, const uint8_t nonce[LINK_NONCE_LEN], const uint8_t seed[LINK_SEED_LEN],
 		 uint64_t realtime_ns)
 {
 	struct link_welcome wel = { .version = LINK_VERSION };
-	struct link_seed s;
 	struct wr w;
 
 	if (m->side != MUX_HOST || m->state != MUX_SEEDING || m->welcomed)
@@ -219,13 +242,10 @@ void mux_welcome(struct mux *m, const uint8_t nonce[LINK_NONCE_LEN], const uint8
 	memcpy(wel.magic, link_magic, sizeof wel.magic);
 	memcpy(wel.guest_nonce, m->guest_nonce, LINK_NONCE_LEN);
 	memcpy(wel.host_nonce, nonce, LINK_NONCE_LEN);
-	memcpy(s.bytes, seed, LINK_SEED_LEN);
-	w = wr_mem(fifo_room(&m->out, 3 * (LINK_HDR_LEN + LINK_CTL_MAX)), 3 * (LINK_HDR_LEN + LINK_CTL_MAX));
+	w = wr_mem(fifo_room(&m->out, LINK_HDR_LEN + LINK_CTL_MAX), LINK_HDR_LEN + LINK_CTL_MAX);
 	link_put_welcome(&w, 0, &wel);
-	link_put_seed(&w, 0, &s);
-	link_put_time(&w, 0, &(struct link_time){ .realtime_ns = realtime_ns });
 	fifo_added(&m->out, w.len);
-	explicit_bzero(&s, sizeof s);
+	mux_send_seed(m, seed, realtime_ns);
 }
 
 int mux_poweroff(struct mux *m)
@@ -290,12 +310,12 @@ uint8_t *mux_tx_begin(struct mux_chan *c, size_t *ret_room)
 	if (c->state != MUX_C_UP || c->tx_eof || room == 0)
 		return NULL;
 	*ret_room = room;
-	return fifo_room(&c->mux->out, LINK_HDR_LEN + room) + LINK_HDR_LEN;
+	return fifo_room(c->mux->to, LINK_HDR_LEN + room) + LINK_HDR_LEN;
 }
 
 void mux_tx_end(struct mux_chan *c, size_t n)
 {
-	struct fifo *out = &c->mux->out;
+	struct fifo *out = c->mux->to;
 
 	if (n == 0)
 		return;

@@ -21,7 +21,7 @@
 #define MUX_PREAMBLE (LINK_DATA_MAX + 2 * LINK_HDR_LEN)
 
 enum mux_side { MUX_GUEST, MUX_HOST };
-enum mux_state { MUX_SCAN, MUX_SEEDING, MUX_UP };
+enum mux_state { MUX_SCAN, MUX_SEEDING, MUX_UP, MUX_FROZEN /* guest only: it waits for WAKE */ };
 enum mux_chan_state { MUX_C_OPENING, MUX_C_OFFERED, MUX_C_UP, MUX_C_DEAD };
 
 struct mux;
@@ -48,6 +48,10 @@ struct mux_ops {
 	void (*seed)(const uint8_t *p, size_t n, void *arg);	/* guest: use it, then mux_seeded */
 	void (*set_time)(uint64_t realtime_ns, void *arg);	/* guest */
 	void (*poweroff)(void *arg);				/* guest */
+	void (*ready)(void *arg);				/* host: the guest has started everything */
+	void (*freeze)(void *arg);				/* guest: become still, then mux_frozen */
+	void (*frozen)(void *arg);				/* host: down comes next; the guest waits for mux_wake */
+	void (*woken)(void *arg);				/* host: the session that mux_wake found goes on */
 	void (*up)(void *arg);
 	void (*down)(const char *why, void *arg); /* after reset/refused of every channel. Guest: start again by mux_hello */
 	void (*offered)(struct mux_chan *c, void *arg);		/* decide by mux_accept, mux_refuse, now or later */
@@ -69,8 +73,9 @@ unsigned mux_n_chans(const struct mux *m);
 void mux_input(struct mux *m, const uint8_t *p, size_t n);
 /* mux_in_frame is true unless the next input byte is the first of a frame. */
 bool mux_in_frame(const struct mux *m);
-/* mux_out gives the queue of bytes to send; write them and fifo_drop. */
+/* mux_out gives the queue of bytes to send; write them and fifo_drop. mux_queued counts also what is held back by mux_hold. */
 struct fifo *mux_out(struct mux *m);
+size_t mux_queued(const struct mux *m);
 /* mux_lost: the transport was interrupted; ends the session and drops queued output. */
 void mux_lost(struct mux *m, const char *why);
 
@@ -84,6 +89,18 @@ void mux_welcome(struct mux *m, const uint8_t nonce[LINK_NONCE_LEN], const uint8
 		 uint64_t realtime_ns);
 /* mux_poweroff (host) asks the guest to shut down. -ENOTCONN without a session. */
 int mux_poweroff(struct mux *m);
+
+/* mux_ready and mux_frozen (guest), mux_freeze (host): -ENOTCONN without a session. mux_frozen ends it; FROZEN is the last frame. */
+int mux_ready(struct mux *m);
+int mux_freeze(struct mux *m);
+int mux_frozen(struct mux *m);
+/* mux_hold (host): from now on nothing more of the session is given to mux_out, as the machine is about to be paused. mux_release ends it. Both
+   do nothing without a session. */
+void mux_hold(struct mux *m);
+void mux_release(struct mux *m);
+/* mux_wake (host): a new seed is the next thing that the guest gets, and nothing else before it has answered. Without a session, the
+   guest being frozen: up is called then; in a session: woken. -EINPROGRESS while one of these is under way already. */
+int mux_wake(struct mux *m, const uint8_t nonce[LINK_NONCE_LEN], const uint8_t seed[LINK_SEED_LEN], uint64_t realtime_ns);
 
 /* mux_time (host) sets the guest's clock, if there is a session. */
 void mux_time(struct mux *m, uint64_t realtime_ns);

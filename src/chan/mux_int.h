@@ -12,7 +12,8 @@ struct mux {
 	enum mux_state state;
 	const struct mux_ops *ops;
 	void *arg;
-	struct fifo out;
+	struct fifo out, held, *to; /* to: the one of both that frames go to */
+	bool waking;		    /* WAKE was sent or received in a session, and its SEEDED not yet */
 	uint8_t guest_nonce[LINK_NONCE_LEN], host_nonce[LINK_NONCE_LEN];
 	bool welcomed;
 	/* channels */
@@ -39,13 +40,15 @@ struct mux {
 #define MUX_SEND(m, name, id, ...)                                                                 \
 	do {                                                                                       \
 		struct link_##name f_ = { __VA_ARGS__ };                                           \
-		struct wr w_ = wr_mem(fifo_room(&(m)->out, LINK_HDR_LEN + LINK_CTL_MAX),           \
+		struct wr w_ = wr_mem(fifo_room((m)->to, LINK_HDR_LEN + LINK_CTL_MAX),           \
 				      LINK_HDR_LEN + LINK_CTL_MAX);                                \
                                                                                                    \
 		link_put_##name(&w_, id, &f_);                                                     \
-		fifo_added(&(m)->out, w_.len);                                                     \
+		fifo_added((m)->to, w_.len);                                                     \
 	} while (0)
 
+/* mux_send_seed queues SEED and TIME past everything that is held back. */
+void mux_send_seed(struct mux *m, const uint8_t seed[LINK_SEED_LEN], uint64_t realtime_ns);
 struct mux_chan *mux_chan_find(struct mux *m, uint32_t id);
 /* mux_chan_add makes a channel with its receive window; NULL at the limit. */
 struct mux_chan *mux_chan_add(struct mux *m, uint32_t id, uint32_t peer, uint32_t port, enum mux_chan_state state);

@@ -69,13 +69,82 @@ static void rx_seeded(struct mux *m)
 {
 	struct link_seeded s;
 
-	if (link_get_seeded(m->ctl, m->h.len, &s) < 0 || m->state != MUX_SEEDING || !m->welcomed ||
+	if (link_get_seeded(m->ctl, m->h.len, &s) < 0 || !(m->state == MUX_SEEDING ? m->welcomed : m->waking) ||
 	    memcmp(s.host_nonce, m->host_nonce, LINK_NONCE_LEN) != 0) {
 		mux_violation(m, "wrong answer to the seed");
 		return;
 	}
+	if (m->state == MUX_UP) {
+		m->waking = false;
+		mux_release(m);
+		MUX_CALL(m, woken, m->arg);
+		return;
+	}
 	m->state = MUX_UP;
 	MUX_CALL(m, up, m->arg);
+}
+
+/* In a session, or found by the search of a frozen guest. */
+static void rx_wake(struct mux *m, const uint8_t *p, size_t n)
+{
+	struct link_wake w;
+
+	if (link_get_wake(p, n, &w) < 0 || w.version != LINK_VERSION || memcmp(w.magic, link_magic, sizeof w.magic) != 0) {
+		if (m->state == MUX_UP)
+			mux_violation(m, "malformed wake");
+		return;
+	}
+	memcpy(m->host_nonce, w.host_nonce, LINK_NONCE_LEN);
+	if (m->state == MUX_UP)
+		m->waking = true;
+	else
+		m->state = MUX_SEEDING;
+}
+
+/* Frames without a channel in a session, of either end. */
+static void rx_guest_ctl(struct mux *m)
+{
+	struct link_seed s;
+	struct link_time t;
+
+	switch (m->h.type) {
+	case LINK_POWEROFF:
+		MUX_CALL(m, poweroff, m->arg);
+		return;
+	case LINK_FREEZE:
+		MUX_CALL(m, freeze, m->arg);
+		return;
+	case LINK_WAKE:
+		rx_wake(m, m->ctl, m->h.len);
+		return;
+	case LINK_TIME:
+		if (link_get_time(m->ctl, m->h.len, &t) == 0)
+			MUX_CALL(m, set_time, t.realtime_ns, m->arg);
+		return;
+	case LINK_SEED:
+		if (m->waking && link_get_seed(m->ctl, m->h.len, &s) == 0) {
+			MUX_CALL(m, seed, s.bytes, sizeof s.bytes, m->arg);
+			explicit_bzero(&s, sizeof s);
+			explicit_bzero(m->ctl, sizeof m->ctl);
+			return;
+		}
+		break;
+	default:
+		break;
+	}
+	mux_violation(m, "frame of a wrong kind");
+}
+
+static void rx_host_ctl(struct mux *m)
+{
+	if (m->h.type == LINK_READY) {
+		MUX_CALL(m, ready, m->arg);
+	} else if (m->h.type == LINK_FROZEN) {
+		MUX_CALL(m, frozen, m->arg);
+		mux_end(m, "frozen");
+	} else {
+		mux_violation(m, "frame of a wrong kind");
+	}
 }
 
 static void rx_open(struct mux *m)
@@ -199,8 +268,6 @@ static void rx_chan_frame(struct mux *m)
 /* A whole frame other than DATA is in m->h, m->ctl. */
 static void rx_ctl(struct mux *m)
 {
-	struct link_time t;
-
 	if (m->h.type == LINK_BYE) {
 		mux_end(m, "the other end saw a violation");
 	} else if (m->side == MUX_HOST && m->h.type == LINK_HELLO) {
@@ -214,12 +281,10 @@ static void rx_ctl(struct mux *m)
 			mux_violation(m, "frame before the seed was taken");
 	} else if (m->h.chan) {
 		rx_chan_frame(m);
-	} else if (m->side == MUX_GUEST && m->h.type == LINK_POWEROFF) {
-		MUX_CALL(m, poweroff, m->arg);
-	} else if (m->side == MUX_GUEST && m->h.type == LINK_TIME && link_get_time(m->ctl, m->h.len, &t) == 0) {
-		MUX_CALL(m, set_time, t.realtime_ns, m->arg);
+	} else if (m->side == MUX_GUEST) {
+		rx_guest_ctl(m);
 	} else {
-		mux_violation(m, "frame of a wrong kind");
+		rx_host_ctl(m);
 	}
 }
 
@@ -301,7 +366,7 @@ static size_t rx_frame(struct mux *m, const uint8_t *p, size_t n)
 
 bool mux_in_frame(const struct mux *m)
 {
-	return m->state == MUX_SCAN || m->hdr_have > 0;
+	return m->state == MUX_SCAN || m->state == MUX_FROZEN || m->hdr_have > 0;
 }
 
 void mux_input(struct mux *m, const uint8_t *p, size_t n)
@@ -309,16 +374,18 @@ void mux_input(struct mux *m, const uint8_t *p, size_t n)
 	while (n) {
 		size_t k;
 
-		if (m->state == MUX_SCAN) {
-			enum link_type want = m->side == MUX_HOST ? LINK_HELLO : LINK_WELCOME;
+		if (m->state == MUX_SCAN || m->state == MUX_FROZEN) {
+			enum link_type want = m->side == MUX_HOST ? LINK_HELLO : m->state == MUX_FROZEN ? LINK_WAKE : LINK_WELCOME;
 			bool found;
 
 			k = link_scan_feed(&m->scan, want, p, n, &found);
 			if (found && m->side == MUX_HOST)
 				rx_hello(m, m->scan.buf + LINK_HDR_LEN, link_ctl_len(want));
+			else if (found && want == LINK_WAKE)
+				rx_wake(m, m->scan.buf + LINK_HDR_LEN, link_ctl_len(want));
 			else if (found)
 				rx_welcome(m, m->scan.buf + LINK_HDR_LEN, link_ctl_len(want));
-			if (m->state != MUX_SCAN)
+			if (m->state != MUX_SCAN && m->state != MUX_FROZEN)
 				m->hdr_have = 0;
 		} else {
 			k = rx_frame(m, p, n);

@@ -14,7 +14,7 @@ static void watch_port(struct muxio *x)
 
 	if (!x->ev)
 		return;
-	if (fifo_len(mux_out(x->mux)) <= MUX_OUT_HARD)
+	if (mux_queued(x->mux) <= MUX_OUT_HARD)
 		want |= EV_READ;
 	if (fifo_len(mux_out(x->mux)))
 		want |= EV_WRITE;
@@ -56,9 +56,9 @@ void muxio_pump(struct muxio *x)
 	for (int i = 0; i < TURNS; i++) {
 		struct pipe *p;
 
-		if (fifo_len(mux_out(x->mux)) >= MUXIO_OUT_HIGH) {
+		if (mux_queued(x->mux) >= MUXIO_OUT_HIGH) {
 			flush(x);
-			if (!x->ev || fifo_len(mux_out(x->mux)) >= MUXIO_OUT_HIGH)
+			if (!x->ev || mux_queued(x->mux) >= MUXIO_OUT_HIGH)
 				break;
 		}
 		p = x->ready.tqh_first;
@@ -69,7 +69,7 @@ void muxio_pump(struct muxio *x)
 	}
 	flush(x);
 	watch_port(x);
-	if (x->ready.tqh_first && fifo_len(mux_out(x->mux)) < MUXIO_OUT_HIGH)
+	if (x->ready.tqh_first && mux_queued(x->mux) < MUXIO_OUT_HIGH)
 		ev_timer_start(x->again, 0);
 }
 
@@ -191,6 +191,38 @@ static void m_poweroff(void *arg)
 		x->ops->poweroff(x->arg);
 }
 
+static void m_ready(void *arg)
+{
+	struct muxio *x = arg;
+
+	if (x->ops->ready)
+		x->ops->ready(x->arg);
+}
+
+static void m_freeze(void *arg)
+{
+	struct muxio *x = arg;
+
+	if (x->ops->freeze)
+		x->ops->freeze(x->arg);
+}
+
+static void m_frozen(void *arg)
+{
+	struct muxio *x = arg;
+
+	if (x->ops->frozen)
+		x->ops->frozen(x->arg);
+}
+
+static void m_woken(void *arg)
+{
+	struct muxio *x = arg;
+
+	if (x->ops->woken)
+		x->ops->woken(x->arg);
+}
+
 static void m_up(void *arg)
 {
 	struct muxio *x = arg;
@@ -271,6 +303,7 @@ static void m_eof(struct mux_chan *c, void *arg)
 
 static const struct mux_ops mux_callbacks = {
 	.hello = m_hello, .seed = m_seed, .set_time = m_set_time, .poweroff = m_poweroff, .up = m_up, .down = m_down,
+	.ready = m_ready, .freeze = m_freeze, .frozen = m_frozen, .woken = m_woken,
 	.offered = m_offered, .opened = m_opened, .refused = m_refused, .data = m_data, .credit = m_credit,
 	.eof = m_eof, .reset = m_reset,
 };

@@ -18,6 +18,10 @@ struct muxio_ops {
 	void (*seed)(const uint8_t *p, size_t n, void *arg);
 	void (*set_time)(uint64_t realtime_ns, void *arg);
 	void (*poweroff)(void *arg);
+	void (*ready)(void *arg);
+	void (*freeze)(void *arg);
+	void (*frozen)(void *arg);
+	void (*woken)(void *arg);
 	void (*up)(void *arg);
 	void (*down)(const char *why, void *arg);
 	void (*offered)(struct mux_chan *c, void *arg);

@@ -36,6 +36,11 @@ struct vmm_monitor_ops {
 	   -EINVAL no such command. */
 	int (*command)(struct vmm_monitor *m, enum ld_cmd cmd, vmm_done_fn fn, void *fn_arg);
 	int (*memory)(struct vmm_monitor *m, vmm_memory_fn fn, void *fn_arg);
+	/* save and load (docs/states.md §3), of a machine that was started as source or clone, once in its life: as command, fn is called when the
+	   whole state was written or read. fd: vmm_plan.state. save leaves the machine stopped for good. load: disk is the one whose size may
+	   differ from the source's ("" = none): the guest is told the size that it has. */
+	int (*save)(struct vmm_monitor *m, int fd, vmm_done_fn fn, void *fn_arg);
+	int (*load)(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, void *fn_arg);
 	/* poll takes what has arrived now, without waiting for the loop. */
 	void (*poll)(struct vmm_monitor *m);
 };

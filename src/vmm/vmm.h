@@ -23,6 +23,8 @@ struct vmm_plan {
 	unsigned host_cpus;
 	int monitor, console, link; /* connected sockets */
 	int kernel, initrd;
+	int ram;   /* a start as source: what becomes its RAM, shared; as clone: the RAM of the state, mapped privately; -1 for a cold start */
+	int state; /* source: where the state of its devices is to go; clone: where it comes from. The monitor names it (vmm/monitor.h) */
 	int layers[VM_DISKS_MAX][VM_LAYERS_MAX];
 	int ephemeral[VM_DISKS_MAX]; /* the unlinked file of a disk with ephemeral_size */
 };
@@ -53,6 +55,8 @@ struct vmm_ops {
 	/* accel: which accelerator a machine gets. wanted may be ACCEL_AUTO. -ENOTSUP: not with this driver on this host; the text says
 	   why. facts is never NULL. */
 	int (*accel)(uint8_t wanted, uint8_t *ret, struct accel_facts *facts, struct err *e);
+	/* can_save: machines of this driver on this accelerator can be saved and cloned (docs/states.md). */
+	bool (*can_save)(uint8_t accel);
 	/* launch fills *ret, which the caller ends with vmm_launch_fini in every case. s has passed vm_spec_get. -E2BIG: too many
 	   arguments; -EINVAL: a descriptor is missing. A pure function: it opens and starts nothing. */
 	int (*launch)(const struct vm_spec *s, const struct vmm_plan *p, struct vmm_launch *ret, struct err *e);

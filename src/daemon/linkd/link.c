@@ -52,6 +52,19 @@ static void welcome(struct linkd *d)
 	muxio_kick(d->x);
 }
 
+int link_wake(struct linkd *d)
+{
+	uint8_t nonce[LINK_NONCE_LEN], seed[LINK_SEED_LEN];
+	int r;
+
+	if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce || getrandom(seed, sizeof seed, 0) != sizeof seed)
+		return -EIO;
+	r = mux_wake(muxio_mux(d->x), nonce, seed, realtime_ns());
+	explicit_bzero(seed, sizeof seed);
+	muxio_kick(d->x);
+	return r;
+}
+
 static void on_hello_timer(struct ev_timer *t, void *arg)
 {
 	welcome(arg);
@@ -80,6 +93,22 @@ static void on_up(void *arg)
 static void on_down(const char *why, void *arg)
 {
 	meet_on_down(((struct linkd *)arg)->meet, why);
+	state_on_down(arg);
+}
+
+static void on_ready(void *arg)
+{
+	state_on_ready(arg);
+}
+
+static void on_frozen(void *arg)
+{
+	state_on_frozen(arg);
+}
+
+static void on_woken(void *arg)
+{
+	state_on_woken(arg);
 }
 
 static void on_offered(struct mux_chan *c, void *arg)
@@ -127,7 +156,7 @@ static void on_traced(uint32_t peer, uint32_t port, uint64_t first_us, void *arg
 static const struct muxio_ops muxio_callbacks = {
 	.hello = on_hello, .up = on_up, .down = on_down, .offered = on_offered, .opened = on_opened,
 	.refused = on_refused, .withdrawn = on_withdrawn, .before_input = on_before_input, .port_lost = on_port_lost,
-	.traced = on_traced,
+	.traced = on_traced, .ready = on_ready, .frozen = on_frozen, .woken = on_woken,
 };
 
 void link_port_event(struct linkd *d, bool open)
@@ -159,6 +188,11 @@ static void meet_down(const char *why, void *arg)
 	static struct log_rate rate;
 	struct linkd *d = arg;
 
+	if (d->frozen) {
+		log_info("the guest stands still");
+		d->link_up = false;
+		return;
+	}
 	if (log_rate_ok(&rate, 10, 60))
 		log_warn("link is down: reason=%s", why);
 	if (d->link_up)
@@ -264,6 +298,9 @@ int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int q
 	r = muxio_port(d->x, port_fd);
 	if (r == 0)
 		r = lcs_listen(d->lcs, clients_fd, TAG_CLIENT);
+	/* Nobody calls a source. */
+	if (d->start == VM_START_SOURCE)
+		return r;
 	if (r == 0)
 		r = lcs_add(d->lcs, qrexec_fd, TAG_QREXEC);
 	if (r == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * linkd: everything of one running qube that reads bytes of QEMU or of the guest's link, and nothing else. main.c wires; vm.c the machine's monitor and state;
- * link.c the mux and who may use which port; ctl.c the core's messages; console.c the console.
+ * state.c saving, loading and waking; link.c the mux and who may use which port; ctl.c the core's messages; console.c the console.
  */
 #ifndef DAEMON_LINKD_H
 #define DAEMON_LINKD_H
@@ -11,6 +11,7 @@
 #include "chan/stream.h"
 #include "proto/ipc.h"
 #include "vmm/monitor.h"
+#include "vmm/spec.h"
 
 #define GRANTS_MAX 256
 
@@ -29,6 +30,11 @@ struct linkd {
 	bool end_told;		 /* SHUTDOWN or CRASHED was sent */
 	struct ev_timer *ending; /* QEMU has gone: time to deliver what is on its way */
 	unsigned ending_ticks;
+
+	uint8_t start;	/* enum vm_start */
+	int state_fd;	/* number of the machine's descriptor for its state; -1 */
+	bool ready_told, frozen, loading, loaded, wake_due; /* wake_due: the next CONT wakes a clone for the first time */
+	struct pending *freeze, *cont, *wake; /* commands that wait: for FROZEN, for the end of the load, for SEEDED */
 
 	struct muxio *x;
 	struct meet *meet;
@@ -54,10 +60,34 @@ int vm_init(struct linkd *d, int fd);
 int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial);
 int vm_query(struct linkd *d, uint32_t serial);
 
+/* A command of the core that is answered later (vm.c). pending_done answers it, error NULL = done, and frees it; a NULL p is nothing. */
+struct pending {
+	struct linkd *d;
+	uint32_t serial, type; /* type: IPC_LD_CMD or another */
+};
+struct pending *pending_new(struct linkd *d, uint32_t serial);
+void pending_done(struct pending *p, const char *error);
+
+/* state.c: each as vm_command. */
+int state_freeze(struct linkd *d, uint32_t serial);
+int state_save(struct linkd *d, uint32_t serial);
+int state_load(struct linkd *d, uint32_t serial);
+int state_wake(struct linkd *d, uint32_t serial);
+int state_stop(struct linkd *d, uint32_t serial);
+int state_cont(struct linkd *d, uint32_t serial);
+/* What the mux reports. */
+void state_on_ready(struct linkd *d);
+void state_on_frozen(struct linkd *d);
+void state_on_woken(struct linkd *d);
+void state_on_down(struct linkd *d);
+void state_free(struct linkd *d);
+
 /* link.c */
 int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int qubesdb_fd);
 /* link_role takes the new channel of a role. -EEXIST while the old one is there. */
 int link_role(struct linkd *d, uint8_t role, int fd);
+/* link_wake gives the guest a new seed, as the next thing that it gets. -EIO without random bytes, else as mux_wake. */
+int link_wake(struct linkd *d);
 /* link_send_time: the guest's clock stood still while it was paused. */
 void link_send_time(struct linkd *d);
 /* link_port_event: the guest opened or closed the port (told by the monitor). */

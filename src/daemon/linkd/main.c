@@ -23,6 +23,19 @@ static int accel(const char *s, uint8_t *ret)
 	return streq(s, "kvm") || streq(s, "tcg") ? 0 : -EINVAL;
 }
 
+static int start(const char *s, uint8_t *ret)
+{
+	static const char *const names[VM_START_N] = { [VM_START_COLD] = "cold", [VM_START_SOURCE] = "source", [VM_START_CLONE] = "clone" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!streq(s, names[i]))
+			continue;
+		*ret = (uint8_t)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 static int option(struct linkd *d, const char *name, const char *val)
 {
 	struct ipc_ld_hello *id = &d->id;
@@ -39,6 +52,13 @@ static int option(struct linkd *d, const char *name, const char *val)
 	}
 	if (streq(name, "--accel"))
 		return accel(val, &id->accel);
+	if (streq(name, "--start"))
+		return start(val, &d->start);
+	if (streq(name, "--state-fd")) {
+		r = number(val, 1 << 20, &v);
+		d->state_fd = (int)v;
+		return r;
+	}
 	r = number(val, streq(name, "--qemu-start") ? UINT64_MAX : UINT32_MAX, &v);
 	if (streq(name, "--qid"))
 		id->qid = (uint32_t)v;
@@ -90,6 +110,7 @@ static void unwire(struct linkd *d)
 	meet_free(d->meet);
 	muxio_free(d->x);
 	d->vmm->free(d->monitor);
+	state_free(d);
 	console_free(d->console);
 	ctl_free(d);
 	ev_timer_free(d->ending);
@@ -99,12 +120,13 @@ static void unwire(struct linkd *d)
 
 int main(int argc, char **argv)
 {
-	struct linkd d = { .ctl = -1 };
+	struct linkd d = { .ctl = -1, .state_fd = -1 };
 	struct err e = { 0 };
 	int r;
 
 	if (options(argc, argv, &d) < 0) {
 		fprintf(stderr, "usage: linkd --qid N --name NAME --start-id ID --vmm NAME --accel kvm|tcg --qemu-pid N --qemu-start N\n"
+				"             [--start cold|source|clone] [--state-fd N]\n"
 				"(started by the spawner, with descriptors 3 to 12)\n");
 		return 2;
 	}

@@ -92,46 +92,58 @@ int vm_init(struct linkd *d, int fd)
 
 /* --- commands ----------------------------------------------------------------------------------------------------- */
 
-struct pending {
-	struct linkd *d;
-	uint32_t serial;
-};
-
-static struct pending *pending(struct linkd *d, uint32_t serial)
+struct pending *pending_new(struct linkd *d, uint32_t serial)
 {
 	struct pending *p = xmalloc(sizeof *p);
 
-	*p = (struct pending){ .d = d, .serial = serial };
+	*p = (struct pending){ .d = d, .serial = serial, .type = IPC_LD_CMD };
 	return p;
+}
+
+void pending_done(struct pending *p, const char *error)
+{
+	char text[160];
+
+	if (!p)
+		return;
+	ctl_answer(p->d, p->type, p->serial, error ? EIO : 0, error ? str_escape(text, sizeof text, error, strlen(error)) : "");
+	free(p);
 }
 
 static void on_done(const char *error, void *arg)
 {
-	_cleanup_free_ struct pending *p = arg;
-	char text[160];
-
 	/* A machine that ends while it is told to quit did what it was told. */
-	ctl_answer(p->d, IPC_LD_CMD, p->serial, error ? EIO : 0, error ? str_escape(text, sizeof text, error, strlen(error)) : "");
+	pending_done(arg, error);
+}
+
+static int pass_on(struct linkd *d, enum ld_cmd cmd, uint32_t serial)
+{
+	struct pending *p = pending_new(d, serial);
+	int r = d->vmm->command(d->monitor, cmd, on_done, p);
+
+	if (r < 0)
+		free(p);
+	return r;
 }
 
 int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial)
 {
-	_cleanup_free_ struct pending *p = NULL;
-	int r;
+	static int (*const of_states[LD_CMD_N])(struct linkd *d, uint32_t serial) = {
+		[LD_CONT] = state_cont, [LD_STOP] = state_stop, [LD_FREEZE] = state_freeze,
+		[LD_SAVE] = state_save, [LD_LOAD] = state_load, [LD_WAKE] = state_wake,
+	};
 
 	if (cmd >= LD_CMD_N)
 		return -EINVAL;
+	if (of_states[cmd])
+		return of_states[cmd](d, serial);
 	/* The agent's way ends services in order; the power button reaches only guests that listen to it. */
 	if (cmd == LD_POWERDOWN && mux_poweroff(muxio_mux(d->x)) == 0) {
 		muxio_kick(d->x);
 		ctl_answer(d, IPC_LD_CMD, serial, 0, "");
 		return 0;
 	}
-	p = pending(d, serial);
-	r = d->vmm->command(d->monitor, (enum ld_cmd)cmd, on_done, p);
-	if (r >= 0)
-		p = NULL; /* on_done has it */
-	return r;
+	return pass_on(d, (enum ld_cmd)cmd, serial);
 }
 
 static void on_memory(uint64_t memory_kib, void *arg)
@@ -147,7 +159,7 @@ static void on_memory(uint64_t memory_kib, void *arg)
 
 int vm_query(struct linkd *d, uint32_t serial)
 {
-	_cleanup_free_ struct pending *p = pending(d, serial);
+	_cleanup_free_ struct pending *p = pending_new(d, serial);
 	int r = d->vmm->memory(d->monitor, on_memory, p);
 
 	if (r >= 0)

@@ -56,7 +56,8 @@ static void machine(struct vmm_args *a, const struct vm_spec *s, const struct vm
 	opt(a, "-display", "none");
 	opt(a, "-vga", "none");
 	opt(a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-	opt(a, "-machine", "q35,usb=off,smbus=off,sata=off,vmport=off,mem-merge=off,dump-guest-core=off");
+	opt(a, "-machine", "q35,usb=off,smbus=off,sata=off,vmport=off,mem-merge=off,dump-guest-core=off%s",
+	    s->start == VM_START_COLD ? "" : ",memory-backend=ram");
 	if (p->accel == ACCEL_KVM) {
 		opt(a, "-accel", "kvm");
 		opt(a, "-cpu", "host");
@@ -67,6 +68,12 @@ static void machine(struct vmm_args *a, const struct vm_spec *s, const struct vm
 	}
 	opt(a, "-smp", "%u", qemu_vcpus(p->accel, s->vcpus, p->host_cpus));
 	opt(a, "-m", "%uM", s->memory_mib);
+	/* QEMU opens its own descriptor once more, for writing. What keeps clones from changing the state is the seal of the file. */
+	if (s->start != VM_START_COLD)
+		opt(a, "-object", "memory-backend-file,id=ram,size=%uM,mem-path=/proc/self/fd/%d,share=%s", s->memory_mib, p->ram,
+		    s->start == VM_START_SOURCE ? "on" : "off");
+	if (s->start == VM_START_CLONE)
+		opt(a, "-incoming", "defer");
 	opt(a, "-rtc", "base=utc");
 }
 
@@ -75,7 +82,8 @@ static void kernel(struct vmm_args *a, const struct vm_spec *s, const struct vmm
 	char id[33];
 	size_t n = 0;
 
-	if (p->kernel < 0)
+	/* The kernel of a clone is in its RAM. */
+	if (p->kernel < 0 || s->start == VM_START_CLONE)
 		return;
 	for (const char *c = s->uuid; *c && n < 32; c++)
 		if (*c != '-')
@@ -86,8 +94,9 @@ static void kernel(struct vmm_args *a, const struct vm_spec *s, const struct vmm
 	if (p->initrd >= 0)
 		opt(a, "-initrd", "/proc/self/fd/%d", p->initrd);
 	/* panic=1: a kernel that gave up restarts, which with -no-reboot ends the machine instead of burning a processor. */
-	opt(a, "-append", "root=/dev/mapper/dmroot console=ttyS0 quiet panic=1 systemd.machine_id=%s%s%s%s%s", id,
+	opt(a, "-append", "root=/dev/mapper/dmroot console=ttyS0 quiet panic=1 systemd.machine_id=%s%s%s%s%s%s", id,
 	    p->accel == ACCEL_TCG ? " cryptomgr.notests noreplace-smp" : "", s->debug ? " bulkhead.debug" : "",
+	    s->start == VM_START_SOURCE ? " bulkhead.state" : "",
 	    s->kernelopts[0] ? " " : "", s->kernelopts);
 }
 
@@ -196,6 +205,8 @@ int qemu_argv_build(const struct vm_spec *s, const struct vmm_plan *p, struct vm
 	memset(ret, 0, sizeof *ret);
 	if (p->monitor < 0 || p->console < 0 || p->link < 0)
 		return err_set(e, EINVAL, "QEMU needs its monitor, console and link");
+	if (s->start != VM_START_COLD && (p->ram < 0 || p->state < 0))
+		return err_set(e, EINVAL, "QEMU needs the files of the saved state");
 	arg(ret, p->program ? p->program : QEMU_PROGRAM);
 	machine(ret, s, p);
 	kernel(ret, s, p);

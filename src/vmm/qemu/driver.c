@@ -22,6 +22,12 @@ _Static_assert(ARRAY_SIZE(files) < VMM_FILES_MAX, "one place is left for the cal
  */
 static const char *const env[] = { "MALLOC_ARENA_MAX=2", NULL };
 
+/* On KVM nothing speaks against it, but nobody has seen it work there yet. */
+static bool can_save(uint8_t accel)
+{
+	return accel == ACCEL_TCG || accel == ACCEL_KVM;
+}
+
 static int launch(const struct vm_spec *s, const struct vmm_plan *p, struct vmm_launch *ret, struct err *e)
 {
 	bool kvm = p->accel == ACCEL_KVM;
@@ -38,5 +44,6 @@ const struct vmm_ops vmm_qemu = {
 	.package = "qemu-system-x86",
 	.overhead_mib = QEMU_OVERHEAD_MIB,
 	.accel = qemu_accel,
+	.can_save = can_save,
 	.launch = launch,
 };

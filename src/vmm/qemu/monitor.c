@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* QEMU's monitor as typed events and commands: the only file that knows the names that QMP uses for them. */
-#include "vmm/monitor.h"
+#include "vmm/qemu/monitor.h"
 
 #include "base/str.h"
 #include "proto/fds.h"
-#include "vmm/qemu/qmp.h"
-
-struct vmm_monitor {
-	struct qmp *qmp;
-	const struct vmm_events *events;
-	void *arg;
-};
 
 static void on_shutdown(struct vmm_monitor *m, json_t *data)
 {
@@ -64,7 +57,7 @@ static const struct {
 } rows[] = {
 	{ "VSERPORT_CHANGE", on_port_change },	{ "RESUME", on_resume },	     { "STOP", on_stop },
 	{ "SHUTDOWN", on_shutdown },		{ "GUEST_PANICKED", on_panic },	     { "BLOCK_IO_ERROR", on_block_error },
-	{ "BLOCK_IMAGE_CORRUPTED", on_block_error },
+	{ "BLOCK_IMAGE_CORRUPTED", on_block_error }, { "MIGRATION", qemu_on_migration },
 };
 
 static void on_event(const char *name, json_t *data, void *arg)
@@ -78,6 +71,7 @@ static void on_closed(const char *why, void *arg)
 {
 	struct vmm_monitor *m = arg;
 
+	qemu_migration_end(m, "the machine has gone");
 	m->events->closed(why, m->arg);
 }
 
@@ -181,5 +175,7 @@ const struct vmm_monitor_ops vmm_qemu_monitor = {
 	.free = qemu_free,
 	.command = qemu_command,
 	.memory = qemu_memory,
+	.save = qemu_save,
+	.load = qemu_load,
 	.poll = qemu_poll,
 };

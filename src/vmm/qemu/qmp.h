@@ -10,7 +10,7 @@
 
 #include "base/ev.h"
 
-#define QMP_LINE_MAX 65536
+#define QMP_LINE_MAX 262144 /* facts about the nodes of eight disks with all their layers */
 #define QMP_CALLS_MAX 32
 
 struct qmp;

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside of QEMU's monitor: monitor.c (events and commands) and migrate.c (saved states). */
+#ifndef VMM_QEMU_MONITOR_H
+#define VMM_QEMU_MONITOR_H
+
+#include "vmm/monitor.h"
+#include "vmm/qemu/qmp.h"
+
+/* A save or load that is under way; done is NULL otherwise. */
+struct migration {
+	vmm_done_fn done;
+	void *arg;
+	bool incoming;
+	char disk[20]; /* of a load: the disk whose size the guest is told, "" = none */
+	json_int_t size;
+};
+
+struct vmm_monitor {
+	struct qmp *qmp;
+	const struct vmm_events *events;
+	void *arg;
+	struct migration migration;
+};
+
+/* As save and load of vmm_monitor_ops. */
+int qemu_save(struct vmm_monitor *m, int fd, vmm_done_fn fn, void *fn_arg);
+int qemu_load(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, void *fn_arg);
+/* qemu_on_migration takes QEMU's event MIGRATION; qemu_migration_end fails what is under way. */
+void qemu_on_migration(struct vmm_monitor *m, json_t *data);
+void qemu_migration_end(struct vmm_monitor *m, const char *why);
+
+#endif
