@@ -86,6 +86,8 @@ struct pool {
 	char name[64], driver[24];
 	struct kvmap config; /* dir_path, revisions_to_keep, ephemeral_volatile … */
 	uint64_t used;	     /* not persistent: bytes of its volumes when they were last counted, 0 = not counted (only with a size_limit) */
+	uint8_t level;	     /* not persistent: how little room was told last; run_pools.c */
+	bool counting;	     /* not persistent: its bytes are being counted */
 	struct pool *next;   /* ascending name */
 };
 
@@ -235,6 +237,8 @@ const char *kernel_newest(void); /* static; a placeholder name when none is inst
    more than its size_limit. */
 uint64_t pool_number(const struct pool *p, const char *option);
 bool pool_over_limit(const struct pool *p);
+/* pool_takes: may a volume of so many bytes be in the pool, and may the pool get more data? -AE_STORAGE and why not. */
+int pool_takes(const struct pool *p, uint64_t size, struct err *e);
 
 /* System information for policy (core/sysinfo.c): the JSON text of internal.GetSystemInfo, owned by the core. */
 const struct wr *sysinfo_text(struct core *c);

@@ -157,6 +157,33 @@ const char *pool_dir(const struct pool *p)
 	return d && pool_expand(d->place, pool_option_value, p, out, sizeof ring[0]) == 0 ? out : "";
 }
 
+uint64_t pool_number(const struct pool *p, const char *option)
+{
+	const char *s = kv_get(&p->config, option);
+	uint64_t n;
+
+	return s && str_u64(s, INT64_MAX, &n) == 0 ? n : 0;
+}
+
+bool pool_over_limit(const struct pool *p)
+{
+	uint64_t limit = pool_number(p, "size_limit");
+
+	return limit && p->used >= limit;
+}
+
+int pool_takes(const struct pool *p, uint64_t size, struct err *e)
+{
+	uint64_t most = pool_number(p, "volume_limit");
+
+	if (most && size > most)
+		return err_set(e, AE_STORAGE, "pool '%s' takes volumes of at most %llu bytes (its volume_limit)", p->name, (unsigned long long)most);
+	if (pool_over_limit(p))
+		return err_set(e, AE_STORAGE, "pool '%s' holds %llu bytes, as much as its size_limit allows: remove something or raise the limit",
+			       p->name, (unsigned long long)p->used);
+	return 0;
+}
+
 const char *pool_default_for(const struct core *c, enum volume_id id)
 {
 	static const enum prop_id by_volume[VOL_N] = {

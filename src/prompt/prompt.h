@@ -39,7 +39,7 @@ struct pr_question {
 	bool autostart, notify;
 };
 
-enum pr_resolution { PR_ALLOW, PR_DENY, PR_FAIL, PR_FIXED };
+enum pr_resolution { PR_ALLOW, PR_DENY, PR_FAIL, PR_FIXED, PR_INFO }; /* PR_INFO: no call, a text of the system */
 struct pr_notice {
 	enum pr_resolution resolution;
 	char *source, *target, *service, *argument, *text;

@@ -148,7 +148,8 @@ int pr_question_parse(struct pr_question *ret, struct rd r)
 
 int pr_notice_parse(struct pr_notice *ret, struct rd r)
 {
-	static const char *const words[] = { [PR_ALLOW] = "allow", [PR_DENY] = "deny", [PR_FAIL] = "fail", [PR_FIXED] = "fixed" };
+	static const char *const words[] = { [PR_ALLOW] = "allow", [PR_DENY] = "deny", [PR_FAIL] = "fail", [PR_FIXED] = "fixed",
+					       [PR_INFO] = "info" };
 	json_t *root = object(r);
 	const char *res = json_string_value(json_object_get(root, "resolution"));
 	struct pr_notice n = { 0 };

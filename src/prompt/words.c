@@ -45,7 +45,9 @@ void pr_notice_words(char *out, size_t cap, const struct pr_notice *n)
 
 	if (n->text)
 		(void)str_escape(text, sizeof text, n->text, strlen(n->text));
-	if (n->resolution == PR_FIXED)
+	if (n->resolution == PR_INFO)
+		(void)!str_printf(out, cap, "%s", text);
+	else if (n->resolution == PR_FIXED)
 		(void)!str_printf(out, cap, "The policy is whole again.");
 	else if (n->resolution == PR_FAIL)
 		(void)!str_printf(out, cap, "The policy has an error: every call is refused.%s%s", text[0] ? "\n" : "", text);

@@ -70,8 +70,10 @@ enum ld_event {
 	LD_EV_ROLE_GONE,   /* detail = enum ipc_role */
 	LD_EV_CALL,	   /* a data channel has ended: detail = port, text = peer and the time of the other end's first byte after HELLO */
 	LD_EV_READY,	   /* the guest of a source has started everything and waits for LD_FREEZE */
+	LD_EV_DISK_ERROR,  /* detail = enum ld_disk_error bits, text = disk, operation and reason; told again after LD_HELLO while it lasts */
 	LD_EV_N
 };
+enum ld_disk_error { LD_DISK_STOPPED = 1, LD_DISK_FULL = 2 }; /* the machine stands still because of it; there is no room */
 enum ld_state { LD_ST_PRELAUNCH, LD_ST_RUNNING, LD_ST_PAUSED, LD_ST_SHUTDOWN, LD_ST_CRASHED, LD_ST_N };
 enum ipc_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
 enum qd_event { QD_EV_AGENT_UP = 1, QD_EV_AGENT_DOWN, QD_EV_CALL_DONE, QD_EV_REQUEST };

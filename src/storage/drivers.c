@@ -96,6 +96,10 @@ int pool_value_check(const struct pool_option *o, const char *value, struct err 
 		return lvm_name_ok(value) ? 0 : err_set(e, EINVAL, "%s is a name of letters, digits, '_', '.', '+' and '-'", o->name);
 	case PV_KEEP:
 		return str_i64(value, -1, INT32_MAX, &n) == 0 ? 0 : err_set(e, EINVAL, "%s is a number, -1 or more", o->name);
+	case PV_BYTES:
+		return str_i64(value, 0, INT64_MAX, &n) == 0 ? 0 : err_set(e, EINVAL, "%s is a number of bytes", o->name);
+	case PV_PERCENT:
+		return str_i64(value, 1, 100, &n) == 0 ? 0 : err_set(e, EINVAL, "%s is a number from 1 to 100", o->name);
 	case PV_BOOL:
 		return str_bool(value, &b) == 0 ? 0 : err_set(e, EINVAL, "%s is True or False", o->name);
 	}

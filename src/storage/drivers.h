@@ -21,6 +21,8 @@ enum pool_value {
 	PV_LVM_NAME, /* letters, digits and _.+- as LVM takes them */
 	PV_KEEP,     /* -1 to INT32_MAX */
 	PV_BOOL,
+	PV_BYTES,   /* 0 to INT64_MAX */
+	PV_PERCENT, /* 1 to 100 */
 };
 
 enum {
@@ -29,6 +31,7 @@ enum {
 	POOL_OPTIONS_N,
 #define OPTION(symbol, ...) PO_##symbol = 1 << PO_BIT_##symbol,
 #include "storage/drivers.def"
+	PO_ROOM = PO_SIZE_LIMIT | PO_VOLUME_LIMIT | PO_WARN_AT,
 };
 
 struct pool_option {

@@ -15,7 +15,8 @@ struct vmm_events {
 	void (*stopped)(void *arg); /* the guest's processors stand still: paused, or about to end */
 	void (*ended)(bool crashed, const char *reason, void *arg);
 	void (*port)(bool open, void *arg); /* the guest opened or closed its end of the link's port */
-	void (*disk_error)(const char *disk, const char *operation, const char *reason, void *arg);
+	/* stops: the machine stands still until it is told to go on, and tries again then; full: there is no room for what it writes */
+	void (*disk_error)(const char *disk, const char *operation, const char *reason, bool stops, bool full, void *arg);
 	void (*closed)(const char *why, void *arg); /* the machine has gone; once, after every open command has failed */
 };
 
@@ -41,6 +42,8 @@ struct vmm_monitor_ops {
 	   differ from the source's ("" = none): the guest is told the size that it has. */
 	int (*save)(struct vmm_monitor *m, int fd, vmm_done_fn fn, void *fn_arg);
 	int (*load)(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, void *fn_arg);
+	/* resize gives the disk with this serial a larger size, and tells the guest; as command. */
+	int (*resize)(struct vmm_monitor *m, const char *disk, uint64_t size, vmm_done_fn fn, void *fn_arg);
 	/* poll takes what has arrived now, without waiting for the loop. */
 	void (*poll)(struct vmm_monitor *m);
 };

@@ -236,6 +236,8 @@ static int check_places(struct call *c, const struct qube *q)
 		if (p && streq(p->driver, "linux-kernel"))
 			return err_set(&c->err, AE_STORAGE, "pool '%s' holds kernels only: the %s volume of '%s' needs another one", p->name,
 				       q->vols[i].name, q->name.s);
+		if (p && q->vols[i].save_on_stop && pool_takes(p, q->vols[i].size, &c->err) < 0)
+			return -AE_STORAGE;
 	}
 	return 0;
 }

@@ -43,7 +43,27 @@ static bool usage(const struct pool *p, uint64_t *size, uint64_t *used)
 		return false;
 	*size = (uint64_t)st.f_blocks * st.f_frsize;
 	*used = *size - (uint64_t)st.f_bavail * st.f_frsize;
+	/* The nearer end is the one that counts. */
+	if (p->used && pool_number(p, "size_limit") - MIN(p->used, pool_number(p, "size_limit")) < *size - *used) {
+		*size = pool_number(p, "size_limit");
+		*used = p->used;
+	}
 	return true;
+}
+
+/* The nearest pool whose directory this one's is in: both have the same room. */
+static const struct pool *included_in(const struct core *core, const struct pool *p)
+{
+	const struct pool *best = NULL;
+	char dir[PATH_MAX], other[PATH_MAX];
+
+	if (kind(p) != POOL_FILES || str_printf(dir, sizeof dir, "%s/", pool_dir(p)) < 0)
+		return NULL;
+	for (const struct pool *x = core->pools; x; x = x->next)
+		if (x != p && kind(x) == POOL_FILES && str_printf(other, sizeof other, "%s/", pool_dir(x)) == 0 && str_starts(dir, other) &&
+		    (!best || strlen(pool_dir(x)) > strlen(pool_dir(best))))
+			best = x;
+	return best;
 }
 
 int api_pool_info(struct call *c)
@@ -64,6 +84,8 @@ int api_pool_info(struct call *c)
 	kv_clear(&m);
 	if (usage(c->pool, &size, &used))
 		wr_printf(&c->out, "size=%llu\nusage=%llu\n", (unsigned long long)size, (unsigned long long)used);
+	if (included_in(c->core, c->pool))
+		wr_printf(&c->out, "included_in=%s\n", included_in(c->core, c->pool)->name);
 	return 0;
 }
 
@@ -103,6 +125,22 @@ int api_pool_set_keep(struct call *c)
 int api_pool_set_ephemeral(struct call *c)
 {
 	txn_pool_set(c->core, c->pool, "ephemeral_volatile", c->flag ? "True" : "False");
+	return 0;
+}
+
+/* admin.pool.Set.OPTION of an option that is a number. */
+int api_pool_set_number(struct call *c)
+{
+	const char *name = strrchr(c->m->name, '.') + 1;
+	const struct pool_driver *d = pool_driver_find(c->pool->driver);
+	const struct pool_option *o = d ? pool_option_find(d, name) : NULL;
+	struct err why = { 0 };
+
+	if (!o)
+		return err_set(&c->err, AE_VALUE, "pool '%s' has no %s", c->pool->name, name);
+	if (pool_value_check(o, c->body, &why) < 0)
+		return err_set(&c->err, AE_VALUE, "%s", why.msg);
+	txn_pool_set(c->core, c->pool, name, c->body);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * internal.vm.Table: values of every qube by one call, for lists (qvm-ls, managers). The payload names the columns, one a line:
- * a property, or feature.NAME. The answer has a line for each qube: its name, then for each column a tab and either "-" (the qube has no such
+ * a property, feature.NAME, or pause_reason (why it was paused unasked). The answer has a line for each qube: its name, then for each column a tab and either "-" (the qube has no such
  * property or feature) or "=" and the value, in which backslash, newline and tab are \\, \n, \t.
  */
 #include "base/str.h"
@@ -30,6 +30,8 @@ static void put_cell(struct call *c, const struct qube *q, const char *column)
 
 	if (str_starts(column, FEATURE)) {
 		value = kv_get(&q->features, column + strlen(FEATURE));
+	} else if (streq(column, "pause_reason")) {
+		value = q->pause_reason;
 	} else if ((p = prop_find(q, column))) {
 		(void)prop_get(c->core, q, prop_id(p), &v);
 		value = v.has && !v.null ? v.s : "";

@@ -137,6 +137,14 @@ int api_volume_snapshots(struct call *c)
 	return r < 0 ? r : call_storage(c, &rq, snapshots_done);
 }
 
+static void set_size(struct call *c, uint64_t size)
+{
+	struct volume v = *c->vol;
+
+	v.size = size;
+	txn_volume(c->core, c->dest, c->vol, &v);
+}
+
 static int need_halted(struct call *c)
 {
 	if (!qube_halted(c->dest))
@@ -161,11 +169,22 @@ static void plain_done(struct call *c, int r, const struct st_reply *reply)
 	call_finish(c, r);
 }
 
+/* An older state may be smaller: what the volume says of itself must be true of it. */
+static void reverted(struct call *c, int r, const struct st_reply *reply)
+{
+	if (r >= 0 && reply->size && reply->size != volume_on_disk(c->vol->size))
+		set_size(c, reply->size);
+	call_finish(c, 0);
+}
+
 static void revert_done(struct call *c, int r, const struct st_reply *reply)
 {
+	struct st_request rq;
+
 	if (r == -AE_STORAGE)
 		(void)err_add(&c->err, r, "reverting volume '%s' of '%s'", c->vol->name, c->dest_name);
-	call_finish(c, r);
+	if (r < 0 || volume_request(c->core, c->dest, c->vol, ST_INFO, &rq, &c->err) < 0 || call_storage(c, &rq, reverted) < 0)
+		call_finish(c, r);
 }
 
 static void revert_check(struct call *c, int r, const struct st_reply *reply)
@@ -203,14 +222,6 @@ int api_volume_revert(struct call *c)
 	return r < 0 ? r : call_storage(c, &rq, revert_check);
 }
 
-static void set_size(struct call *c, uint64_t size)
-{
-	struct volume v = *c->vol;
-
-	v.size = size;
-	txn_volume(c->core, c->dest, c->vol, &v);
-}
-
 static void resize_done(struct call *c, int r, const struct st_reply *reply)
 {
 	if (r >= 0)
@@ -218,19 +229,70 @@ static void resize_done(struct call *c, int r, const struct st_reply *reply)
 	call_finish(c, r);
 }
 
-int api_volume_resize(struct call *c)
+/* The volume has its new size for good, whatever the guest made of it. */
+static void guest_grown(struct call *c, int r)
 {
-	struct st_request rq;
+	char why[ERR_MSG_MAX];
+
+	memcpy(why, c->err.msg, sizeof why);
+	if (r < 0)
+		r = err_set(&c->err, AE_STORAGE, "volume '%s' of '%s' has %llu bytes now, but its file system did not grow: %s", c->vol->name,
+			    c->dest_name, (unsigned long long)c->u64, why);
+	call_finish(c, r);
+}
+
+static void disk_grown(struct call *c, int r)
+{
+	char input[40];
+
+	if (r >= 0 && same_dest(c)) {
+		set_size(c, c->u64);
+		r = txn_commit(c->core, &c->err) < 0 ? -AE_GENERIC : 0;
+	}
+	/* What a qube does with its swap and throw-away disk is its own business. */
+	if (r < 0 || vol_index(c) == VOL_VOLATILE || !same_dest(c)) {
+		call_finish(c, r);
+		return;
+	}
+	if (str_printf(input, sizeof input, "%s\n", c->vol->name) < 0)
+		abort(); /* names of volumes are constants */
+	r = c->core->ops->guest(c->core->ops_ctx, c->dest, "qubes.ResizeDisk", "root", input, c, guest_grown);
+	if (r < 0)
+		guest_grown(c, r);
+}
+
+static int resize_running(struct call *c)
+{
 	int r;
+
+	if (!c->core->ops->grow || c->dest->state != LIFE_RUNNING)
+		return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is %s: its disks can grow while it runs or is halted", c->dest->name.s,
+			       life_name(c->dest->state));
+	r = c->core->ops->grow(c->core->ops_ctx, c->dest, vol_index(c), volume_on_disk(c->u64), c, disk_grown);
+	return r < 0 ? r : CALL_PENDING;
+}
+
+static int check_resize(struct call *c)
+{
+	const struct pool *p = pool_find(c->core, c->vol->pool);
 
 	if (!c->vol->rw || c->vol->snap_on_start)
 		return err_set(&c->err, AE_STORAGE, "volume '%s' of '%s' cannot be resized", c->vol->name, c->dest->name.s);
 	if (c->u64 < c->vol->size)
 		return err_set(&c->err, AE_STORAGE, "a volume cannot shrink: '%s' of '%s' has %llu bytes", c->vol->name, c->dest->name.s,
 			       (unsigned long long)c->vol->size);
-	r = need_halted(c);
+	return p ? pool_takes(p, c->u64, &c->err) : 0;
+}
+
+int api_volume_resize(struct call *c)
+{
+	struct st_request rq;
+	int r = check_resize(c);
+
 	if (r < 0)
 		return r;
+	if (!qube_halted(c->dest))
+		return resize_running(c);
 	if (!c->vol->save_on_stop) {
 		set_size(c, c->u64);
 		return 0;
@@ -240,14 +302,30 @@ int api_volume_resize(struct call *c)
 	return r < 0 ? r : call_storage(c, &rq, resize_done);
 }
 
+/* Without snapshots nothing can show a volume while its qube runs: what shows it now would lose its ground. */
+static int need_nobody(struct call *c)
+{
+	int r = need_halted(c);
+
+	for (size_t i = 0; r == 0 && i < c->core->n_sorted; i++) {
+		const struct qube *x = c->core->sorted[i];
+
+		for (size_t k = 0; r == 0 && k < x->n_vols && !qube_halted(x); k++)
+			if (volume_source(c->core, x, &x->vols[k], NULL) == c->vol)
+				r = err_set(&c->err, AE_VM_NOT_HALTED, "'%s' runs on volume '%s' of '%s': shut it down first", x->name.s,
+					    c->vol->name, c->dest->name.s);
+	}
+	return r;
+}
+
 int api_volume_set_keep(struct call *c)
 {
 	struct volume v = *c->vol;
 
 	if (c->i64 < -1 || c->i64 > INT32_MAX)
 		return err_set(&c->err, AE_VALUE, "revisions_to_keep is -1 or more");
-	if ((c->i64 == -1 || volume_keep(c->core, c->vol) == -1) && !qube_halted(c->dest))
-		return need_halted(c);
+	if ((c->i64 == -1) != (volume_keep(c->core, c->vol) == -1) && need_nobody(c) < 0)
+		return -AE_VM_NOT_HALTED;
 	v.revisions_to_keep = c->i64;
 	v.keep_set = true;
 	txn_volume(c->core, c->dest, c->vol, &v);
@@ -319,61 +397,41 @@ int api_volume_clone_from(struct call *c)
 
 struct clone {
 	uint64_t size;
-	char source[120];
-	int failed;
-	struct err err;
 };
 
 static void clone_done(struct call *c, int r, const struct st_reply *reply)
 {
 	const struct clone *cl = c->state;
 
-	if (r >= 0) {
-		set_size(c, reply->size && reply->size != volume_on_disk(cl->size) ? reply->size : cl->size);
-		event(c->core, c->dest, "domain-volume-import-end", "volume", c->vol->name, "success", "True", NULL);
+	if (r >= 0)
+		set_size(c, cl->size);
+	event(c->core, c->dest, "domain-volume-import-end", "volume", c->vol->name, "success", r >= 0 ? "True" : "False", NULL);
+	if (r < 0) {
+		struct err ignored;
+
+		/* A clone that failed is an exception for the caller, and still an event that is sent. */
+		(void)txn_commit(c->core, &ignored);
 	}
 	call_finish(c, r);
 }
 
-/* The empty volume is back in its place; what the caller hears is why the clone failed. */
-static void clone_undone(struct call *c, int r, const struct st_reply *reply)
-{
-	const struct clone *cl = c->state;
-
-	c->err = cl->err;
-	call_finish(c, cl->failed);
-}
-
-static void clone_tried(struct call *c, int r, const struct st_reply *reply)
+static void clone_sized(struct call *c, int r, const struct st_reply *reply)
 {
 	struct clone *cl = c->state;
+
+	/* An exact size that was rounded up for the image stays as it is. */
+	if (r >= 0 && reply->size && reply->size != volume_on_disk(cl->size))
+		cl->size = reply->size;
+	clone_done(c, 0, reply);
+}
+
+/* The size that counts is that of the state which was copied. */
+static void clone_made(struct call *c, int r, const struct st_reply *reply)
+{
 	struct st_request rq;
 
-	if (r >= 0) {
+	if (r < 0 || volume_request(c->core, c->dest, c->vol, ST_INFO, &rq, &c->err) < 0 || call_storage(c, &rq, clone_sized) < 0)
 		clone_done(c, r, reply);
-		return;
-	}
-	cl->failed = r;
-	cl->err = c->err;
-	if (volume_request(c->core, c->dest, c->vol, ST_CREATE, &rq, &c->err) < 0 || call_storage(c, &rq, clone_undone) < 0)
-		clone_undone(c, r, NULL);
-}
-
-/* The old content is gone: the driver makes clones in an empty place only. */
-static void clone_cleared(struct call *c, int r, const struct st_reply *reply)
-{
-	struct clone *cl = c->state;
-	struct st_request rq;
-
-	if (r >= 0)
-		r = volume_request(c->core, c->dest, c->vol, ST_CLONE, &rq, &c->err);
-	if (r >= 0) {
-		memcpy(rq.source, cl->source, sizeof rq.source);
-		rq.size = volume_on_disk(cl->size);
-		r = call_storage(c, &rq, clone_tried);
-	}
-	if (r < 0)
-		call_finish(c, r);
 }
 
 /* Takes the token out: it is good for one use, whatever comes of it. */
@@ -410,16 +468,19 @@ int api_volume_clone_to(struct call *c)
 		r = err_set(&c->err, AE_STORAGE, "pools '%s' and '%s' differ: clone by way of an import", sv->pool, c->vol->pool);
 	if (r == 0 && volume_keep(c->core, sv) == -1 && !qube_halted(sq))
 		r = err_set(&c->err, AE_COPY_IN_USE, "'%s' runs without snapshots", sq->name.s);
-	if (r == 0)
-		r = volume_request(c->core, c->dest, c->vol, ST_REMOVE, &rq, &c->err);
 	if (r == 0 && sv == c->vol)
 		r = err_set(&c->err, AE_STORAGE, "a volume cannot be cloned to itself");
+	if (r == 0 && pool_find(c->core, sv->pool))
+		r = pool_takes(pool_find(c->core, sv->pool), sv->size, &c->err);
+	if (r == 0)
+		r = volume_request(c->core, c->dest, c->vol, ST_CLONE, &rq, &c->err);
 	if (r < 0)
 		return r;
 	cl->size = sv->size;
-	memcpy(cl->source, sv->vid, sizeof cl->source);
+	memcpy(rq.source, sv->vid, sizeof rq.source);
+	rq.size = volume_on_disk(cl->size);
 	event(c->core, c->dest, "domain-volume-import-begin", "volume", c->vol->name, "size", "None", NULL);
-	return call_storage(c, &rq, clone_cleared);
+	return call_storage(c, &rq, clone_made);
 }
 
 static void clear_end(struct call *c, int r, const struct st_reply *reply)
@@ -473,6 +534,8 @@ int api_import_begin(struct call *c)
 		r = err_set(&c->err, AE_PROTOCOL, "the payload is not a number");
 	if (r == 0)
 		r = need_halted(c);
+	if (r == 0 && pool_find(c->core, c->vol->pool))
+		r = pool_takes(pool_find(c->core, c->vol->pool), c->u64, &c->err);
 	if (r == 0)
 		r = volume_request(c->core, c->dest, c->vol, ST_IMPORT_BEGIN, &rq, &c->err);
 	rq.size = volume_on_disk(c->u64);

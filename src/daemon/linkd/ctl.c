@@ -69,6 +69,16 @@ static int on_cmd(struct linkd *d, struct msg *m)
 	return vm_command(d, c.cmd, m->serial);
 }
 
+static int on_resize(struct linkd *d, struct msg *m)
+{
+	struct rd r = msg_rd(m);
+	struct ipc_ld_resize c;
+
+	if (ipc_get_ld_resize(&r, &c) < 0 || !rd_done(&r))
+		return -EBADMSG;
+	return vm_resize(d, c.disk, c.size, m->serial);
+}
+
 static int on_ticket(struct linkd *d, struct msg *m)
 {
 	struct rd r = msg_rd(m);
@@ -115,6 +125,7 @@ static const struct rule {
 	{ IPC_LD_TICKET, 1, on_ticket },
 	{ IPC_LD_ROLE_CHAN, 1, on_role },
 	{ IPC_LD_QUERY, 0, on_query },
+	{ IPC_LD_RESIZE, 0, on_resize },
 };
 
 /* Gives false when the message breaks the rules. */
@@ -189,6 +200,8 @@ static void on_listen(struct ev_io *io, int fd, int events, void *arg)
 		drop(d);
 	else
 		say_hello(d);
+	if (d->disk_error)
+		ctl_event(d, LD_EV_DISK_ERROR, d->disk_error, d->disk_error_text);
 }
 
 int ctl_init(struct linkd *d, int listen_fd)

@@ -27,6 +27,8 @@ struct linkd {
 	struct vmm_monitor *monitor;
 	enum ld_state state;
 	unsigned block_errors;	 /* reported by QEMU; the first are logged */
+	uint32_t disk_error;	 /* enum ld_disk_error of what the machine stands still for; 0 = nothing */
+	char disk_error_text[160];
 	bool end_told;		 /* SHUTDOWN or CRASHED was sent */
 	struct ev_timer *ending; /* QEMU has gone: time to deliver what is on its way */
 	unsigned ending_ticks;
@@ -59,6 +61,7 @@ int vm_init(struct linkd *d, int fd);
 /* vm_command starts an LD_CMD and answers it later; vm_query the same for LD_QUERY. */
 int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial);
 int vm_query(struct linkd *d, uint32_t serial);
+int vm_resize(struct linkd *d, const char *disk, uint64_t size, uint32_t serial);
 
 /* A command of the core that is answered later (vm.c). pending_done answers it, error NULL = done, and frees it; a NULL p is nothing. */
 struct pending {

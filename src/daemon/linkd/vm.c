@@ -24,6 +24,8 @@ static void set_state(struct linkd *d, enum ld_state st)
 		return;
 	if (d->state == LD_ST_PAUSED)
 		link_send_time(d);
+	if (st == LD_ST_RUNNING)
+		d->disk_error = 0;
 	d->state = st;
 	ctl_event(d, st == LD_ST_RUNNING ? LD_EV_RUNNING : LD_EV_PAUSED, 0, "");
 }
@@ -52,10 +54,18 @@ static void on_port(bool open, void *arg)
 }
 
 /* A disk that fails goes on failing: the first ones tell. */
-static void on_disk_error(const char *disk, const char *operation, const char *reason, void *arg)
+static void on_disk_error(const char *disk, const char *operation, const char *reason, bool stops, bool full, void *arg)
 {
 	struct linkd *d = arg;
+	char text[160];
 
+	/* One for each time that it stands still: every request under way fails alike. */
+	if (stops && !d->disk_error && !d->end_told) {
+		d->disk_error = LD_DISK_STOPPED | (full ? LD_DISK_FULL : 0);
+		(void)!snprintf(text, sizeof text, "%s %s: %s", disk, operation, reason);
+		(void)str_escape(d->disk_error_text, sizeof d->disk_error_text, text, strlen(text));
+		ctl_event(d, LD_EV_DISK_ERROR, d->disk_error, d->disk_error_text);
+	}
 	if (++d->block_errors > BLOCK_ERRORS_LOGGED)
 		return;
 	log_error("disk error: disk=%s operation=%s reason=%s", log_escs(disk), log_escs(operation), log_escs(reason));
@@ -144,6 +154,19 @@ int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial)
 		return 0;
 	}
 	return pass_on(d, (enum ld_cmd)cmd, serial);
+}
+
+int vm_resize(struct linkd *d, const char *disk, uint64_t size, uint32_t serial)
+{
+	_cleanup_free_ struct pending *p = pending(d, serial);
+	int r;
+
+	if (!disk[0] || !str_chars(disk, "-_") || size % 512 || size > INT64_MAX)
+		return -EINVAL;
+	r = d->vmm->resize(d->monitor, disk, size, on_done, p);
+	if (r >= 0)
+		p = NULL; /* on_done has it */
+	return r;
 }
 
 static void on_memory(uint64_t memory_kib, void *arg)

@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "daemon/policyd/fds.h"
+#include "daemon/policyd/prompt.h"
 #include "daemon/policyd/pd.h"
 #include "proto/ipc.h"
 
@@ -188,6 +189,16 @@ static int on_begin(struct pd *pd)
 	return 0;
 }
 
+static int on_notice(struct pd *pd, struct rd *r)
+{
+	struct ipc_pd_notice n;
+
+	if (ipc_get_pd_notice(r, &n) < 0 || !rd_done(r))
+		return -EBADMSG;
+	pd_notice_text(pd, n.source, n.text);
+	return 0;
+}
+
 static int on_message(struct pd *pd, struct msg *m)
 {
 	struct rd r = msg_rd(m);
@@ -216,6 +227,8 @@ static int on_message(struct pd *pd, struct msg *m)
 		return on_sync(pd, &r);
 	case IPC_PD_EVAL:
 		return on_eval(pd, &r);
+	case IPC_PD_NOTICE:
+		return on_notice(pd, &r);
 	default:
 		return -EBADMSG;
 	}

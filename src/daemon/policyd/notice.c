@@ -76,6 +76,14 @@ void pd_notice(struct pd *pd, const char *resolution, const struct pol_query *q,
 		to_agent(pd, notice_json(resolution, q, pd->core_fd >= 0 && d->reason[0] ? d->reason : NULL));
 }
 
+void pd_notice_text(struct pd *pd, const char *source, const char *text)
+{
+	const struct pol_query about = { .service = "", .argument = "", .source = source, .target = "" };
+
+	if (log_rate_ok(&st.rate, BURST, SECONDS))
+		to_agent(pd, notice_json("info", &about, text));
+}
+
 static void on_policy_told(void *arg, int r, const char *answer)
 {
 	struct pd *pd = arg;

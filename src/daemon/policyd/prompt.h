@@ -52,6 +52,8 @@ void pd_question_withdraw(struct pd *pd, const void *owner);
 /* --- notice.c */
 /* pd_notice tells the agent, and the core's log, about a decision: resolution allow, deny or fail. Notices are bounded; lost ones are lost. */
 void pd_notice(struct pd *pd, const char *resolution, const struct pol_query *q, const struct pol_decision *d);
+/* pd_notice_text shows a text of the core; source: the qube that it is about, or "". */
+void pd_notice_text(struct pd *pd, const char *source, const char *text);
 /* pd_notice_policy tells once for each broken version where it is broken, and once when it is whole again. Call it after each reload. */
 void pd_notice_policy(struct pd *pd);
 /* pd_notice_init watches for an agent that starts while the policy is broken. Call it when confined. */

@@ -81,6 +81,7 @@ struct runs {
 	char timezone[64]; /* "" = unknown */
 	uint64_t n_starts, n_retries;
 	struct ev_timer *stats; /* runs while there are listeners */
+	struct ev_timer *pools;
 	/* policyd */
 	struct peer *policyd;
 	struct ev_timer *policyd_again;

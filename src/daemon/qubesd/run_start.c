@@ -9,8 +9,6 @@
 #include "base/str.h"
 #include "daemon/qubesd/run.h"
 
-static const char *const serials[VOL_N] = { "root", "private", "volatile", "modules" };
-
 static void next_volume(struct run *r);
 
 static int make_start_id(char out[40])
@@ -67,7 +65,7 @@ static struct vm_disk *add_disk(struct run *r, enum volume_id id, const char *di
 	struct vm_disk *d = &r->spec.disks[r->spec.n_disks];
 
 	memset(d, 0, sizeof *d);
-	if (str_copy(d->serial, sizeof d->serial, serials[id]) < 0 || str_copy(d->pool_dir, sizeof d->pool_dir, dir) < 0) {
+	if (str_copy(d->serial, sizeof d->serial, run_serials[id]) < 0 || str_copy(d->pool_dir, sizeof d->pool_dir, dir) < 0) {
 		err_set(e, AE_STORAGE, "the path of a pool is too long");
 		return NULL;
 	}
@@ -194,7 +192,12 @@ static void next_volume(struct run *r)
 	int k = 0;
 
 	if (r->volume < VOL_VOLATILE) {
-		k = volume_request(r->d->core, r->q, &r->q->vols[r->volume], ST_START, &rq, &e);
+		const struct pool *p = pool_find(r->d->core, r->q->vols[r->volume].pool);
+
+		if (p && r->q->vols[r->volume].save_on_stop)
+			k = pool_takes(p, 0, &e);
+		if (k == 0)
+			k = volume_request(r->d->core, r->q, &r->q->vols[r->volume], ST_START, &rq, &e);
 		if (k == 0 && rq.snap_on_start && !rq.source[0])
 			k = err_set(&e, AE_NO_TEMPLATE, "the template of '%s' is missing", r->q->name.s);
 		if (k == 0)

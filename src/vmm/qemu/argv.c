@@ -192,7 +192,9 @@ static int disk(struct vmm_args *a, const struct vm_spec *s, const struct vmm_pl
 
 		block_node(a, &n, set, true);
 	}
-	opt(a, "-device", "virtio-blk-pci,id=%s,drive=%s,serial=%s,bus=pcie.0,addr=0x%02x,disable-legacy=on,num-queues=1",
+	/* A disk that has no room, or fails, stops the machine instead of telling the guest, whose file system would be damaged or shut
+	   itself down; when it goes on the same request is tried again. */
+	opt(a, "-device", "virtio-blk-pci,id=%s,drive=%s,serial=%s,bus=pcie.0,addr=0x%02x,disable-legacy=on,num-queues=1,werror=stop,rerror=stop",
 	    d->serial, d->serial, d->serial, disk_slot(s, i));
 	return 0;
 }

@@ -32,8 +32,10 @@ static const char *text_of(json_t *data, const char *key)
 static void on_block_error(struct vmm_monitor *m, json_t *data)
 {
 	const char *reason = text_of(data, "reason");
+	bool stops = streq(text_of(data, "action"), "stop"), full = json_is_true(json_object_get(data, "nospace"));
 
-	m->events->disk_error(text_of(data, "node-name"), text_of(data, "operation"), reason[0] ? reason : text_of(data, "msg"), m->arg);
+	m->events->disk_error(text_of(data, "node-name"), text_of(data, "operation"), reason[0] ? reason : text_of(data, "msg"), stops, full,
+			      m->arg);
 }
 
 static void on_resume(struct vmm_monitor *m, json_t *data)
@@ -138,6 +140,18 @@ static int qemu_command(struct vmm_monitor *m, enum ld_cmd cmd, vmm_done_fn fn, 
 	return cmd < LD_CMD_N && names[cmd] ? call(m, names[cmd], on_done, &p) : -EINVAL;
 }
 
+static int qemu_resize(struct vmm_monitor *m, const char *disk, uint64_t size, vmm_done_fn fn, void *fn_arg)
+{
+	struct pending *p = xcalloc(1, sizeof *p);
+	int r;
+
+	*p = (struct pending){ .m = m, .done = fn, .arg = fn_arg };
+	r = qmp_call(m->qmp, "block_resize", json_pack("{s:s, s:I}", "node-name", disk, "size", (json_int_t)size), on_done, p);
+	if (r < 0)
+		free(p);
+	return r;
+}
+
 static void tell_memory(const struct pending *p, json_int_t bytes)
 {
 	p->memory(bytes > 0 ? (uint64_t)bytes / 1024 : 0, p->arg);
@@ -177,5 +191,6 @@ const struct vmm_monitor_ops vmm_qemu_monitor = {
 	.memory = qemu_memory,
 	.save = qemu_save,
 	.load = qemu_load,
+	.resize = qemu_resize,
 	.poll = qemu_poll,
 };
