@@ -184,6 +184,14 @@ int pool_takes(const struct pool *p, uint64_t size, struct err *e)
 	return 0;
 }
 
+bool volume_on_device(const struct core *c, const struct volume *v)
+{
+	const struct pool *p = pool_find(c, v->pool);
+	const struct pool_driver *d = p ? pool_driver_find(p->driver) : NULL;
+
+	return d && d->kind == POOL_DEVICES;
+}
+
 const char *pool_default_for(const struct core *c, enum volume_id id)
 {
 	static const enum prop_id by_volume[VOL_N] = {

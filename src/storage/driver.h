@@ -47,6 +47,9 @@ struct pool_ops {
 	int (*info)(struct vol *v, struct st_reply *ret, struct err *e);
 	int (*revisions)(struct vol *v, const struct st_request *q, struct st_reply *ret, struct err *e);
 	int (*revert)(struct vol *v, const struct st_request *q, struct err *e);
+	/* open: (drivers of devices) the device of a layer that start gave. Called in the spawner, which has nobody else's word for the name: it
+	   proves that the device is the volume, and gives a writable one only of what was made for a run. */
+	int (*open)(const char *place, const char *name, bool rw, struct err *e);
 };
 
 #define DRIVER(ops, ...) extern const struct pool_ops pool_##ops;

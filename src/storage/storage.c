@@ -231,6 +231,14 @@ static int run_op(const struct pool_ops *ops, struct vol *v, const struct st_req
 	return err_set(e, EINVAL, "storage: no such operation");
 }
 
+int storage_open_device(const char *place, const char *name, bool rw, struct err *e)
+{
+	for (size_t i = 0; i < pool_drivers_n; i++)
+		if (pool_drivers[i].kind == POOL_DEVICES && pool_place_ok(&pool_drivers[i], place))
+			return ops_of[i]->open(place, name, rw, e);
+	return err_set(e, EACCES, "'%s' is not a pool of devices", place);
+}
+
 /* The names of a volume, and for one of files its directory. */
 static int open_volume(struct vol *v, const struct pool_driver *d, const struct st_request *q, struct err *e)
 {

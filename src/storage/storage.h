@@ -64,6 +64,8 @@ int st_request_get(struct rd *r, struct st_request *ret);
 void st_reply_put(struct wr *w, const struct st_reply *p);
 int st_reply_get(struct rd *r, struct st_reply *ret);
 
+/* storage_open_device opens a layer of format VM_FMT_DEVICE for a machine; see struct pool_ops. The descriptor, or -EACCES and the like. */
+int storage_open_device(const char *place, const char *name, bool rw, struct err *e);
 /* storage_run carries out one request (called by the workers, and by tests). */
 int storage_run(const struct st_request *q, struct st_reply *ret, struct err *e);
 

@@ -21,7 +21,12 @@ enum vm_start { VM_START_COLD, VM_START_SOURCE, VM_START_CLONE, VM_START_N };
 /* Size of the private disk of a source: no real volume has it, so that the guest of a clone sees when its own has come. */
 #define VM_PLACEHOLDER_BYTES (2049ull * 512)
 
-enum vm_format { VM_FMT_RAW, VM_FMT_QCOW2, VM_FMT_N };
+enum vm_format {
+	VM_FMT_RAW,
+	VM_FMT_QCOW2,
+	VM_FMT_DEVICE, /* raw, on a block device: path is a name that its storage driver opens */
+	VM_FMT_N
+};
 
 struct vm_layer {
 	char path[200]; /* relative to the pool directory */

@@ -72,13 +72,19 @@ static void volume_gone(void *arg, int r, const struct st_reply *reply, struct e
 	step(m);
 }
 
+/* On devices a crash leaves something also of what does not last. */
+static bool has_storage(const struct core *c, const struct volume *v)
+{
+	return v->save_on_stop || volume_on_device(c, v);
+}
+
 static void step(struct removal *m)
 {
 	struct err e = { 0 };
 	struct st_request rq;
 	int r;
 
-	while (m->next_volume < m->q->n_vols && !m->q->vols[m->next_volume].save_on_stop)
+	while (m->next_volume < m->q->n_vols && !has_storage(m->core, &m->q->vols[m->next_volume]))
 		m->next_volume++;
 	if (m->next_volume == m->q->n_vols) {
 		finish(m);

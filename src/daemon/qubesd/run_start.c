@@ -85,7 +85,7 @@ static int use_volume(struct run *r, enum volume_id id, const struct st_reply *r
 	memcpy(d->layers, reply->layers, sizeof d->layers);
 	/* The root of a template-based qube is shared: its throw-away layer is made in the guest. Any other snapshot gets one here. */
 	d->readonly = !v->rw || (v->snap_on_start && id == VOL_ROOT);
-	if (v->snap_on_start && !d->readonly)
+	if (v->snap_on_start && !d->readonly && !reply->own)
 		d->ephemeral_size = reply->size;
 	memcpy(r->q->vol_head[id], reply->head, sizeof r->q->vol_head[id]);
 	return 0;
@@ -191,7 +191,8 @@ static void next_volume(struct run *r)
 	struct err e = { 0 };
 	int k = 0;
 
-	if (r->volume < VOL_VOLATILE) {
+	/* In a pool of devices the throw-away disk is a volume too; elsewhere it is a file that the spawner makes. */
+	if (r->volume < VOL_VOLATILE || (r->volume == VOL_VOLATILE && volume_on_device(r->d->core, &r->q->vols[VOL_VOLATILE]))) {
 		const struct pool *p = pool_find(r->d->core, r->q->vols[r->volume].pool);
 
 		if (p && r->q->vols[r->volume].save_on_stop)
@@ -205,7 +206,7 @@ static void next_volume(struct run *r)
 		if (k == 0)
 			return;
 	}
-	if (k == 0)
+	if (k == 0 && r->volume == VOL_VOLATILE)
 		k = add_volatile(r, &e);
 	if (k == 0)
 		k = add_modules(r, &e);

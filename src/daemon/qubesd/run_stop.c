@@ -207,7 +207,7 @@ static void stop_volume(struct run *r)
 	for (; r->volume < VOL_N; r->volume++) {
 		const struct volume *v = &r->q->vols[r->volume];
 
-		if (!r->storage_started[r->volume] || !v->save_on_stop)
+		if (!r->storage_started[r->volume] || (!v->save_on_stop && !volume_on_device(r->d->core, v)))
 			continue;
 		if (volume_request(r->d->core, r->q, v, ST_STOP, &rq, &e) == 0 && storage_submit(r->d, &rq, volume_stopped, r, &e) == 0)
 			return;

@@ -121,11 +121,22 @@ static bool made_for_a_run(const char *path)
 	return strstr(slash ? slash : path, "-dirty.") != NULL;
 }
 
+/* A volume of a pool of devices has one layer, and what the qube throws away is one of its own. */
+static int open_device(struct disk_fds *ret, const struct vm_disk *d, size_t i, struct err *e)
+{
+	if (d->n_layers != 1 || d->ephemeral_size)
+		return err_set(e, EINVAL, "disk %s: a device has no layers", d->serial);
+	ret->layers[i][0] = storage_open_device(d->pool_dir, d->layers[0].path, !d->readonly, e);
+	return ret->layers[i][0] < 0 ? err_add(e, ret->layers[i][0], "disk %s", d->serial) : 0;
+}
+
 static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, struct err *e)
 {
 	bool kernels = streq(d->pool_dir, path_get(PATH_KERNELS));
 	_cleanup_fd_ int dir = -1;
 
+	if (d->n_layers && d->layers[0].format == VM_FMT_DEVICE)
+		return open_device(ret, d, i, e);
 	if (!pool_allowed(d->pool_dir) && !(kernels && d->readonly))
 		return err_set(e, EACCES, "disk %s: '%s' is not a pool of this instance", d->serial, d->pool_dir);
 	dir = open_dir(d->pool_dir, e);

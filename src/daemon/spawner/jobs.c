@@ -1,18 +1,29 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Storage requests: one confined image-worker each, a few at a time, answered in whatever order they end. */
+/* Storage requests: one confined worker of the driver each, a few at a time, answered in whatever order they end. */
 #include <sys/socket.h>
 
 #include "base/io.h"
 #include "base/log.h"
 #include "daemon/spawner/spawner.h"
+#include "storage/drivers.h"
 
 #define JOBS_MAX 1024
+
+/* By enum pool_worker. LVM's programs work for root only; in session mode that is who has it. */
+static const struct {
+	const char *program;
+	uid_t uid;
+} workers[] = {
+	[WORKER_IMAGE] = { "image-worker", ID_IMAGES },
+	[WORKER_LVM] = { "lvm-worker", 0 },
+};
 
 struct job {
 	struct job *next;
 	struct spawner *s;
 	uint32_t serial;
 	struct wr payload; /* of the request */
+	enum pool_worker worker;
 	int fd;		   /* our end of the worker's channel; -1 = waiting for its turn */
 	struct ev_io *io;
 };
@@ -57,9 +68,9 @@ static void on_worker(struct ev_io *io, int fd, int events, void *arg)
 	if (r == -EAGAIN || r == -EINTR)
 		return;
 	if (r <= 0) {
-		fail(j, err_set(&e, EIO, "the image-worker ended without an answer"), &e);
+		fail(j, err_set(&e, EIO, "the %s ended without an answer", workers[j->worker].program), &e);
 	} else if (!(m.flags & MSG_F_REPLY) || m.serial != j->serial || m.n_fds) {
-		fail(j, err_set(&e, EPROTO, "the image-worker gave a wrong answer"), &e);
+		fail(j, err_set(&e, EPROTO, "the %s gave a wrong answer", workers[j->worker].program), &e);
 	} else {
 		struct wr w = { .buf = m.data, .len = m.len, .cap = m.len };
 
@@ -71,7 +82,8 @@ static void on_worker(struct ev_io *io, int fd, int events, void *arg)
 
 static int start_worker(struct job *j, struct err *e)
 {
-	static const char *const argv[] = { "image-worker", NULL };
+	const char *program = workers[j->worker].program;
+	const char *argv[] = { program, NULL };
 	_cleanup_proc_ struct proc p = PROC_INIT;
 	_cleanup_fd_ int theirs = -1;
 	struct fd_place place;
@@ -82,15 +94,15 @@ static int start_worker(struct job *j, struct err *e)
 	j->fd = pair[0];
 	theirs = pair[1];
 	place = (struct fd_place){ theirs, 3 };
-	r = role_spawn(&p, "image-worker", argv, ID_IMAGES, &place, 1, log_open("image-worker", NULL, e), e);
+	r = role_spawn(&p, program, argv, workers[j->worker].uid, &place, 1, log_open(program, NULL, e), e);
 	if (r < 0)
 		return r;
 	r = msg_send(j->fd, IPC_SP_STORAGE, j->serial, 0, &j->payload, NULL, 0);
 	if (r < 0)
-		return err_errno(e, -r, "image-worker");
+		return err_errno(e, -r, "%s", program);
 	j->io = ev_io_new(j->s->loop, j->fd, EV_READ, on_worker, j);
 	if (!j->io)
-		return err_set(e, EBADF, "cannot watch the image-worker");
+		return err_set(e, EBADF, "cannot watch the %s", program);
 	child_add(j->s, &p, (uint32_t)p.pid, 0, ROLE_IMAGE_WORKER);
 	return 0;
 }
@@ -126,19 +138,22 @@ int on_storage(struct spawner *s, struct msg *m, struct err *e)
 	struct st_request q;
 	struct rd rd = msg_rd(m);
 	struct job *j, **tail = &s->jobs;
+	const struct pool_driver *d;
 
 	if (ipc_get_sp_storage(&rd, &head) < 0)
 		return err_set(e, EBADMSG, "malformed request");
 	if (st_request_get(&rd, &q) < 0 || head.op != q.op)
 		return err_set(e, EINVAL, "storage request is not valid");
-	if (!pool_allowed(q.pool_dir))
+	/* No driver: which one of files fits? */
+	d = pool_driver_find(q.driver);
+	if ((!d || d->kind == POOL_FILES) && !pool_allowed(q.pool_dir))
 		return err_set(e, EACCES, "'%s' is not a pool of this instance", q.pool_dir);
-	if (pool_ready(q.pool_dir, e) < 0)
+	if ((!d || d->kind == POOL_FILES) && pool_ready(q.pool_dir, e) < 0)
 		return -EACCES;
 	if (s->n_jobs >= JOBS_MAX)
 		return err_set(e, EAGAIN, "too many storage requests at a time");
 	j = xcalloc(1, sizeof *j);
-	*j = (struct job){ .s = s, .serial = m->serial, .fd = -1, .payload = wr_grow(MSG_PAYLOAD_MAX) };
+	*j = (struct job){ .s = s, .serial = m->serial, .fd = -1, .worker = d ? d->worker : WORKER_IMAGE, .payload = wr_grow(MSG_PAYLOAD_MAX) };
 	wr_bytes(&j->payload, m->data, m->len);
 	while (*tail)
 		tail = &(*tail)->next;

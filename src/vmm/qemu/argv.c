@@ -137,12 +137,12 @@ static void block_node(struct vmm_args *a, const struct node *n, unsigned *set, 
 
 	(*set)++;
 	opt(a, "-add-fd", "fd=%d,set=%u", n->fd, *set);
-	opt(a, "-blockdev", "driver=file,node-name=%s-f%u,filename=/dev/fdset/%u,read-only=%s,auto-read-only=off,locking=%s%s%s",
-	    n->serial, n->index, *set, ro, n->shared ? "off" : "auto", discard, cache);
+	opt(a, "-blockdev", "driver=%s,node-name=%s-f%u,filename=/dev/fdset/%u,read-only=%s,auto-read-only=off,locking=%s%s%s",
+	    n->format == VM_FMT_DEVICE ? "host_device" : "file", n->serial, n->index, *set, ro, n->shared ? "off" : "auto", discard, cache);
 	if (top ? str_copy(name, sizeof name, n->serial) < 0 :
 		  str_printf(name, sizeof name, "%s-l%u", n->serial, n->index) < 0)
 		abort(); /* serial is at most 19 bytes */
-	if (n->format == VM_FMT_RAW)
+	if (n->format != VM_FMT_QCOW2)
 		opt(a, "-blockdev", "driver=raw,node-name=%s,file=%s-f%u,read-only=%s,auto-read-only=off%s%s", name, n->serial,
 		    n->index, ro, discard, cache);
 	else
