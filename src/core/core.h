@@ -229,6 +229,12 @@ const char *pool_option_value(const void *arg, const char *name);
 /* volume_on_device: its pool is one of devices (storage/drivers.h), so each start and stop of it is asked from the driver. */
 bool volume_on_device(const struct core *c, const struct volume *v);
 const char *pool_default_for(const struct core *c, enum volume_id id);
+/* Is any volume in the pool? */
+bool pool_used(const struct core *c, const char *name);
+
+/* Kernels on disk (core/kernel.c): NAME below PATH_KERNELS with a vmlinuz. */
+bool kernel_exists(const char *name);
+const char *kernel_newest(void); /* static; a placeholder name when none is installed */
 /* pool_number gives an option that is a number of bytes or percent, 0 when it is not set. pool_over_limit: its volumes were last seen to hold
    more than its size_limit. */
 uint64_t pool_number(const struct pool *p, const char *option);
