@@ -351,6 +351,14 @@ static void core_connect(struct fakevm *v, const char *path)
 	msg_fini(&m);
 }
 
+void vm_core_again(struct fakevm *v)
+{
+	_cleanup_free_ char *ctl = xasprintf("%s/ctl", v->dir);
+
+	fd_closep(&v->ctl);
+	core_connect(v, ctl);
+}
+
 struct fakevm *vm_start_without_agent(uint32_t qid)
 {
 	struct fakevm *v = xcalloc(1, sizeof *v);

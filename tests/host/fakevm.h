@@ -52,6 +52,8 @@ void vm_qmp_send(struct fakevm *v, const char *line);
 
 /* vm_event waits until the event was seen more often than n times. */
 void vm_event(struct fakevm *v, enum ld_event ev, unsigned n);
+/* vm_core_again is a core that was started anew: its connection takes the place of the old one. */
+void vm_core_again(struct fakevm *v);
 /* vm_send sends a request as the core, vm_reply waits for its reply: 0 or negative code. vm_call is both. */
 uint32_t vm_send(struct fakevm *v, uint32_t type, const struct wr *w, int fd);
 int vm_reply(struct fakevm *v, uint32_t serial);

@@ -79,6 +79,56 @@ static void test_disk_errors(void **state)
 	vm_stop(v);
 }
 
+static int resize(struct fakevm *v, const char *disk, uint64_t size, const char *answer, const char *error)
+{
+	struct ipc_ld_resize m = { .size = size };
+	uint8_t buf[64];
+	struct wr w = wr_mem(buf, sizeof buf);
+	uint32_t serial;
+
+	(void)snprintf(m.disk, sizeof m.disk, "%s", disk);
+	ipc_put_ld_resize(&w, &m);
+	serial = vm_send(v, IPC_LD_RESIZE, &w, -1);
+	if (answer)
+		vm_qmp_answer(v, answer, error);
+	return vm_reply(v, serial);
+}
+
+/* A disk without room stops the machine: the core is told once, and again after it came back, until the machine goes on. */
+static void test_disk_full(void **state)
+{
+	static const char full[] = "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"device\": \"\", \"nospace\": true, \"node-name\": \"private\", "
+				   "\"reason\": \"No space left on device\", \"operation\": \"write\", \"action\": \"stop\"}}";
+	struct fakevm *v = vm_start_without_agent(7);
+
+	vm_qmp_send(v, "{\"event\": \"RESUME\"}");
+	vm_event(v, LD_EV_RUNNING, 0);
+	for (int i = 0; i < 20; i++)
+		vm_qmp_send(v, full);
+	vm_qmp_send(v, "{\"event\": \"STOP\"}");
+	vm_event(v, LD_EV_PAUSED, 0);
+	assert_int_equal(v->events[LD_EV_DISK_ERROR], 1);
+	vm_core_again(v);
+	vm_event(v, LD_EV_DISK_ERROR, 1);
+	vm_qmp_send(v, "{\"event\": \"RESUME\"}");
+	vm_event(v, LD_EV_RUNNING, 1);
+	vm_qmp_send(v, full);
+	vm_event(v, LD_EV_DISK_ERROR, 2);
+	vm_stop(v);
+}
+
+static void test_resize(void **state)
+{
+	struct fakevm *v = vm_start_without_agent(7);
+
+	assert_int_equal(resize(v, "private", 1 << 30, "block_resize", NULL), 0);
+	assert_int_equal(resize(v, "private", 1 << 30, "block_resize", "no such node"), -EIO);
+	assert_int_equal(resize(v, "private", 513, NULL, NULL), -EINVAL);
+	assert_int_equal(resize(v, "pri\"vate", 1 << 30, NULL, NULL), -EINVAL);
+	assert_int_equal(resize(v, "", 1 << 30, NULL, NULL), -EINVAL);
+	vm_stop(v);
+}
+
 static void test_powerdown_without_agent(void **state)
 {
 	struct fakevm *v = vm_start_without_agent(7);
@@ -662,6 +712,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_console_log_bound), cmocka_unit_test(test_core_returns),
 		cmocka_unit_test(test_fairness),	cmocka_unit_test(test_seeds_differ),
 		cmocka_unit_test(test_hello_flood),	cmocka_unit_test(test_disk_errors),
+		cmocka_unit_test(test_disk_full),	cmocka_unit_test(test_resize),
 	};
 	const struct CMUnitTest benches[] = { cmocka_unit_test(bench) };
 	bool want_bench = argc == 4 && streq(argv[3], "--bench");

@@ -68,7 +68,7 @@ static const char *const golden[] = {
 	"driver=file,node-name=root-f1,filename=/dev/fdset/2,read-only=on,auto-read-only=off,locking=off,cache.direct=off,cache.no-flush=off",
 	"-blockdev",
 	"driver=qcow2,node-name=root,file=root-f1,backing=root-l0,read-only=on,auto-read-only=off,cache.direct=off,cache.no-flush=off",
-	"-device", "virtio-blk-pci,id=root,drive=root,serial=root,bus=pcie.0,addr=0x03,disable-legacy=on,num-queues=1",
+	"-device", "virtio-blk-pci,id=root,drive=root,serial=root,bus=pcie.0,addr=0x03,disable-legacy=on,num-queues=1,werror=stop,rerror=stop",
 	/* private: only the top is written, its flushes count */
 	"-add-fd", "fd=12,set=3", "-blockdev",
 	"driver=file,node-name=private-f0,filename=/dev/fdset/3,read-only=on,auto-read-only=off,locking=off,cache.direct=off,cache.no-flush=off",
@@ -79,14 +79,14 @@ static const char *const golden[] = {
 	"-blockdev",
 	"driver=qcow2,node-name=private,file=private-f1,backing=private-l0,read-only=off,auto-read-only=off,discard=unmap,cache.direct=off,"
 	"cache.no-flush=off",
-	"-device", "virtio-blk-pci,id=private,drive=private,serial=private,bus=pcie.0,addr=0x04,disable-legacy=on,num-queues=1",
+	"-device", "virtio-blk-pci,id=private,drive=private,serial=private,bus=pcie.0,addr=0x04,disable-legacy=on,num-queues=1,werror=stop,rerror=stop",
 	/* volatile: flushes do nothing */
 	"-add-fd", "fd=14,set=5", "-blockdev",
 	"driver=file,node-name=volatile-f0,filename=/dev/fdset/5,read-only=off,auto-read-only=off,locking=auto,discard=unmap,cache.direct=off,"
 	"cache.no-flush=on",
 	"-blockdev",
 	"driver=raw,node-name=volatile,file=volatile-f0,read-only=off,auto-read-only=off,discard=unmap,cache.direct=off,cache.no-flush=on",
-	"-device", "virtio-blk-pci,id=volatile,drive=volatile,serial=volatile,bus=pcie.0,addr=0x05,disable-legacy=on,num-queues=1",
+	"-device", "virtio-blk-pci,id=volatile,drive=volatile,serial=volatile,bus=pcie.0,addr=0x05,disable-legacy=on,num-queues=1,werror=stop,rerror=stop",
 	/* a throw-away overlay */
 	"-add-fd", "fd=15,set=6", "-blockdev",
 	"driver=file,node-name=extra-f0,filename=/dev/fdset/6,read-only=on,auto-read-only=off,locking=off,cache.direct=off,cache.no-flush=off",
@@ -97,7 +97,7 @@ static const char *const golden[] = {
 	"-blockdev",
 	"driver=qcow2,node-name=extra,file=extra-f1,backing=extra-l0,read-only=off,auto-read-only=off,discard=unmap,cache.direct=off,"
 	"cache.no-flush=on",
-	"-device", "virtio-blk-pci,id=extra,drive=extra,serial=extra,bus=pcie.0,addr=0x07,disable-legacy=on,num-queues=1",
+	"-device", "virtio-blk-pci,id=extra,drive=extra,serial=extra,bus=pcie.0,addr=0x07,disable-legacy=on,num-queues=1,werror=stop,rerror=stop",
 	"-device", "pcie-root-port,id=rp0,bus=pcie.0,addr=0x10.0,chassis=1,slot=1,multifunction=on",
 	"-device", "pcie-root-port,id=rp1,bus=pcie.0,addr=0x10.1,chassis=2,slot=2",
 	"-device", "pcie-root-port,id=rp2,bus=pcie.0,addr=0x10.2,chassis=3,slot=3",

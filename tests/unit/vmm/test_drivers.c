@@ -109,7 +109,7 @@ static void launches(void **state)
 /* --- a machine played by the test ------------------------------------------------------------------------------------------------ */
 
 struct seen {
-	unsigned running, stopped, ended, closed, ports, errors, done, failed;
+	unsigned running, stopped, ended, closed, ports, errors, stops, done, failed;
 	bool crashed, open;
 	uint64_t memory;
 };
@@ -140,11 +140,13 @@ static void on_port(bool open, void *arg)
 	s->open = open;
 }
 
-static void on_disk_error(const char *disk, const char *operation, const char *reason, void *arg)
+static void on_disk_error(const char *disk, const char *operation, const char *reason, bool stops, bool full, void *arg)
 {
 	assert_string_equal(disk, "root");
 	assert_string_equal(operation, "read");
 	assert_string_equal(reason, "Input/output error");
+	assert_true(stops == full);
+	((struct seen *)arg)->stops += stops;
 	((struct seen *)arg)->errors++;
 }
 
@@ -214,9 +216,11 @@ static void qemu_monitor(void **state)
 	say(fds[1], "{\"event\": \"RESUME\"}\n{\"return\": {}, \"id\": 1}\n"
 		    "{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": true, \"id\": \"" LINKD_PORT_ID "\"}}\n"
 		    "{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": false, \"id\": \"another\"}}\n"
-		    "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"node-name\": \"root\", \"operation\": \"read\", \"reason\": \"Input/output error\"}}\n");
+		    "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"node-name\": \"root\", \"operation\": \"read\", \"reason\": \"Input/output error\"}}\n"
+		    "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"node-name\": \"root\", \"operation\": \"read\", \"reason\": \"Input/output error\", "
+		    "\"action\": \"stop\", \"nospace\": true}}\n");
 	ops->poll(m);
-	assert_true(s.running == 1 && s.done == 1 && s.failed == 0 && s.ports == 1 && s.open && s.errors == 1);
+	assert_true(s.running == 1 && s.done == 1 && s.failed == 0 && s.ports == 1 && s.open && s.errors == 2 && s.stops == 1);
 	/* A machine without a balloon tells the size that it has. */
 	assert_int_equal(ops->memory(m, on_memory, &s), 0);
 	hear(fds[1], "query-balloon");
@@ -226,6 +230,13 @@ static void qemu_monitor(void **state)
 	say(fds[1], "{\"return\": {\"base-memory\": 419430400}, \"id\": 4}\n");
 	ops->poll(m);
 	assert_int_equal(s.memory, 409600);
+	assert_int_equal(ops->resize(m, "private", 3ull << 40, on_done, &s), 0);
+	hear(fds[1], "\"block_resize\",\"id\":5,\"arguments\":{\"node-name\":\"private\",\"size\":3298534883328}");
+	say(fds[1], "{\"error\": {\"class\": \"x\", \"desc\": \"no space\"}, \"id\": 5}\n");
+	ops->poll(m);
+	assert_true(s.done == 2 && s.failed == 1);
+	s.done = 1;
+	s.failed = 0;
 	assert_int_equal(ops->command(m, LD_QUIT, on_done, &s), 0);
 	hear(fds[1], "\"quit\"");
 	say(fds[1], "{\"event\": \"STOP\"}\n{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-panic\"}}\n");
