@@ -161,8 +161,10 @@ static uint64_t percent(struct rd *line, bool last, uint64_t whole)
 		*dot++ = '\0';
 	if (!text[0])
 		return 0;
-	if (str_u64(text, 100, &n) < 0 || (dot && (strlen(dot) != 2 || str_u64(dot, 99, &part) < 0)))
+	if (str_u64(text, 100, &n) < 0 || !dot || !ch_digit(dot[0]) || !ch_digit(dot[1]) || dot[2])
 		rd_fail(line);
+	else
+		part = (uint64_t)(dot[0] - '0') * 10 + (uint64_t)(dot[1] - '0');
 	return whole / 10000 * (n * 100 + part) + whole % 10000 * (n * 100 + part) / 10000;
 }
 

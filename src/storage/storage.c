@@ -55,7 +55,7 @@ static bool request_ok(const struct st_request *q)
 
 	if (q->op >= ST_OP_N || !vm_abs_ok(q->pool_dir))
 		return false;
-	if (of_pool(q->op) && (q->vid[0] || q->source[0] || q->revision[0]))
+	if (of_pool(q->op) && q->op != ST_PROBE && (q->vid[0] || q->source[0] || q->revision[0]))
 		return false;
 	if (q->op == ST_PROBE && !q->driver[0])
 		return true;

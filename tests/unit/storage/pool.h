@@ -17,26 +17,44 @@
 #include "base/fsx.h"
 #include "base/str.h"
 #include "storage/qcow2fmt.h"
+#include "lvm_rig.h"
 #include "storage/storage.h"
 
 #define BLOCK 65536u
 #define VID "appvms/mail/private"
 
 struct pool {
-	char dir[120];
+	char dir[200];	/* the place of the pool */
+	char base[240]; /* where its images are: the same, but for devices */
 	const char *driver;
+	struct lvm_rig lvm;
 };
+
+static inline bool pool_lvm(const struct pool *p)
+{
+	return streq(p->driver, "lvm_thin");
+}
 
 static inline void pool_make(struct pool *p, const char *driver, const char *where)
 {
 	p->driver = driver;
+	if (pool_lvm(p)) {
+		rig_make(&p->lvm);
+		assert_int_equal(str_copy(p->dir, sizeof p->dir, p->lvm.place), 0);
+		assert_int_equal(str_copy(p->base, sizeof p->base, p->lvm.base), 0);
+		return;
+	}
 	assert_int_equal(str_printf(p->dir, sizeof p->dir, "%s/bhpool-XXXXXX", where), 0);
 	assert_non_null(mkdtemp(p->dir));
+	assert_int_equal(str_copy(p->base, sizeof p->base, p->dir), 0);
 }
 
 static inline void pool_remove(struct pool *p)
 {
-	assert_int_equal(fs_rm_rf(AT_FDCWD, p->dir, NULL), 0);
+	if (pool_lvm(p))
+		rig_remove(&p->lvm);
+	else
+		assert_int_equal(fs_rm_rf(AT_FDCWD, p->dir, NULL), 0);
 }
 
 static inline struct st_request request(const struct pool *p, uint8_t op, const char *vid)
@@ -74,7 +92,7 @@ static inline int open_file(const struct pool *p, const char *rel, int flags)
 	char path[400];
 	int fd;
 
-	assert_int_equal(str_printf(path, sizeof path, "%s/%s", p->dir, rel), 0);
+	assert_int_equal(str_printf(path, sizeof path, "%s/%s", p->base, rel), 0);
 	fd = open(path, flags | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	return fd;
@@ -173,18 +191,19 @@ static inline void committed(const struct pool *p, const char *vid, unsigned cha
 	assert_int_equal(run(&q, &reply), 0);
 }
 
-/* Number of files in the volume's directory whose name holds text. */
+/* Number of files in the qube's directory (volumes of the qube) whose name holds text. */
 static inline unsigned files_with(const struct pool *p, const char *rel, const char *text)
 {
-	char path[400];
+	char path[400], lead[120];
 	struct dirent *ent;
 	unsigned n = 0;
 	DIR *d;
 
-	assert_int_equal(str_printf(path, sizeof path, "%s/%s", p->dir, rel), 0);
+	assert_int_equal(str_printf(path, sizeof path, "%s/%s", p->base, pool_lvm(p) ? "" : rel), 0);
+	assert_int_equal(str_printf(lead, sizeof lead, "vm-%s-", strrchr(rel, '/') ? strrchr(rel, '/') + 1 : rel), 0);
 	d = opendir(path);
 	while (d && (ent = readdir(d)))
-		n += ent->d_name[0] != '.' && strstr(ent->d_name, text) != NULL;
+		n += ent->d_name[0] != '.' && strstr(ent->d_name, text) != NULL && (!pool_lvm(p) || str_starts(ent->d_name, lead));
 	if (d)
 		closedir(d);
 	return n;
