@@ -182,6 +182,8 @@ static const struct {
 	{ PATH_STATE, ID_CORE, ID_CORE, 0700 },
 	{ PATH_KERNELS, 0, 0, 0755 },
 	{ PATH_UNDO, 0, CLIENTS, 02770 },
+	{ PATH_STATES, ID_STATES, ID_STATES, 0700 },
+	{ PATH_HOLDER_RUN, 0, 0, 0700 },
 	{ PATH_LOG, 0, CLIENTS, 0750 },
 	{ PATH_ETC, 0, 0, 0755 },
 	/* members of the group answer "always" and edit the policy without being root */
@@ -244,7 +246,8 @@ int paths_make(struct err *e)
 {
 	static const enum path_id dirs[] = { PATH_RUN,	      PATH_LIB,	       PATH_LOG,     PATH_ETC,
 					     PATH_KERNELS,    PATH_POLICY_ETC, PATH_POLICY_RUN, PATH_QUBE_RUN,
-					     PATH_RPC_ETC,    PATH_RPC_RUN,    PATH_RPC_CONFIG_ETC, PATH_BACKUP_PROFILES, PATH_PROMPT, PATH_UNDO };
+					     PATH_RPC_ETC,    PATH_RPC_RUN,    PATH_RPC_CONFIG_ETC, PATH_BACKUP_PROFILES, PATH_PROMPT, PATH_UNDO,
+					     PATH_STATES,     PATH_HOLDER_RUN };
 
 	if (st.system)
 		return make_system(e);

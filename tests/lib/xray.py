@@ -21,10 +21,11 @@ ROLES = {
     "qrexec-daemon": dict(uid="qube", caps=False, seccomp=2, nnp=1, ns=NS),
     "qubesdb-daemon": dict(uid="qube", caps=False, seccomp=2, nnp=1, ns=NS),
     "qube-shim": dict(uid="qube", caps=False, seccomp=0, nnp=1, ns=NS + ("pid",)),
+    "state-holder": dict(uid="states", caps=False, seccomp=2, nnp=1, ns=NS),
     "qemu": dict(uid="qube", caps=False, seccomp=2, nnp=1, ns=NS + ("pid",)),
 }
 ID_QUBE = 0x70000000
-IDS = {"root": 0, "core": 0x70100001, "policyd": 0x70100002, "images": 0x70100003}
+IDS = {"root": 0, "core": 0x70100001, "policyd": 0x70100002, "images": 0x70100003, "states": 0x70100004}
 
 
 def role_of(argv):

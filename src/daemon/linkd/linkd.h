@@ -61,7 +61,6 @@ int vm_init(struct linkd *d, int fd);
 /* vm_command starts an LD_CMD and answers it later; vm_query the same for LD_QUERY. */
 int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial);
 int vm_query(struct linkd *d, uint32_t serial);
-int vm_resize(struct linkd *d, const char *disk, uint64_t size, uint32_t serial);
 
 /* A command of the core that is answered later (vm.c). pending_done answers it, error NULL = done, and frees it; a NULL p is nothing. */
 struct pending {
@@ -84,6 +83,7 @@ void state_on_frozen(struct linkd *d);
 void state_on_woken(struct linkd *d);
 void state_on_down(struct linkd *d);
 void state_free(struct linkd *d);
+int vm_resize(struct linkd *d, const char *disk, uint64_t size, uint32_t serial);
 
 /* link.c */
 int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int qubesdb_fd);

@@ -158,14 +158,16 @@ int vm_command(struct linkd *d, uint8_t cmd, uint32_t serial)
 
 int vm_resize(struct linkd *d, const char *disk, uint64_t size, uint32_t serial)
 {
-	_cleanup_free_ struct pending *p = pending(d, serial);
+	struct pending *p;
 	int r;
 
 	if (!disk[0] || !str_chars(disk, "-_") || size % 512 || size > INT64_MAX)
 		return -EINVAL;
+	p = pending_new(d, serial);
+	p->type = IPC_LD_RESIZE;
 	r = d->vmm->resize(d->monitor, disk, size, on_done, p);
-	if (r >= 0)
-		p = NULL; /* on_done has it */
+	if (r < 0)
+		free(p);
 	return r;
 }
 

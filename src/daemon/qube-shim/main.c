@@ -26,18 +26,18 @@ static int report(uint32_t type, const char *text, int pidfd)
 
 /* The same wall as the small root a second time, by the kernel's other means. Descriptors that are handed on are not concerned, but
    QEMU's loader opens its kernel and initramfs anew through /proc. */
-static int confine(int last, struct err *e)
+static int confine(int last, size_t reopened, struct err *e)
 {
 	struct sandbox_path paths[SANDBOX_PATHS_MAX] = {
 		{ .path = "/usr" },	   { .path = "/lib" },		{ .path = "/lib64" },	  { .path = "/etc/ld.so.cache" },
 		{ .path = "/proc" },	   { .path = "/dev/null", .dev = true }, { .path = "/dev/urandom", .dev = true },
 		{ .path = "/dev/kvm", .dev = true },
 	};
-	char files[2][32];
+	char files[SHIM_REOPENED_MAX][32];
 	size_t n = 8;
 
-	/* Kernel and initramfs, when there are any, are the first regular files. */
-	for (int fd = SHIM_FD_FIRST; fd <= last && n < 10; fd++) {
+	/* Kernel and initramfs, when there are any, are the first regular files. Memory files need no rule. */
+	for (int fd = SHIM_FD_FIRST; fd <= last && n < 8 + reopened; fd++) {
 		struct stat st;
 
 		if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || str_printf(files[n - 8], sizeof files[0], "/proc/self/fd/%d", fd) < 0)
@@ -77,18 +77,18 @@ int main(int argc, char **argv)
 {
 	struct proc p = PROC_INIT;
 	struct err e = { 0 };
-	uint64_t last = 0;
+	uint64_t last = 0, reopened = 0;
 	int r;
 
-	if (argc < 3 || str_u64(argv[1], SHIM_FD_FIRST - 1 + PROC_FDS_MAX, &last) < 0) {
-		fputs("usage: qube-shim LAST-DESCRIPTOR PROGRAM [ARGUMENT]…  (started by the spawner)\n", stderr);
+	if (argc < 4 || str_u64(argv[1], SHIM_FD_FIRST - 1 + PROC_FDS_MAX, &last) < 0 || str_u64(argv[2], SHIM_REOPENED_MAX, &reopened) < 0) {
+		fputs("usage: qube-shim LAST-DESCRIPTOR FILES PROGRAM [ARGUMENT]…  (started by the spawner)\n", stderr);
 		return 2;
 	}
 	/* On a host with SMT no thread of another qube runs on the sibling of one of this qube. Elsewhere the call fails, which is right. */
 	(void)prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0);
-	r = confine((int)last, &e);
+	r = confine((int)last, (size_t)reopened, &e);
 	if (r == 0)
-		r = start(&p, (int)last, argv + 2, &e);
+		r = start(&p, (int)last, argv + 3, &e);
 	/* linkd must see the end of QEMU's sockets when QEMU ends, not when the shim does. */
 	for (int fd = SHIM_FD_FIRST; fd <= (int)last; fd++)
 		close(fd);

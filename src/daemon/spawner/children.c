@@ -53,6 +53,8 @@ static void on_end(struct ev_io *io, int fd, int events, void *arg)
 	if (c->role != ROLE_IMAGE_WORKER &&
 	    msg_send(SPAWNER_FD_CORE, IPC_SP_EXIT, 0, 0, &w, NULL, 0) < 0)
 		ev_stop(c->s->loop, 1);
+	if (c->role == ROLE_QEMU)
+		source_ended(c->s, c->qid);
 	if (c->role == ROLE_SVC_RUNNER)
 		runner_refill(c->s);
 	unlink_child(c);

@@ -26,6 +26,8 @@ void disks_fini(struct disk_fds *d)
 	}
 	fd_closep(&d->kernel);
 	fd_closep(&d->initrd);
+	fd_closep(&d->ram);
+	fd_closep(&d->state);
 }
 
 bool pool_allowed(const char *dir)
@@ -145,13 +147,15 @@ static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, st
 	for (uint32_t k = 0; k < d->n_layers; k++) {
 		bool rw = k + 1 == d->n_layers && !d->readonly && !d->ephemeral_size;
 
+		if (ret->layers[i][k] >= 0)
+			continue;
 		if (rw && !made_for_a_run(d->layers[k].path))
 			return err_set(e, EACCES, "disk %s: '%s' is a committed image", d->serial, d->layers[k].path);
 		ret->layers[i][k] = open_image(dir, d->layers[k].path, rw ? O_RDWR : O_RDONLY, e);
 		if (ret->layers[i][k] < 0)
 			return err_add(e, ret->layers[i][k], "disk %s", d->serial);
 	}
-	if (d->ephemeral_size) {
+	if (d->ephemeral_size && ret->ephemeral[i] < 0) {
 		ret->ephemeral[i] = open_ephemeral(d, dir, e);
 		if (ret->ephemeral[i] < 0)
 			return err_add(e, ret->ephemeral[i], "disk %s", d->serial);
@@ -181,7 +185,8 @@ static int open_kernel(struct disk_fds *ret, const struct vm_spec *s, uint8_t ac
 
 int disks_open(struct disk_fds *ret, const struct vm_spec *s, uint8_t accel, struct err *e)
 {
-	int r = s->kernel[0] ? open_kernel(ret, s, accel, e) : 0;
+	/* The kernel of a clone is in its RAM. */
+	int r = s->kernel[0] && s->start != VM_START_CLONE ? open_kernel(ret, s, accel, e) : 0;
 
 	for (size_t i = 0; r >= 0 && i < s->n_disks; i++)
 		r = open_disk(ret, &s->disks[i], i, e);

@@ -56,6 +56,8 @@ static void lay_out(struct layout *l, const struct vm_spec *s, const struct disk
 			l->plan.layers[i][k] = place(l, d->layers[i][k]);
 		l->plan.ephemeral[i] = place(l, d->ephemeral[i]);
 	}
+	l->plan.ram = place(l, d->ram);
+	l->plan.state = place(l, d->state);
 }
 
 /* "Pid:" of /proc/self/fdinfo of a pidfd: the number by which we know a process that the shim knows by another. */
@@ -143,18 +145,19 @@ static int shim_env(const char *env[SHIM_ENV_MAX + 1], const struct vmm_launch *
 static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, const char *shim, struct vmm_launch *how, struct err *e)
 {
 	struct stat device;
-	char last[16];
-	const char *argv[VMM_ARGS_MAX + 4] = { "qube-shim", last }, *env[SHIM_ENV_MAX + 1];
-	size_t n = 2;
+	char last[16], reopened[16];
+	const char *argv[VMM_ARGS_MAX + 5] = { "qube-shim", last, reopened }, *env[SHIM_ENV_MAX + 1];
+	size_t n = 3;
 	_cleanup_fd_ int log = log_open("qemu", s->name, e);
 
 	if (log < 0)
 		return log;
-	if (str_printf(last, sizeof last, "%d", l->next - 1) < 0 || l->full || l->spec.n_fds == PROC_FDS_MAX ||
+	if (str_printf(last, sizeof last, "%d", l->next - 1) < 0 ||
+	    str_printf(reopened, sizeof reopened, "%d", (l->plan.kernel >= 0) + (l->plan.initrd >= 0)) < 0 || l->full || l->spec.n_fds == PROC_FDS_MAX ||
 	    how->n_files == VMM_FILES_MAX || shim_env(env, how) < 0)
 		return err_set(e, E2BIG, "the machine has too many image files");
-	for (; how->args.v[n - 2]; n++)
-		argv[n] = how->args.v[n - 2];
+	for (; how->args.v[n - 3]; n++)
+		argv[n] = how->args.v[n - 3];
 	how->files[how->n_files++] = (struct proc_bind){ .path = shim };
 	l->spec.path = shim;
 	l->spec.argv = argv;
@@ -174,7 +177,7 @@ static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, co
 }
 
 int machine_start(struct proc *ret, const struct vm_spec *s, const struct vmm_ops *vmm, uint8_t accel, const struct disk_fds *d,
-		  const struct machine_fds *f, uint32_t *ret_pid, uint64_t *ret_start, struct err *e)
+		  const struct machine_fds *f, struct machine_facts *ret_facts, struct err *e)
 {
 	_cleanup_(vmm_launch_fini) struct vmm_launch how = { .n_files = 0 };
 	_cleanup_proc_ struct proc p = PROC_INIT;
@@ -197,7 +200,8 @@ int machine_start(struct proc *ret, const struct vm_spec *s, const struct vmm_op
 	if (r < 0)
 		return r;
 	fd_closep(&theirs);
-	r = wait_report(ours, ret_pid, ret_start, e);
+	r = wait_report(ours, &ret_facts->pid, &ret_facts->start, e);
+	ret_facts->state_fd = l.plan.state;
 	if (r < 0)
 		return r;
 	*ret = p;

@@ -39,6 +39,12 @@ void reply(struct spawner *s, const struct msg *m, const struct wr *w, const int
 	}
 }
 
+void refuse(struct spawner *s, uint32_t type, uint32_t serial, int code, const struct err *e)
+{
+	if (ipc_send_err(SPAWNER_FD_CORE, type, serial, code, e) < 0)
+		ev_stop(s->loop, 1);
+}
+
 static const struct rule *rule_of(const struct msg *m)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
@@ -66,8 +72,7 @@ static void serve(struct spawner *s, struct msg *m)
 		log_debug("%s: %s", ipc_type_name(m->type), err_text(&e, r));
 	else
 		log_warn("%s: %s", ipc_type_name(m->type), err_text(&e, r));
-	if (ipc_send_err(SPAWNER_FD_CORE, m->type, m->serial, r, &e) < 0)
-		ev_stop(s->loop, 1);
+	refuse(s, m->type, m->serial, r, &e);
 }
 
 static void on_core(struct ev_io *io, int fd, int events, void *arg)
@@ -102,6 +107,8 @@ static int run(struct err *e)
 	log_info("ready");
 	r = ev_run(loop);
 	runner_fini(&s);
+	states_fini(&s);
+	holder_fini(&s);
 	return r;
 }
 

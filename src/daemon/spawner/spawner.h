@@ -20,6 +20,8 @@
 #define SPAWNER_WORKERS_MAX 4 /* image-workers at a time; further requests wait */
 
 struct child;
+struct holder;
+struct source;
 struct job;
 struct ready_runner;
 
@@ -30,6 +32,9 @@ struct spawner {
 	struct job *jobs; /* storage requests, oldest first */
 	unsigned n_jobs;
 	struct ready_runner *runner; /* NULL before the first call of a service of dom0 */
+	struct holder *holder;	 /* connection to the state-holder; NULL = none now */
+	struct source *sources;	 /* machines that were started to be saved, and what is kept of them */
+	struct ev_timer *sweep;	 /* of sources that nobody wants to keep */
 	int cgroups; /* the tree that was delegated to us; -1 = none */
 	int cgroup_watch; /* inotify: a group got its last process or lost it */
 };
@@ -49,11 +54,13 @@ int on_usage(struct spawner *s, struct msg *m, struct err *e);
 
 struct disk_fds {
 	int layers[VM_DISKS_MAX][VM_LAYERS_MAX], ephemeral[VM_DISKS_MAX], kernel, initrd;
+	int ram, state; /* of a source or clone */
 };
 
 void disks_init(struct disk_fds *d);
 void disks_fini(struct disk_fds *d);
-/* disks_open opens everything that the machine reads or writes. accel decides which form of the kernel is taken. */
+/* disks_open opens everything that the machine reads or writes, except what is in ret already. accel decides which form of the kernel is
+   taken. */
 int disks_open(struct disk_fds *ret, const struct vm_spec *s, uint8_t accel, struct err *e);
 /* pool_allowed: the directory is one of this instance's pools. */
 bool pool_allowed(const char *dir);
@@ -63,7 +70,8 @@ int pool_ready(const char *dir, struct err *e);
 /* --- roles.c ------------------------------------------------------------------------------------------------------------------ */
 
 /* Sockets and start of the roles of one qube. */
-enum role_sock { RS_LINKD_CTL, RS_CHAN, RS_CONSOLE, RS_QREXEC_CTL, RS_QREXEC, RS_QDB, RS_QDB_RO, RS_N };
+/* The first RS_OF_SOURCE are linkd's. */
+enum role_sock { RS_LINKD_CTL, RS_CHAN, RS_CONSOLE, RS_OF_SOURCE, RS_QREXEC_CTL = RS_OF_SOURCE, RS_QREXEC, RS_QDB, RS_QDB_RO, RS_N };
 
 /* sock_path gives the path of one of a qube's sockets. */
 const char *sock_path(char out[PATH_MAX], enum role_sock w, uint32_t qid, const char *name);
@@ -96,9 +104,14 @@ const char *const *spawner_env(void);
 struct machine_fds {
 	int monitor, console, link, lifeline; /* the machine's and the shim's ends; stay the caller's */
 };
-/* machine_start starts the shim and the machine's program, stopped. *ret is the shim; ret_pid, ret_start name the program itself. */
+struct machine_facts {
+	uint32_t pid; /* of the machine's program itself */
+	uint64_t start;
+	int state_fd; /* vmm_plan.state */
+};
+/* machine_start starts the shim and the machine's program, stopped. *ret is the shim. */
 int machine_start(struct proc *ret, const struct vm_spec *s, const struct vmm_ops *vmm, uint8_t accel, const struct disk_fds *d,
-		  const struct machine_fds *f, uint32_t *ret_pid, uint64_t *ret_start, struct err *e);
+		  const struct machine_fds *f, struct machine_facts *ret_facts, struct err *e);
 
 /* --- limits.c: control groups --------------------------------------------------------------------------------------------------- */
 
@@ -116,17 +129,38 @@ void runner_refill(struct spawner *s);
 /* runner_fini ends the one that waits; those with a call go on. Idempotent. */
 void runner_fini(struct spawner *s);
 
-/* --- states.c: saved states ------------------------------------------------------------------------------------------------------ */
+/* --- states.c: saved states (docs/states.md) --------------------------------------------------------------------------------------- */
+
+enum { STATE_RAM, STATE_DEVICE, STATE_VOLATILE, STATE_FDS };
 
 int on_state_keep(struct spawner *s, struct msg *m, struct err *e);
 int on_state_drop(struct spawner *s, struct msg *m, struct err *e);
 int on_state_list(struct spawner *s, struct msg *m, struct err *e);
+/* source_prepare makes the memory files of a source: RAM, state of the devices, volatile disk. */
+int source_prepare(struct disk_fds *d, const struct vm_spec *spec, struct err *e);
+/* source_started remembers them (own descriptors); source_ended is the end of the machine with this qid, whatever it was. */
+int source_started(struct spawner *s, const struct vm_spec *spec, const struct disk_fds *d, struct err *e);
+void source_ended(struct spawner *s, uint32_t qid);
+/* clone_prepare puts the descriptors of a state where the machine of a clone wants them, opened anew for reading; fds stay the caller's. spec gets the
+   state's volatile disk as the base of its own. */
+int clone_prepare(struct disk_fds *d, struct vm_spec *spec, const int fds[STATE_FDS], struct err *e);
+void states_fini(struct spawner *s);
+
+/* --- holder.c: requests to the state-holder ---------------------------------------------------------------------------------------- */
+
+/* The answer: m is NULL when there is none, e then tells why. */
+typedef void (*holder_fn)(struct spawner *s, struct msg *m, const struct err *e, void *arg);
+/* holder_request sends one, starting the holder when none runs. 0: fn is called later, once; negative: it is not. */
+int holder_request(struct spawner *s, uint32_t type, const struct wr *w, const int *fds, size_t n_fds, holder_fn fn, void *arg, struct err *e);
+void holder_fini(struct spawner *s);
 
 /* --- start.c, jobs.c ------------------------------------------------------------------------------------------------------------ */
 
 int on_start_qube(struct spawner *s, struct msg *m, struct err *e);
 int on_storage(struct spawner *s, struct msg *m, struct err *e);
 
+/* refuse answers a request with an error. */
+void refuse(struct spawner *s, uint32_t type, uint32_t serial, int code, const struct err *e);
 /* reply sends to the core; a failure ends the spawner's loop, since the core is gone then. */
 void reply(struct spawner *s, const struct msg *m, const struct wr *w, const int *fds, size_t n_fds);
 

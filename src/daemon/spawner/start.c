@@ -23,8 +23,9 @@ struct pair {
 };
 
 struct start {
-	const struct spawner *s;
+	struct spawner *s;
 	struct vm_spec spec;
+	int state_fd;
 	const struct vmm_ops *vmm;
 	uint8_t accel;
 	bool dir_made, done;
@@ -119,7 +120,8 @@ static int make_dir(struct start *t, struct err *e)
 
 static int make_sockets(struct start *t, struct err *e)
 {
-	for (size_t i = 0; i < RS_N; i++) {
+	/* A source has no name that anybody could call. */
+	for (size_t i = 0; i < (t->spec.start == VM_START_SOURCE ? RS_OF_SOURCE : RS_N); i++) {
 		t->socks[i] = sock_bind((enum role_sock)i, t->spec.qid, t->spec.name, e);
 		if (t->socks[i] < 0)
 			return t->socks[i];
@@ -139,8 +141,12 @@ static int start_machine(struct start *t, struct err *e)
 {
 	struct machine_fds f = { .monitor = t->pairs[P_QMP].other, .console = t->pairs[P_CONSOLE].other, .link = t->pairs[P_LINK].other,
 				 .lifeline = t->pairs[P_LIFELINE].other };
-	int r = machine_start(&t->shim, &t->spec, t->vmm, t->accel, &t->disks, &f, &t->reply.qemu_pid, &t->reply.qemu_start, e);
+	struct machine_facts facts = { .state_fd = -1 };
+	int r = machine_start(&t->shim, &t->spec, t->vmm, t->accel, &t->disks, &f, &facts, e);
 
+	t->reply.qemu_pid = facts.pid;
+	t->reply.qemu_start = facts.start;
+	t->state_fd = facts.state_fd;
 	return r < 0 ? r : pids_append(t->spec.qid, ROLE_QEMU, (pid_t)t->reply.qemu_pid, t->reply.qemu_start, e);
 }
 
@@ -157,6 +163,8 @@ static int start_roles(struct start *t, struct err *e)
 	struct ipc_sp_start_role q = { .qid = t->spec.qid };
 	int r;
 
+	if (t->spec.start == VM_START_SOURCE)
+		return 0;
 	memcpy(q.name, t->spec.name, sizeof q.name);
 	memcpy(q.uuid, t->spec.uuid, sizeof q.uuid);
 	memcpy(q.default_user, t->spec.default_user, sizeof q.default_user);
@@ -170,7 +178,8 @@ static int start_roles(struct start *t, struct err *e)
 
 static int start_linkd(struct start *t, struct err *e)
 {
-	char qid[16], pid[16], ticks[24];
+	static const char *const starts[VM_START_N] = { [VM_START_COLD] = "cold", [VM_START_SOURCE] = "source", [VM_START_CLONE] = "clone" };
+	char qid[16], pid[16], ticks[24], state_fd[16];
 	_cleanup_fd_ int console_log = log_open("guest", t->spec.name, e);
 	const struct fd_place places[] = {
 		{ t->pairs[P_QMP].host, LINKD_FD_QMP },	      { t->pairs[P_LINK].host, LINKD_FD_LINK },
@@ -180,13 +189,14 @@ static int start_linkd(struct start *t, struct err *e)
 		{ console_log, LINKD_FD_LOG },		      { t->pairs[P_LIFELINE].host, LINKD_FD_LIFELINE },
 	};
 	const char *argv[] = { "linkd", "--qid", qid, "--name", t->spec.name, "--start-id", t->spec.start_id, "--vmm",
-			       t->vmm->name, "--accel", vmm_accel_name(t->accel), "--qemu-pid", pid, "--qemu-start", ticks, NULL };
+			       t->vmm->name, "--accel", vmm_accel_name(t->accel), "--qemu-pid", pid, "--qemu-start", ticks,
+			       "--start", starts[t->spec.start], t->state_fd >= 0 ? "--state-fd" : NULL, state_fd, NULL };
 	int r;
 
 	_Static_assert(ARRAY_SIZE(places) == LINKD_FD_N - 3, "every descriptor of linkd is given");
 	if (console_log < 0)
 		return console_log;
-	if (str_printf(qid, sizeof qid, "%u", t->spec.qid) < 0 || str_printf(pid, sizeof pid, "%u", t->reply.qemu_pid) < 0 ||
+	if (str_printf(state_fd, sizeof state_fd, "%d", t->state_fd) < 0 || str_printf(qid, sizeof qid, "%u", t->spec.qid) < 0 || str_printf(pid, sizeof pid, "%u", t->reply.qemu_pid) < 0 ||
 	    str_printf(ticks, sizeof ticks, "%llu", (unsigned long long)t->reply.qemu_start) < 0)
 		return err_set(e, EINVAL, "numbers of linkd");
 	r = role_spawn(&t->linkd, "linkd", argv, ID_QUBE + t->spec.qid, places, ARRAY_SIZE(places), log_open("linkd", t->spec.name, e), e);
@@ -205,18 +215,20 @@ static int limit_all(const struct start *t, struct err *e)
 	int r = limits_set(t->s, t->spec.qid, t->spec.memory_mib, t->vmm->overhead_mib, e);
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(pids); i++)
-		r = limits_enter(t->s, t->spec.qid, pids[i], e);
+		r = pids[i] <= 0 ? 0 : limits_enter(t->s, t->spec.qid, pids[i], e);
 	return r;
 }
 
-static int start_all(struct start *t, struct err *e)
+static int start_all(struct start *t, const int state[STATE_FDS], struct err *e)
 {
-	int r;
+	int r = vmm_choose(t->spec.accel, &t->vmm, &t->accel, NULL, e);
 
-	if (t->spec.start != VM_START_COLD)
-		return err_set(e, ENOTSUP, "saved states are not there yet");
-	r = vmm_choose(t->spec.accel, &t->vmm, &t->accel, NULL, e);
-
+	if (r >= 0 && t->spec.start != VM_START_COLD && !t->vmm->can_save(t->accel))
+		r = err_set(e, ENOTSUP, "machines of this kind cannot be saved here");
+	if (r >= 0 && t->spec.start == VM_START_SOURCE)
+		r = source_prepare(&t->disks, &t->spec, e);
+	if (r >= 0 && t->spec.start == VM_START_CLONE)
+		r = clone_prepare(&t->disks, &t->spec, state, e);
 	if (r >= 0)
 		r = disks_open(&t->disks, &t->spec, t->accel, e);
 	if (r >= 0)
@@ -229,37 +241,97 @@ static int start_all(struct start *t, struct err *e)
 		r = start_roles(t, e);
 	if (r >= 0)
 		r = start_linkd(t, e);
-	return r < 0 ? r : limit_all(t, e);
+	if (r >= 0)
+		r = limit_all(t, e);
+	return r < 0 || t->spec.start != VM_START_SOURCE ? r : source_started(t->s, &t->spec, &t->disks, e);
 }
 
-int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
+static int start_qube(struct spawner *s, const struct msg *m, const struct vm_spec *spec, const int state[STATE_FDS], struct err *e)
 {
 	_cleanup_(start_fini) struct start t;
-	struct ipc_sp_start_qube q;
-	struct rd rd = msg_rd(m);
 	uint8_t buf[64];
 	struct wr w = wr_mem(buf, sizeof buf);
+	uint32_t qid = spec->qid;
 	int r;
 
 	start_init(&t);
 	t.s = s;
-	if (ipc_get_sp_start_qube(&rd, &q) < 0)
-		return err_set(e, EBADMSG, "malformed request");
-	r = vm_spec_get(&rd, &t.spec, e);
-	if (r >= 0 && t.spec.qid != q.qid)
-		r = err_set(e, EBADMSG, "two different qids");
-	if (r >= 0)
-		r = start_all(&t, e);
+	t.spec = *spec;
+	r = start_all(&t, state, e);
 	if (r < 0)
 		return err_add(e, r, "starting '%s'", t.spec.name);
 	t.done = true;
-	child_add(s, &t.shim, t.reply.qemu_pid, q.qid, ROLE_QEMU);
-	child_add(s, &t.qrexec, (uint32_t)t.qrexec.pid, q.qid, ROLE_QREXEC_DAEMON);
-	child_add(s, &t.qubesdb, (uint32_t)t.qubesdb.pid, q.qid, ROLE_QUBESDB_DAEMON);
-	child_add(s, &t.linkd, t.reply.linkd_pid, q.qid, ROLE_LINKD);
+	child_add(s, &t.shim, t.reply.qemu_pid, qid, ROLE_QEMU);
+	if (t.qrexec.pid > 0)
+		child_add(s, &t.qrexec, (uint32_t)t.qrexec.pid, qid, ROLE_QREXEC_DAEMON);
+	if (t.qubesdb.pid > 0)
+		child_add(s, &t.qubesdb, (uint32_t)t.qubesdb.pid, qid, ROLE_QUBESDB_DAEMON);
+	child_add(s, &t.linkd, t.reply.linkd_pid, qid, ROLE_LINKD);
 	ipc_put_sp_started(&w, &t.reply);
-	log_info("started %s (qid %u) qemu=%u linkd=%u accel=%s", t.spec.name, q.qid, t.reply.qemu_pid, t.reply.linkd_pid,
-		 vmm_accel_name(t.accel));
+	log_info("started %s (qid %u) qemu=%u linkd=%u accel=%s%s", t.spec.name, qid, t.reply.qemu_pid, t.reply.linkd_pid,
+		 vmm_accel_name(t.accel), spec->start == VM_START_CLONE ? " clone" : spec->start == VM_START_SOURCE ? " source" : "");
 	reply(s, m, &w, NULL, 0);
 	return 0;
+}
+
+/* A clone that waits for its state. */
+struct waiting {
+	struct msg m; /* only type and serial */
+	struct vm_spec spec;
+};
+
+static void on_state(struct spawner *s, struct msg *m, const struct err *why, void *arg)
+{
+	_cleanup_free_ struct waiting *w = arg;
+	struct err e = { 0 };
+	int r;
+
+	if (m)
+		r = ipc_reply_err(m, &e);
+	else
+		r = err_set(&e, ENOENT, "%s", why->msg);
+	if (r >= 0 && m->n_fds != STATE_FDS)
+		r = err_set(&e, EBADMSG, "the holder gave no state");
+	if (r >= 0)
+		r = start_qube(s, &w->m, &w->spec, m->fds, &e);
+	if (r >= 0)
+		return;
+	log_warn("%s: %s", ipc_type_name(w->m.type), err_text(&e, r));
+	refuse(s, w->m.type, w->m.serial, r, &e);
+}
+
+static int start_clone(struct spawner *s, const struct msg *m, const struct vm_spec *spec, struct err *e)
+{
+	struct waiting *w = xcalloc(1, sizeof *w);
+	struct ipc_ho_get q = { .key = "" };
+	uint8_t buf[64];
+	struct wr b = wr_mem(buf, sizeof buf);
+	int r;
+
+	w->m.type = m->type;
+	w->m.serial = m->serial;
+	w->spec = *spec;
+	memcpy(q.key, spec->state, sizeof q.key);
+	ipc_put_ho_get(&b, &q);
+	r = holder_request(s, IPC_HO_GET, &b, NULL, 0, on_state, w, e);
+	if (r < 0)
+		free(w);
+	return r;
+}
+
+int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
+{
+	struct ipc_sp_start_qube q;
+	struct rd rd = msg_rd(m);
+	struct vm_spec spec;
+	int r;
+
+	if (ipc_get_sp_start_qube(&rd, &q) < 0)
+		return err_set(e, EBADMSG, "malformed request");
+	r = vm_spec_get(&rd, &spec, e);
+	if (r >= 0 && spec.qid != q.qid)
+		r = err_set(e, EBADMSG, "two different qids");
+	if (r < 0)
+		return err_add(e, r, "starting a qube");
+	return spec.start == VM_START_CLONE ? start_clone(s, m, &spec, e) : start_qube(s, m, &spec, NULL, e);
 }
