@@ -128,6 +128,12 @@ struct core_ops {
 	int (*guest)(void *ctx, struct qube *q, const char *service, const char *user, const char *input, struct call *c,
 		     void (*fn)(struct call *c, int r));
 	int (*current_state)(void *ctx, struct qube *q, struct call *c);
+	/* Hands out a preloaded disposable of t: CALL_PENDING when the call ends with it, or begins anew without one; 0 when there is none. */
+	int (*preload_take)(void *ctx, struct qube *t, struct call *c);
+	/* Fills up what is preloaded without waiting. */
+	void (*preload_refresh)(void *ctx);
+	/* admin.state.* (enum state_op is the handler's parameter) */
+	int (*state)(void *ctx, struct call *c);
 	/* Reads the QubesDB keys of a running qube below prefix for the call; NULL when no qube ever runs. */
 	int (*report)(void *ctx, struct qube *q, const char *prefix, struct call *c, report_fn fn);
 	/* After a commit that touched policy-relevant data: true = ready() follows when every decision sees it. */

@@ -6,6 +6,7 @@
 #include "base/paths.h"
 #include "base/str.h"
 #include "core/core.h"
+#include "core/statekey.h"
 
 /* Shown as default_kernel while none is installed, so that qubes can be made before; starting one says what is missing. */
 #define PLACEHOLDER "not-installed"
@@ -61,4 +62,15 @@ const char *kernel_newest(void)
 		}
 	}
 	return name;
+}
+
+void kernel_stamp(const char *name, struct wr *w)
+{
+	static const char *const files[] = { "vmlinuz", "vmlinux", "initramfs", "modules.img" };
+	char path[PATH_MAX];
+	struct stat sb;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (name[0] && stat(path_fmt(path, PATH_KERNELS, "/%s/%s", name, files[i]), &sb) == 0)
+			wr_printf(w, " %s=%lld@%lld.%09ld", files[i], (long long)sb.st_size, (long long)sb.st_mtim.tv_sec, sb.st_mtim.tv_nsec);
 }

@@ -39,6 +39,7 @@ enum access_kind { X_R, X_W, X_X };
 #define CHECK_TEMPLATE 1u
 #define CHECK_NETVM 2u
 #define CHECK_ADMIN 4u
+enum state_op { STATE_LIST, STATE_POOL, STATE_DROP, STATE_BUILD };
 
 #define CALL_PENDING 1
 
@@ -90,6 +91,7 @@ struct call {
 	struct qube *locked;
 	bool syncing;	  /* waits for policy */
 	bool keep_open;	  /* admin.Events: the answer was the first of a stream */
+	bool fresh;	  /* a disposable that is made now, not a preloaded one */
 	void *state;	  /* of a handler with several steps; freed with the call */
 	struct subscriber *sub;
 
@@ -119,6 +121,9 @@ int call_storage(struct call *c, const struct st_request *q, call_storage_fn nex
 
 /* feature_change sets or (NULL) removes a feature with its events. */
 void feature_change(struct core *core, struct qube *q, const char *key, const char *value);
+
+/* disposable_given answers a call for a disposable with q, which is preloaded: it gets the marks of who asked. */
+void disposable_given(struct call *c, struct qube *q);
 
 /* api_sweep removes what creations and removals of an earlier life left behind. Call once when storage is there. */
 void api_sweep(struct core *core);

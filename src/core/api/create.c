@@ -427,11 +427,26 @@ int api_create(struct call *c)
 	wr_printf(&c->out, c->body[0] ? "uuid:%s" : "%s", c->body[0] ? q->uuid.s : q->name.s);
 }
 
+static void mark_asker(struct call *c, struct qube *q)
+{
+	char text[80];
+
+	if (str_printf(text, sizeof text, "disp-created-by-%s", c->src_name) == 0)
+		tag(c->core, q, text);
+}
+
+void disposable_given(struct call *c, struct qube *q)
+{
+	mark_creator(c, q);
+	mark_asker(c, q);
+	wr_printf(&c->out, c->body[0] ? "uuid:%s" : "%s", c->body[0] ? q->uuid.s : q->name.s);
+}
+
 int api_create_disposable(struct call *c)
 {
 	struct creation *cr = xcalloc(1, sizeof *cr);
 	struct qube *t = c->dest, *probe;
-	char name[32], id[16], out[PV_BUF], tag_text[80];
+	char name[32], id[16], out[PV_BUF];
 	struct pval label;
 	uint32_t dispid;
 	int r;
@@ -447,8 +462,16 @@ int api_create_disposable(struct call *c)
 		return err_set(&c->err, AE_GENERIC, "there is no default disposable template");
 	if (c_disposable(c->core, NULL, t->name.s, out, &c->err) < 0)
 		return err_set(&c->err, AE_GENERIC, "'%s' is not a disposable template: template_for_dispvms is False", t->name.s);
-	if (c->arg[0])
-		return 0; /* no preloaded disposables are kept, so there are none to refresh */
+	if (c->arg[0]) {
+		if (c->core->ops->preload_refresh && !c->core->no_vms)
+			c->core->ops->preload_refresh(c->core->ops_ctx);
+		return 0;
+	}
+	if (!c->fresh && c->core->ops->preload_take && !c->core->no_vms) {
+		r = c->core->ops->preload_take(c->core->ops_ctx, t, c);
+		if (r != 0)
+			return r;
+	}
 	do {
 		if (pick_dispid(c->core, &dispid) < 0)
 			return err_set(&c->err, AE_GENERIC, "no number is free for a disposable");
@@ -460,8 +483,7 @@ int api_create_disposable(struct call *c)
 	if (r < 0)
 		return r;
 	prop_init(c->core, cr->q, P_auto_cleanup, "True");
-	if (str_printf(tag_text, sizeof tag_text, "disp-created-by-%s", c->src_name) == 0)
-		tag(c->core, cr->q, tag_text);
+	mark_asker(c, cr->q);
 	cr->disposable = true;
 	cr->answer_uuid = c->body[0] != '\0';
 	return go(c, cr);

@@ -2,6 +2,7 @@
 /* Features. */
 #include "base/str.h"
 #include "core/api/api.h"
+#include "core/api/preload.h"
 #include "core/net.h"
 #include "core/prop_rules.h"
 
@@ -114,6 +115,8 @@ int api_feature_set(struct call *c)
 	    (strlen(c->arg) < 9 || strlen(c->arg) > 56 || streq(c->arg, "service..") || streq(c->arg, "service...")))
 		return err_set(&c->err, AE_VALUE, "the name of a service has 1 to 48 characters");
 	r = check_offline(c);
+	if (r == 0)
+		r = preload_check(c);
 	if (r < 0)
 		return r;
 	feature_change(c->core, c->dest, c->arg, c->body);

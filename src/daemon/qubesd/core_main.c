@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "core/device.h"
 #include "daemon/qubesd/qubesd.h"
-#include "daemon/qubesd/run.h"
+#include "daemon/qubesd/state.h"
 
 static void on_signal(struct ev_signal *s, int signum, void *arg)
 {
@@ -185,6 +185,7 @@ int core_main(const char *root, bool no_vms, bool no_autostart, int ready_fd, in
 		return QUBESD_EXIT_CONFIG;
 	}
 	r = run(&d, &e);
+	states_stop(&d);
 	if (r < 0)
 		log_error("%s", err_text(&e, r));
 	/* Open calls die with the process; memory is left to the kernel, the database is closed in order. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The table of running qubes and what its parts share. */
-#include "daemon/qubesd/run.h"
+#include "daemon/qubesd/state.h"
 
 #include <fcntl.h>
 
@@ -17,6 +17,9 @@ const struct core_ops run_ops = {
 	.pause = run_op_pause,
 	.suspend_host = run_op_suspend_host,
 	.current_state = run_op_current_state,
+	.preload_take = state_op_take,
+	.preload_refresh = state_op_refresh,
+	.state = state_op,
 	.hold = run_op_hold,
 	.policy_sync = policy_sync,
 	.policy_ask = policy_ask,
@@ -68,6 +71,7 @@ struct runs *runs_new(struct qd *d)
 	rs->d = d;
 	find_timezone(rs->timezone);
 	load_counters(rs);
+	rs->states = states_new(d);
 	return rs;
 }
 
@@ -79,6 +83,8 @@ int runs_start(struct qd *d, struct err *e)
 	run_pools_start(d);
 	run_disp_start(d);
 	r = run_adopt_all(d, e);
+	if (r >= 0)
+		states_start(d);
 	return r < 0 ? r : policy_start(d->runs, e);
 }
 
@@ -113,6 +119,7 @@ void run_free(struct run *r)
 	if (*p)
 		*p = r->next;
 	r->q->run = NULL;
+	warm_free(r);
 	run_disconnect(r);
 	ev_timer_free(r->watch);
 	ev_timer_free(r->limit);
@@ -168,8 +175,8 @@ void calls_end(struct call **list, int r, const struct err *e)
 	}
 }
 
-void internal_call(struct qd *d, const char *method, const char *arg, const char *src, const char *dest, void (*done)(struct call *c),
-		   void *arg2)
+static struct call *internal_new(struct qd *d, const char *method, const char *arg, const char *src, const char *dest,
+				 void (*done)(struct call *c), void *arg2)
 {
 	struct wr w = wr_grow(ADMIN_REQUEST_MAX);
 	struct call *c;
@@ -183,8 +190,23 @@ void internal_call(struct qd *d, const char *method, const char *arg, const char
 	c = call_new(d->core, bytes, n, SOCK_ADMIN);
 	c->done = done;
 	c->conn = arg2;
-	if (call_start(c) < 0)
+	return c;
+}
+
+void internal_call(struct qd *d, const char *method, const char *arg, const char *src, const char *dest, void (*done)(struct call *c),
+		   void *arg2)
+{
+	if (call_start(internal_new(d, method, arg, src, dest, done, arg2)) < 0)
 		abort(); /* and well framed */
+}
+
+void internal_call_fresh(struct qd *d, const char *method, const char *dest, void (*done)(struct call *c), void *arg2)
+{
+	struct call *c = internal_new(d, method, NULL, "dom0", dest, done, arg2);
+
+	c->fresh = true;
+	if (call_start(c) < 0)
+		abort();
 }
 
 void runs_on_exit(struct qd *d, struct msg *m)

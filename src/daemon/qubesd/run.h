@@ -13,6 +13,7 @@
 #define BOOT_CPU_MS 25000    /* CPU time of QEMU without a byte of console or link: a hung boot */
 #define BOOT_WALL_MS 180000
 #define WATCH_MS 2000
+#define CLONE_WALL_MS 60000
 #define EMULATED_FACTOR 5    /* an emulated qube gets this many times its timeouts */
 #define KILL_AFTER_MS 1000   /* after LD_QUIT */
 #define OFF_MS 10000	     /* after the guest has powered off */
@@ -63,6 +64,12 @@ struct run {
 	struct ev_timer *shutdown_limit;
 	uint64_t notice_us; /* no further notice about it before this time */
 	uint64_t stat_cpu_ms, stat_us;	/* of the last vm-stats */
+	/* saved states: */
+	char key[VM_STATE_KEY_LEN + 1];		/* of its kind; "" = it always boots */
+	bool cold_only;				/* a clone did not come up */
+	bool filled, loaded, load_failed;	/* QubesDB; the state of a clone */
+	bool stale;				/* its template has ended since: not given out when preloaded */
+	struct warm *warm;
 	bool dispose;			/* a disposable of one call: */
 	uint32_t dispose_peer, dispose_port;
 	bool held_saved;		/* run_save has written that it is held */
@@ -81,6 +88,7 @@ struct runs {
 	char timezone[64]; /* "" = unknown */
 	uint64_t n_starts, n_retries;
 	struct ev_timer *stats; /* runs while there are listeners */
+	struct states *states;
 	struct ev_timer *pools;
 	/* policyd */
 	struct peer *policyd;
@@ -111,7 +119,16 @@ void call_push(struct call **list, struct call *c);
 void internal_call(struct qd *d, const char *method, const char *arg, const char *src, const char *dest, void (*done)(struct call *c),
 		   void *arg2);
 
+/* internal_call_fresh is internal_call for a disposable that is made now, whatever is preloaded. */
+void internal_call_fresh(struct qd *d, const char *method, const char *dest, void (*done)(struct call *c), void *arg2);
+
 /* run_start.c */
+/* run_start_id makes the random name of a run. */
+int run_start_id(char out[40]);
+/* run_describe_kind describes the machine of a qube like q, whose root was just asked for, with an empty private disk. */
+int run_describe_kind(struct qd *d, struct qube *q, const struct st_reply *root, struct vm_spec *ret, struct err *e);
+/* run_missing_netvm gives the netvm that has to be started before q may use it, or NULL. */
+struct qube *run_missing_netvm(struct qd *d, struct qube *q);
 int run_op_start(void *ctx, struct qube *q, struct call *c);
 void run_begin(struct run *r);
 /* run_fail ends a start: cleans up, then answers. */
@@ -123,6 +140,8 @@ void run_ready(struct run *r);
 void run_boot_event(struct run *r);
 void run_boot_watch(struct run *r);
 void run_save(struct run *r);
+/* run_write_file replaces a file of this run in one step, unsynced. */
+void run_write_file(const char *path, const void *p, size_t n);
 void run_count(struct runs *rs); /* writes the counters of starts */
 uint64_t run_timeout_ms(const struct run *r, enum prop_id id);
 

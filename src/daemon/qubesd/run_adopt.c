@@ -79,6 +79,8 @@ static void load_line(struct run *r, char *line, bool *up)
 		r->attempt = (unsigned)n;
 	else if (streq(line, "dispose"))
 		load_dispose(r, eq);
+	else if (streq(line, "clone") && str_copy(r->spec.state, sizeof r->spec.state, eq) == 0)
+		r->spec.start = VM_START_CLONE;
 	else if (str_starts(line, "head.") && str_u64(line + 5, VOL_N - 1, &n) == 0)
 		(void)!str_copy(r->q->vol_head[n], sizeof r->q->vol_head[n], eq);
 }

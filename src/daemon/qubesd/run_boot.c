@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
-#include "daemon/qubesd/run.h"
+#include "daemon/qubesd/state.h"
 
 uint64_t run_timeout_ms(const struct run *r, enum prop_id id)
 {
@@ -18,7 +18,7 @@ uint64_t run_timeout_ms(const struct run *r, enum prop_id id)
 }
 
 /* A file of this run: replaced in one step, but not synced, since it says nothing once the machine is down. */
-static void write_run_file(const char *path, const void *p, size_t n)
+void run_write_file(const char *path, const void *p, size_t n)
 {
 	char tmp[PATH_MAX];
 	_cleanup_fd_ int fd = -1;
@@ -42,9 +42,28 @@ void run_save(struct run *r)
 		wr_str(&w, "held=1\n");
 	if (r->dispose)
 		wr_printf(&w, "dispose=%u.%u\n", r->dispose_peer, r->dispose_port);
+	if (r->spec.start == VM_START_CLONE)
+		wr_printf(&w, "clone=%s\n", r->spec.state);
 	for (unsigned i = 0; i < VOL_N; i++)
 		wr_printf(&w, "head.%u=%s\n", i, r->q->vol_head[i]);
-	write_run_file(path_fmt(path, PATH_QUBE_RUN, "/%u/state", r->q->qid), w.buf, w.len);
+	run_write_file(path_fmt(path, PATH_QUBE_RUN, "/%u/state", r->q->qid), w.buf, w.len);
+}
+
+static void state_loaded(void *arg, int k, struct msg *m, struct err *e)
+{
+	struct run *r = arg;
+
+	if (r->phase != PH_FILL)
+		return;
+	if (k < 0) {
+		r->load_failed = k != -EPIPE;
+		(void)err_add(e, k, "loading the saved state");
+		run_fail(r, k, e);
+		return;
+	}
+	r->loaded = true;
+	if (r->filled)
+		run_qdb_filled(r);
 }
 
 void run_spawned(struct run *r)
@@ -59,6 +78,9 @@ void run_spawned(struct run *r)
 	run_commit(r->d);
 	run_save(r);
 	k = run_connect_linkd(r, &e);
+	/* QubesDB is filled while the state is loaded. */
+	if (k >= 0 && r->spec.start == VM_START_CLONE)
+		k = run_cmd(r, LD_LOAD, state_loaded, r, &e);
 	if (k >= 0)
 		k = run_connect_qrexec(r, &e);
 	if (k >= 0)
@@ -83,6 +105,10 @@ static void usage_known(void *arg, int k, struct msg *m, struct err *e)
 
 	if (ipc_get_sp_usage(&rd, &u) < 0 || !rd_done(&rd) || (u.cpu_ms < BOOT_CPU_MS && now_us() - r->boot_us < BOOT_WALL_MS * 1000ull))
 		return;
+	if (r->spec.start == VM_START_CLONE) {
+		run_fail(r, err_set(e, AE_VM, "nothing came of it in %llu ms of CPU time", (unsigned long long)u.cpu_ms), e);
+		return;
+	}
 	d->runs->n_retries++;
 	run_count(d->runs);
 	log_warn("start-retry qube=%s attempt=%u cpu_ms=%llu: hung boot", r->q->name.s, r->attempt, (unsigned long long)u.cpu_ms);
@@ -110,14 +136,24 @@ static void on_watch(struct ev_timer *t, void *arg)
 		free(box);
 }
 
+static uint64_t limit_ms(const struct run *r);
+
 static void on_limit(struct ev_timer *t, void *arg)
 {
 	struct run *r = arg;
 	struct err e = { 0 };
 	int k = err_set(&e, AE_VM, "Cannot connect to qrexec agent for %llu seconds, see %s/guest.%s.log for details",
-			(unsigned long long)run_timeout_ms(r, P_qrexec_timeout) / 1000, path_get(PATH_LOG), r->q->name.s);
+			(unsigned long long)limit_ms(r) / 1000, path_get(PATH_LOG), r->q->name.s);
 
 	run_fail(r, k, &e);
+}
+
+/* A clone that does not answer soon will not do so later either, and there is a way that is left. */
+static uint64_t limit_ms(const struct run *r)
+{
+	uint64_t ms = run_timeout_ms(r, P_qrexec_timeout);
+
+	return r->spec.start == VM_START_CLONE ? MIN(ms, (uint64_t)CLONE_WALL_MS) : ms;
 }
 
 /* The watchdog runs only while a qube boots. */
@@ -129,7 +165,7 @@ void run_boot_watch(struct run *r)
 	if (!r->limit)
 		r->limit = ev_timer_new(r->d->loop, on_limit, r);
 	ev_timer_repeat(r->watch, WATCH_MS);
-	ev_timer_start(r->limit, run_timeout_ms(r, P_qrexec_timeout));
+	ev_timer_start(r->limit, limit_ms(r));
 }
 
 static void continued(void *arg, int k, struct msg *m, struct err *e)
@@ -155,6 +191,9 @@ void run_qdb_filled(struct run *r)
 
 	if (r->phase != PH_FILL)
 		return;
+	r->filled = true;
+	if (r->spec.start == VM_START_CLONE && !r->loaded)
+		return; /* state_loaded comes back here */
 	event(r->d->core, r->q, "domain-qdb-create", NULL);
 	run_commit(r->d);
 	policy_attach(r);
@@ -170,7 +209,7 @@ void run_count(struct runs *rs)
 	char path[PATH_MAX], text[64];
 
 	if (str_printf(text, sizeof text, "%llu %llu\n", (unsigned long long)rs->n_starts, (unsigned long long)rs->n_retries) == 0)
-		write_run_file(path_fmt(path, PATH_RUN, "/start-retries"), text, strlen(text));
+		run_write_file(path_fmt(path, PATH_RUN, "/start-retries"), text, strlen(text));
 }
 
 void run_ready(struct run *r)
@@ -184,7 +223,9 @@ void run_ready(struct run *r)
 	event(r->d->core, r->q, "domain-start", "start_guid", prop_vm(r->d->core, r->q, P_guivm) ? "True" : "False", NULL);
 	run_commit(r->d);
 	run_save(r);
-	log_info("%s is up after %llu ms (attempt %u)", r->q->name.s, (unsigned long long)(now_us() - r->boot_us) / 1000, r->attempt);
+	log_info("%s is up after %llu ms (%s, attempt %u)", r->q->name.s, (unsigned long long)(now_us() - r->boot_us) / 1000,
+		 r->spec.start == VM_START_CLONE ? "clone" : "cold", r->attempt);
+	state_up(r);
 	calls_end(&r->starters, 0, NULL);
 }
 

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
-#include "daemon/qubesd/run.h"
+#include "daemon/qubesd/state.h"
 
 static void role_gone(struct run *r, uint32_t role);
 
@@ -156,7 +156,8 @@ static void on_qrexec_msg(struct peer *p, struct msg *m)
 		} else if (ev.event == QD_EV_AGENT_DOWN) {
 			r->agent_up = false;
 		} else if (ev.event == QD_EV_CALL_DONE) {
-			run_disp_call_ended(r, ev.peer, ev.port);
+			if (!warm_call_done(r, ev.peer, ev.port))
+				run_disp_call_ended(r, ev.peer, ev.port);
 		} else if (ev.event == QD_EV_REQUEST) {
 			trace_asked(r->q->qid, ev.peer, ev.port);
 		}

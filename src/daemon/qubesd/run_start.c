@@ -7,11 +7,11 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
-#include "daemon/qubesd/run.h"
+#include "daemon/qubesd/state.h"
 
 static void next_volume(struct run *r);
 
-static int make_start_id(char out[40])
+int run_start_id(char out[40])
 {
 	uint8_t b[16];
 	struct uuid u;
@@ -43,7 +43,7 @@ static int describe(struct run *r, struct err *e)
 	s->template_based = q->klass == K_APP || q->klass == K_DISP;
 	s->memory_mib = (uint32_t)MIN(prop_int(c, q, P_memory, 400), (int64_t)UINT32_MAX);
 	s->vcpus = (uint32_t)MIN(prop_int(c, q, P_vcpus, 1), (int64_t)1024);
-	if (make_start_id(s->start_id) < 0)
+	if (run_start_id(s->start_id) < 0)
 		return err_set(e, AE_GENERIC, "no random numbers");
 	k = copy(s->name, sizeof s->name, q->name.s, "name", e);
 	if (k == 0)
@@ -112,6 +112,8 @@ static void volume_started(void *arg, int k, const struct st_reply *reply, struc
 	next_volume(r);
 }
 
+static void send_spec(struct run *r);
+
 static void started(void *arg, int k, struct msg *m, struct err *e)
 {
 	struct run *r = arg;
@@ -122,6 +124,10 @@ static void started(void *arg, int k, struct msg *m, struct err *e)
 
 		if (ipc_get_sp_started(&rd, &s) < 0 || !rd_done(&rd))
 			k = err_set(e, EBADMSG, "malformed answer of the spawner");
+	}
+	if (k < 0 && !r->killed && state_refused(r, k, e)) {
+		send_spec(r);
+		return;
 	}
 	if (k < 0) {
 		run_fail(r, k, e);
@@ -139,21 +145,27 @@ static void started(void *arg, int k, struct msg *m, struct err *e)
 	run_spawned(r);
 }
 
-static void spawn(struct run *r)
+static void send_spec(struct run *r)
 {
 	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
 	struct ipc_sp_start_qube head = { .qid = r->q->qid };
 	struct err e = { 0 };
 	int k;
 
-	r->phase = PH_SPAWN;
-	event(r->d->core, r->q, "domain-pre-spawn", "start_guid", prop_vm(r->d->core, r->q, P_guivm) ? "True" : "False", NULL);
-	run_commit(r->d);
 	ipc_put_sp_start_qube(&w, &head);
 	vm_spec_put(&w, &r->spec);
 	k = peer_request(r->d->spawner, IPC_SP_START_QUBE, &w, NULL, 0, started, r, &e);
 	if (k < 0)
 		run_fail(r, k, &e);
+}
+
+static void spawn(struct run *r)
+{
+	r->phase = PH_SPAWN;
+	event(r->d->core, r->q, "domain-pre-spawn", "start_guid", prop_vm(r->d->core, r->q, P_guivm) ? "True" : "False", NULL);
+	run_commit(r->d);
+	state_plan(r);
+	send_spec(r);
 }
 
 static int add_volatile(struct run *r, struct err *e)
@@ -183,6 +195,33 @@ static int add_modules(struct run *r, struct err *e)
 	d->layers[0].format = VM_FMT_RAW;
 	return str_printf(d->layers[0].path, sizeof d->layers[0].path, "%s/modules.img", r->spec.kernel) < 0 ?
 		       err_set(e, AE_STORAGE, "the name of the kernel is too long") : 0;
+}
+
+int run_describe_kind(struct qd *d, struct qube *q, const struct st_reply *root, struct vm_spec *ret, struct err *e)
+{
+	struct run *r = xcalloc(1, sizeof *r);
+	_cleanup_free_ struct run *own = r;
+	const struct pool *p = pool_find(d->core, q->vols[VOL_PRIVATE].pool);
+	char head[sizeof q->vol_head[VOL_ROOT]];
+	int k;
+
+	r->d = d;
+	r->q = q;
+	memcpy(head, q->vol_head[VOL_ROOT], sizeof head);
+	k = describe(r, e);
+	if (k == 0)
+		k = use_volume(r, VOL_ROOT, root, e);
+	/* What it runs with now is not what it would be started with. */
+	memcpy(q->vol_head[VOL_ROOT], head, sizeof head);
+	if (k == 0 && (!p || !add_disk(r, VOL_PRIVATE, pool_dir(p), e)))
+		k = -AE_STORAGE;
+	if (k == 0)
+		k = add_volatile(r, e);
+	if (k == 0)
+		k = add_modules(r, e);
+	if (k == 0)
+		*ret = r->spec;
+	return k;
 }
 
 static void next_volume(struct run *r)
@@ -240,12 +279,11 @@ static void netvm_done(struct call *c)
 	run_begin(r);
 }
 
-/* The netvm starts first when it does not run. */
-static bool need_netvm(struct run *r)
+struct qube *run_missing_netvm(struct qd *d, struct qube *q)
 {
-	struct qube *n = prop_vm(r->d->core, r->q, P_netvm);
+	struct qube *n = prop_vm(d->core, q, P_netvm);
 
-	return n && n->klass != K_ADMIN && n->klass != K_REMOTE && n->state != LIFE_RUNNING && n->state != LIFE_PAUSED && n->state != LIFE_SUSPENDED;
+	return n && n->klass != K_ADMIN && n->klass != K_REMOTE && n->state != LIFE_RUNNING && n->state != LIFE_PAUSED && n->state != LIFE_SUSPENDED ? n : NULL;
 }
 
 /* From a clean run: describe, then volumes. Used for the first try and for a second one. */
@@ -260,7 +298,7 @@ void run_begin(struct run *r)
 	run_count(r->d->runs);
 	r->volume = 0;
 	r->boot_us = now_us();
-	r->console_seen = r->link_up = r->agent_up = r->retry = r->off = false;
+	r->console_seen = r->link_up = r->agent_up = r->retry = r->off = r->filled = r->loaded = r->load_failed = false;
 	k = describe(r, &e);
 	if (k < 0)
 		run_fail(r, k, &e);
@@ -297,11 +335,12 @@ int run_op_start(void *ctx, struct qube *q, struct call *c)
 		abort();
 	event(d->core, q, "domain-pre-start", "start_guid", "True", "mem_required", mem, NULL);
 	run_commit(d);
-	if (!need_netvm(r)) {
+	/* The netvm starts first when it does not run; for a preloaded disposable when that is used. */
+	n = preload_waits(d->core, q) ? NULL : run_missing_netvm(d, q);
+	if (!n) {
 		run_begin(r);
 		return CALL_PENDING;
 	}
-	n = prop_vm(d->core, q, P_netvm);
 	w = xcalloc(1, sizeof *w);
 	*w = (struct netvm_wait){ d, q->qid };
 	internal_call(d, "admin.vm.Start", NULL, "dom0", n->name.s, netvm_done, w);
@@ -312,6 +351,7 @@ void run_fail(struct run *r, int code, const struct err *e)
 {
 	if (r->phase == PH_ENDING || r->phase == PH_CLEANUP)
 		return; /* the first failure is the one that counts */
+	r->retry |= state_fall_back(r, r->load_failed, err_text(e, code));
 	r->failed = true;
 	r->start_err = *e;
 	r->start_err.code = -code;

@@ -2,7 +2,7 @@
 /* The end of a run: by order, by force, by itself; then its volumes. Pause belongs here too. */
 #include "base/log.h"
 #include "base/str.h"
-#include "daemon/qubesd/run.h"
+#include "daemon/qubesd/state.h"
 
 static void stop_volume(struct run *r);
 
@@ -296,6 +296,7 @@ int run_op_kill(void *ctx, struct qube *q, struct call *c)
 		break;
 	case PH_FILL:
 	case PH_BOOT:
+		r->killed = true;
 		err_set(&e, AE_VM, "'%s' was killed while it was starting", q->name.s);
 		run_fail(r, -AE_VM, &e);
 		break;
@@ -354,7 +355,7 @@ int run_op_pause(void *ctx, struct qube *q, enum life_event ev, struct call *c)
 		return -AE_STORAGE;
 	p = xcalloc(1, sizeof *p);
 	*p = (struct pausing){ ctx, q->qid, c, ev };
-	k = run_cmd(r, stop ? LD_STOP : LD_CONT, pause_done, p, &c->err);
+	k = run_cmd(r, stop ? LD_STOP : state_unpaused(ctx, q), pause_done, p, &c->err);
 	if (k < 0) {
 		free(p);
 		return k;
@@ -366,6 +367,7 @@ static void usage_answer(void *arg, int k, struct msg *m, struct err *e)
 {
 	struct call *c = arg;
 	struct ipc_sp_usage u = { 0 };
+	const struct run *r;
 	struct qube *q = qube_find(c->core, c->dest_name);
 	int64_t memory = q ? prop_int(c->core, q, P_memory, 0) * 1024 : 0;
 
@@ -377,6 +379,9 @@ static void usage_answer(void *arg, int k, struct msg *m, struct err *e)
 	}
 	wr_printf(&c->out, "mem=%lld mem_static_max=%lld cputime=%llu power_state=%s", (long long)memory, (long long)memory,
 		  (unsigned long long)u.cpu_ms, q ? life_name(q->state) : "Halted");
+	r = q ? run_find(c->core->ops_ctx, q->qid) : NULL;
+	if (r && r->phase == PH_UP)
+		wr_printf(&c->out, " start=%s", r->spec.start == VM_START_CLONE ? "clone" : "cold");
 	call_finish(c, 0);
 }
 

@@ -2,11 +2,13 @@
 /* Storage operations of the core: one message to the spawner each. */
 #include "storage/storage.h"
 
-#include "daemon/qubesd/qubesd.h"
+#include "daemon/qubesd/state.h"
 
 struct pending {
+	struct qd *d;
 	storage_fn fn;
 	void *arg;
+	uint8_t op;
 };
 
 static void on_reply(void *arg, int r, struct msg *m, struct err *e)
@@ -22,6 +24,9 @@ static void on_reply(void *arg, int r, struct msg *m, struct err *e)
 			r = err_set(e, EBADMSG, "malformed answer of the storage worker");
 	}
 	p.fn(p.arg, r, r < 0 ? NULL : &reply, e);
+	/* A committed state has changed, and with it perhaps what saved machines show of it. */
+	if (r >= 0 && p.d->runs && (p.op == ST_STOP || p.op == ST_IMPORT_END || p.op == ST_REVERT || p.op == ST_CLONE || p.op == ST_RESIZE))
+		sweep_soon(p.d);
 }
 
 int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *arg, struct err *e)
@@ -35,7 +40,7 @@ int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *a
 	ipc_put_sp_storage(&w, &head);
 	st_request_put(&w, q);
 	p = xcalloc(1, sizeof *p);
-	*p = (struct pending){ fn, arg };
+	*p = (struct pending){ d, fn, arg, q->op };
 	r = peer_request(d->spawner, IPC_SP_STORAGE, &w, NULL, 0, on_reply, p, e);
 	if (r < 0)
 		free(p);
