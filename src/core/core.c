@@ -243,6 +243,17 @@ const char *qube_feature_inherited(const struct core *c, const struct qube *q, c
 	return v;
 }
 
+bool qube_ram_only(const struct core *c, const struct qube *q)
+{
+	const char *v;
+
+	if (q->klass != K_DISP && !(q->klass == K_APP && prop_bool(c, q, P_template_for_dispvms)))
+		return false;
+	v = qube_feature_inherited(c, q, RAM_ONLY_FEATURE);
+	v = v ? v : kv_get(&c->dom0->features, RAM_ONLY_FEATURE);
+	return v && v[0];
+}
+
 const char *qube_used_by(const struct core *c, const struct qube *q, char out[96])
 {
 	struct dev_assignment a;

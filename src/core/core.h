@@ -22,6 +22,7 @@
 #include <uthash.h>
 
 #define QID_MAX 10000
+#define RAM_ONLY_FEATURE "ram-only"
 #define DISP_NUMBERS 10000u
 /* Feature of dom0 that names the disposable template of qubes without a network. */
 #define OFFLINE_DISPVM_FEATURE "default-offline-dispvm"
@@ -159,13 +160,13 @@ struct core {
 	void *db_ctx;
 	struct subscriber *subs;
 	struct subscriber *stat_subs; /* of admin.vm.Stats */
+	struct subscriber *holds;     /* of internal.vm.Hold */
 	uint64_t n_subs; /* ids given to subscriptions so far */
 	bool no_vms;
 	uint64_t sysinfo_gen; /* counts changes of anything that GetSystemInfo shows */
 	struct wr sysinfo;    /* its text for sysinfo_done, rebuilt when the generations differ */
 	uint64_t sysinfo_done;
 	struct dev_info *pci; /* of the host, ascending port; found once, before the sandbox closes */
-	struct subscriber *holds;     /* of internal.vm.Hold */
 	size_t n_pci;
 	struct copy_token *tokens;
 	int64_t disp_used[DISP_NUMBERS]; /* when a disposable's number was last given out, in seconds since 1970; 0 = never */
@@ -210,6 +211,9 @@ static inline bool qube_halted(const struct qube *q)
 bool qube_feature(const struct qube *q, const char *name);
 /* qube_feature_inherited also looks along the template chain. NULL = absent. */
 const char *qube_feature_inherited(const struct core *c, const struct qube *q, const char *name);
+/* qube_ram_only: nothing that this disposable (or those of this template) writes may reach a disk or a log: feature ram-only of the qube, its
+   templates, or dom0. */
+bool qube_ram_only(const struct core *c, const struct qube *q);
 /* qube_used_by gives the name of something that refers to q (a property of a qube or of the system), or NULL. */
 const char *qube_used_by(const struct core *c, const struct qube *q, char out[96]);
 
@@ -235,18 +239,18 @@ const char *pool_option_value(const void *arg, const char *name);
 /* volume_on_device: its pool is one of devices (storage/drivers.h), so each start and stop of it is asked from the driver. */
 bool volume_on_device(const struct core *c, const struct volume *v);
 const char *pool_default_for(const struct core *c, enum volume_id id);
-/* Is any volume in the pool? */
-bool pool_used(const struct core *c, const char *name);
-
-/* Kernels on disk (core/kernel.c): NAME below PATH_KERNELS with a vmlinuz. */
-bool kernel_exists(const char *name);
-const char *kernel_newest(void); /* static; a placeholder name when none is installed */
 /* pool_number gives an option that is a number of bytes or percent, 0 when it is not set. pool_over_limit: its volumes were last seen to hold
    more than its size_limit. */
 uint64_t pool_number(const struct pool *p, const char *option);
 bool pool_over_limit(const struct pool *p);
 /* pool_takes: may a volume of so many bytes be in the pool, and may the pool get more data? -AE_STORAGE and why not. */
 int pool_takes(const struct pool *p, uint64_t size, struct err *e);
+/* Is any volume in the pool? */
+bool pool_used(const struct core *c, const char *name);
+
+/* Kernels on disk (core/kernel.c): NAME below PATH_KERNELS with a vmlinuz. */
+bool kernel_exists(const char *name);
+const char *kernel_newest(void); /* static; a placeholder name when none is installed */
 
 /* System information for policy (core/sysinfo.c): the JSON text of internal.GetSystemInfo, owned by the core. */
 const struct wr *sysinfo_text(struct core *c);

@@ -296,7 +296,7 @@ void txn_global(struct core *c, unsigned prop, const char *value)
 void txn_feature(struct core *c, struct qube *q, const char *key, const char *value)
 {
 	set_kv(c, &q->features, key, value);
-	if (streq(key, "internal") || streq(key, "servicevm") || streq(key, OFFLINE_DISPVM_FEATURE))
+	if (streq(key, "internal") || streq(key, "servicevm") || streq(key, OFFLINE_DISPVM_FEATURE) || streq(key, RAM_ONLY_FEATURE))
 		txn_sysinfo(c);
 	DB(c, kv_put, KV_FEATURE, q->uuid.s, key, value);
 }

@@ -53,6 +53,12 @@ enum ipc_role {
 };
 const char *ipc_role_name(uint8_t role);
 
+enum sp_start_flag {
+	SP_RAM_ONLY = 1,      /* nothing that the qube writes or prints reaches a file: disks in memory, no logs */
+	SP_SWAP_OK = 2,	      /* although the host swaps to a disk that is not encrypted */
+	SP_MEMORY_UNSEEN = 4, /* start without asking whether there is memory for it */
+};
+
 /* The second row: saved states, docs/states.md §3 */
 enum ld_cmd {
 	LD_CONT, LD_STOP, LD_POWERDOWN, LD_QUIT,

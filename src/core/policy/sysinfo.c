@@ -31,6 +31,7 @@ struct pol_qube *pol_qube_dup(const struct pol_qube *q)
 	pol_set(&n->transport_rpc, q->transport_rpc);
 	n->template_for_dispvms = q->template_for_dispvms;
 	n->internal = q->internal;
+	n->unlogged = q->unlogged;
 	for (size_t i = 0; i < q->n_tags; i++)
 		pol_qube_add_tag(n, q->tags[i]);
 	return n;

@@ -14,6 +14,7 @@ struct pol_qube {
 	char *klass, *power_state, *icon, *label;
 	char *default_dispvm, *guivm, *relayvm, *transport_rpc; /* NULL = none */
 	bool template_for_dispvms, internal;
+	bool unlogged; /* arguments of calls to it stay out of logs */
 	bool dom0;
 	char **tags; /* sorted */
 	uint32_t *tag_hashes; /* pol_hash of each tag, same order */

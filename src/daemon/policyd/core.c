@@ -89,7 +89,8 @@ static int on_sysinfo(struct pd *pd, struct rd *r)
 	pol_set(&q->label, m.label);
 	pol_set(&q->icon, m.icon);
 	q->template_for_dispvms = m.template_for_dispvms != 0;
-	q->internal = m.internal != 0;
+	q->internal = (m.internal & 1) != 0;
+	q->unlogged = (m.internal & 2) != 0;
 	for (s = m.tags; *s;) {
 		size_t n = strcspn(s, " ,\n");
 		bool last = s[n] == '\0';

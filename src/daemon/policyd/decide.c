@@ -110,7 +110,7 @@ void pd_log(struct pd *pd, const struct pol_query *q, const struct pol_decision 
 		pd_json_str(&w, "requested_source", d->policy_source);
 	pd_json_str(&w, "target", q->target);
 	pd_json_str(&w, "service", q->service);
-	pd_json_str(&w, "argument", q->argument);
+	pd_json_str(&w, "argument", d->target_qube && d->target_qube->unlogged ? "+" : q->argument);
 	pd_json_str(&w, "decision", d->outcome == POL_O_ALLOW ? "allow" : "deny");
 	pd_json_str(&w, "rule", rule);
 	if (d->rule)

@@ -165,6 +165,13 @@ void run_disp_call_ended(struct run *target, uint32_t peer, uint32_t port);
 void run_disp_channel_ended(struct run *r, uint32_t peer, uint32_t port);
 void run_disp_caller_gone(struct run *caller);
 void run_op_hold(void *ctx);
+/* run_start_flags gives what the spawner has to know beside the machine (enum sp_start_flag). */
+uint8_t run_start_flags(const struct run *r);
+uint64_t run_volatile_size(const struct core *c, const struct qube *q); /* of the volatile disk, bytes */
+/* run_disp_check: can its disks be kept in memory, when they have to be? */
+int run_disp_check(const struct run *r, struct err *e);
+/* run_disp_forget removes the logs of an unnamed disposable that has gone. */
+void run_disp_forget(struct qd *d, const char *name);
 /* run_disp_start begins the time in which holders come back after a restart. */
 void run_disp_start(struct qd *d);
 
@@ -220,6 +227,9 @@ int policy_ask(void *ctx, const char *src, const char *service, const char *targ
 void policy_push(struct runs *rs);
 void policy_attach(struct run *r);
 void policy_detach(struct run *r);
+
+/* run_call.c: a PD_CALL of policyd */
+void run_gui_call(struct qd *d, struct msg *m);
 
 /* run_ticket.c */
 void ticket_new(struct runs *rs, struct msg *m);

@@ -28,6 +28,7 @@ void run_remove_files(struct qube *q)
 		if (str_printf(rest, sizeof rest, "%.*s%s%s", (int)(at - sockets[i]), sockets[i], q->name.s, at + 2) == 0)
 			unlink(path_fmt(path, PATH_RUN, "%s", rest));
 	}
+	unlink(path_fmt(path, PATH_RUN, "/ram-only.%s", q->name.s));
 	if (str_printf(number, sizeof number, "%u", q->qid) == 0)
 		unlink(path_fmt(path, PATH_RUN, "/qrexec.%s", number));
 }
@@ -225,6 +226,7 @@ void run_sweep_disposables(struct qd *d)
 		if (q->klass != K_DISP || !qube_halted(q) || q->run || q->busy || !prop_bool(d->core, q, P_auto_cleanup))
 			continue;
 		log_info("disposable %s ended while nobody looked: removing it", q->name.s);
+		run_disp_forget(d, q->name.s);
 		qube_remove_now(d->core, q);
 	}
 }

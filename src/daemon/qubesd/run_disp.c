@@ -9,6 +9,8 @@
 
 /* After a restart of the core: so long it waits for the holders of before. */
 #define HOLD_GRACE_MS 10000
+#define RAM_ONLY_MIB 1024 /* volatile disk in memory, where feature ram-only-size does not say */
+#define RAM_ONLY_MIN_MIB 128
 
 bool run_is_disposable(const struct run *r)
 {
@@ -23,6 +25,59 @@ void run_disp_end(struct qd *d, struct qube *q, const char *why)
 		(void)run_op_kill(d, q, NULL);
 	else if (!q->busy)
 		qube_remove_now(d->core, q);
+}
+
+void run_disp_forget(struct qd *d, const char *name)
+{
+	struct ipc_sp_forget m = { 0 };
+	uint8_t buf[64];
+	struct wr w = wr_mem(buf, sizeof buf);
+	struct err e = { 0 };
+
+	if (str_copy(m.name, sizeof m.name, name) < 0)
+		return;
+	ipc_put_sp_forget(&w, &m);
+	if (peer_request(d->spawner, IPC_SP_FORGET, &w, NULL, 0, NULL, NULL, &e) < 0)
+		log_warn("the logs of %s stay: %s", name, e.msg);
+}
+
+/* --- starts ---------------------------------------------------------------------------------------------------------------- */
+
+uint8_t run_start_flags(const struct run *r)
+{
+	const struct core *c = r->d->core;
+	const char *check = kv_get(&c->dom0->features, "memory-check");
+	uint8_t flags = 0;
+
+	if (r->q->klass == K_DISP && qube_ram_only(c, r->q))
+		flags |= SP_RAM_ONLY;
+	if (qube_feature(c->dom0, "ram-only-unencrypted-swap"))
+		flags |= SP_SWAP_OK;
+	if (check && !check[0])
+		flags |= SP_MEMORY_UNSEEN;
+	return flags;
+}
+
+/* In memory it is not a matter of what fits on a disk: what the guest writes there is taken from the host. */
+uint64_t run_volatile_size(const struct core *c, const struct qube *q)
+{
+	uint64_t size = volume_on_disk(q->vols[VOL_VOLATILE].size), mib = RAM_ONLY_MIB;
+	const char *v = qube_feature_inherited(c, q, "ram-only-size");
+
+	if (q->klass != K_DISP || !qube_ram_only(c, q))
+		return size;
+	if (v && (str_u64(v, 1u << 20, &mib) < 0 || mib < RAM_ONLY_MIN_MIB))
+		mib = RAM_ONLY_MIB;
+	return MIN(size, mib << 20);
+}
+
+int run_disp_check(const struct run *r, struct err *e)
+{
+	for (unsigned i = 0; i < r->q->n_vols; i++)
+		if (i != VOL_KERNEL && i != VOL_ROOT && run_start_flags(r) & SP_RAM_ONLY && volume_on_device(r->d->core, &r->q->vols[i]))
+			return err_set(e, AE_STORAGE, "RAM-only: the %s volume of '%s' is a device of its pool; a disposable in memory needs a pool of files",
+				       r->q->vols[i].name, r->q->name.s);
+	return 0;
 }
 
 /* --- calls ---------------------------------------------------------------------------------------------------------------- */

@@ -75,7 +75,7 @@ static void encode(const struct core *c, const struct qube *q, struct wr *w)
 	(void)!str_copy(m.icon, sizeof m.icon, prop_text(c, q, P_icon, &v));
 	if (props[P_template_for_dispvms].classes & (1u << (unsigned)q->klass))
 		m.template_for_dispvms = prop_bool(c, q, P_template_for_dispvms);
-	m.internal = qube_feature(q, "internal");
+	m.internal = (uint8_t)(qube_feature(q, "internal") | qube_ram_only(c, q) << 1);
 	for (size_t i = 0; i < q->tags.n; i++) {
 		wr_str(&tags, q->tags.v[i].key);
 		wr_u8(&tags, ' ');
@@ -275,6 +275,8 @@ static void on_msg(struct peer *p, struct msg *m)
 		evaluated(rs, &a);
 	else if (m->type == IPC_PD_TICKET)
 		ticket_new(rs, m);
+	else if (m->type == IPC_PD_CALL)
+		run_gui_call(rs->d, m);
 	else if (m->type == IPC_PD_NOTIFY && ipc_get_pd_notify(&rd, &n) == 0)
 		log_info("notice: call %s from %s to %s: %s", log_escs(n.service), n.source, log_escs(n.target), n.resolution);
 	else

@@ -148,13 +148,15 @@ static void started(void *arg, int k, struct msg *m, struct err *e)
 static void send_spec(struct run *r)
 {
 	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
-	struct ipc_sp_start_qube head = { .qid = r->q->qid };
+	struct ipc_sp_start_qube head = { .qid = r->q->qid, .flags = run_start_flags(r) };
 	struct err e = { 0 };
 	int k;
 
 	ipc_put_sp_start_qube(&w, &head);
 	vm_spec_put(&w, &r->spec);
-	k = peer_request(r->d->spawner, IPC_SP_START_QUBE, &w, NULL, 0, started, r, &e);
+	k = run_disp_check(r, &e);
+	if (k == 0)
+		k = peer_request(r->d->spawner, IPC_SP_START_QUBE, &w, NULL, 0, started, r, &e);
 	if (k < 0)
 		run_fail(r, k, &e);
 }
@@ -176,7 +178,7 @@ static int add_volatile(struct run *r, struct err *e)
 
 	if (!d)
 		return -AE_STORAGE;
-	d->ephemeral_size = volume_on_disk(v->size);
+	d->ephemeral_size = run_volatile_size(r->d->core, r->q);
 	return 0;
 }
 

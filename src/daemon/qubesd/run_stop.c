@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/qubesd/state.h"
+#include "daemon/qubesd/unfinished.h"
 
 static void stop_volume(struct run *r);
 
@@ -135,10 +136,12 @@ static void finish(struct run *r)
 	struct qube *q = r->q;
 	struct call *starters = r->starters, *enders = r->enders, *waiters = r->waiters, *again = r->again;
 	struct err e = r->start_err;
-	bool failed = r->failed, dispose = false;
+	bool failed = r->failed, dispose = false, forget = !r->failed || r->killed; /* why it did not start is to be read */
 	char name[QNAME_MAX + 1];
 
 	run_remove_files(q);
+	if (!r->retry)
+		unfinished_done(d->core, q);
 	memset(q->vol_head, 0, sizeof q->vol_head);
 	q->start_time = 0;
 	q->start_id[0] = '\0';
@@ -172,6 +175,8 @@ static void finish(struct run *r)
 	if (dispose && q && qube_halted(q) && !q->busy) {
 		err_set(&e, AE_VM_NOT_FOUND, "disposable '%s' is gone", name);
 		calls_end(&again, -AE_VM_NOT_FOUND, &e);
+		if (forget)
+			run_disp_forget(d, name);
 		qube_remove_now(d->core, q);
 		return;
 	}
@@ -209,8 +214,11 @@ static void stop_volume(struct run *r)
 
 		if (!r->storage_started[r->volume] || (!v->save_on_stop && !volume_on_device(r->d->core, v)))
 			continue;
-		if (volume_request(r->d->core, r->q, v, ST_STOP, &rq, &e) == 0 && storage_submit(r->d, &rq, volume_stopped, r, &e) == 0)
-			return;
+		if (volume_request(r->d->core, r->q, v, ST_STOP, &rq, &e) == 0) {
+			rq.ok = unfinished_is(r->q);
+			if (storage_submit(r->d, &rq, volume_stopped, r, &e) == 0)
+				return;
+		}
 		log_error("%s: stopping volume '%s': %s", r->q->name.s, v->name, e.msg);
 	}
 	finish(r);
@@ -286,6 +294,7 @@ int run_op_kill(void *ctx, struct qube *q, struct call *c)
 	case PH_SPAWN:
 		/* The step under way cannot be taken back: it ends the run when it is done. */
 		err_set(&e, AE_VM, "'%s' was killed while it was starting", q->name.s);
+		r->killed = true;
 		if (r->phase == PH_NETVM) {
 			run_fail(r, -AE_VM, &e);
 		} else {

@@ -35,6 +35,19 @@ static void ticket_free(struct ticket *k)
 	free(k);
 }
 
+/* What of the call logs may hold: of one to a RAM-only disposable not the service's argument, which can be a command line. */
+static const struct ipc_pd_ticket *for_logs(const struct ticket *k)
+{
+	static struct ipc_pd_ticket t;
+	const struct core *c = k->rs->d->core;
+	const struct qube *q = qube_find(c, k->target[0] ? k->target : str_starts(k->t.target, "@dispvm:") ? k->t.target + strlen("@dispvm:") : "dom0");
+
+	t = k->t;
+	if (q && qube_ram_only(c, q))
+		t.service[strcspn(t.service, "+")] = '\0';
+	return &t;
+}
+
 /* The call goes on without us. */
 static void done(struct ticket *k)
 {
@@ -42,7 +55,7 @@ static void done(struct ticket *k)
 	/* policyd may have been heard before the daemon */
 	if (!k->trace.asked_us)
 		k->trace.asked_us = trace_when_asked(k->t.source_qid, k->t.request);
-	trace_running(&k->trace, &k->t, k->target, k->target_qid, k->port);
+	trace_running(&k->trace, for_logs(k), k->target, k->target_qid, k->port);
 	ticket_free(k);
 }
 
@@ -61,8 +74,8 @@ static void refuse(struct ticket *k, const char *why)
 	uint8_t buf[8];
 	struct wr w = wr_mem(buf, sizeof buf);
 
-	log_warn("call %s from %s to %s failed: %s", log_escs(k->t.service), k->t.source, log_escs(k->t.target), why);
-	trace_failed(&k->trace, &k->t, k->target, why);
+	log_warn("call %s from %s to %s failed: %s", log_escs(for_logs(k)->service), k->t.source, log_escs(k->t.target), why);
+	trace_failed(&k->trace, for_logs(k), k->target, why);
 	ipc_put_qd_refuse(&w, &m);
 	if (src)
 		(void)peer_send(src->qrexec, IPC_QD_REFUSE, &w, NULL, 0);
@@ -113,7 +126,7 @@ static void run_in_target(struct ticket *k, struct run *src)
 		return;
 	}
 	if (k->dispose && k->t.keep) {
-		log_info("disposable %s stays after the call of %s from %s", k->target, log_escs(k->t.service), k->t.source);
+		log_info("disposable %s stays after the call of %s from %s", k->target, log_escs(for_logs(k)->service), k->t.source);
 	} else if (k->dispose) {
 		target->dispose = true;
 		target->dispose_peer = k->t.source_qid;

@@ -4,6 +4,7 @@
  * Writable are only files that a storage driver made for a run (…-dirty.…) and files that this file makes without a name.
  */
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/fsx.h"
@@ -15,6 +16,7 @@
 void disks_init(struct disk_fds *d)
 {
 	memset(d, 0xff, sizeof *d); /* -1 everywhere */
+	d->in_memory = false;
 }
 
 void disks_fini(struct disk_fds *d)
@@ -102,9 +104,17 @@ static int unnamed_file(int dir, struct err *e)
 	return fd;
 }
 
-static int open_ephemeral(const struct vm_disk *d, int dir, struct err *e)
+/* No page of it belongs to a file system, so none is ever written back to one. */
+static int file_in_memory(const struct vm_disk *d, struct err *e)
 {
-	_cleanup_fd_ int fd = unnamed_file(dir, e);
+	int fd = memfd_create(d->serial, MFD_CLOEXEC);
+
+	return fd < 0 ? err_errno(e, errno, "a disk in memory") : fd;
+}
+
+static int open_ephemeral(const struct vm_disk *d, int dir, bool in_memory, struct err *e)
+{
+	_cleanup_fd_ int fd = in_memory ? file_in_memory(d, e) : unnamed_file(dir, e);
 	int r = 0;
 
 	if (fd < 0)
@@ -156,7 +166,7 @@ static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, st
 			return err_add(e, ret->layers[i][k], "disk %s", d->serial);
 	}
 	if (d->ephemeral_size && ret->ephemeral[i] < 0) {
-		ret->ephemeral[i] = open_ephemeral(d, dir, e);
+		ret->ephemeral[i] = open_ephemeral(d, dir, ret->in_memory, e);
 		if (ret->ephemeral[i] < 0)
 			return err_add(e, ret->ephemeral[i], "disk %s", d->serial);
 	}

@@ -83,14 +83,50 @@ void sock_unbind(enum role_sock w, uint32_t qid, const char *name)
 		unlink(qrexec_link(path, name));
 }
 
+/* Removed by the core with the other files of the run. */
+static const char *quiet_mark(char out[PATH_MAX], const char *name)
+{
+	return path_fmt(out, PATH_RUN, "/ram-only.%s", name);
+}
+
+int roles_quiet(const char *name, struct err *e)
+{
+	char path[PATH_MAX];
+	_cleanup_fd_ int fd = open(quiet_mark(path, name), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? err_errno(e, errno, "'%s'", path) : 0;
+}
+
 int log_open(const char *role, const char *name, struct err *e)
 {
 	char path[PATH_MAX];
 	int fd;
 
-	path_fmt(path, PATH_LOG, "/%s%s%s.log", role, name ? "." : "", name ? name : "");
+	if (name && access(quiet_mark(path, name), F_OK) == 0)
+		(void)!str_copy(path, sizeof path, "/dev/null");
+	else
+		path_fmt(path, PATH_LOG, "/%s%s%s.log", role, name ? "." : "", name ? name : "");
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return fd < 0 ? err_errno(e, errno, "opening '%s'", path) : fd;
+}
+
+int on_forget(struct spawner *s, struct msg *m, struct err *e)
+{
+	static const char *const roles[] = { "guest", "qemu", "linkd", "qrexec-daemon", "qubesdb-daemon" };
+	struct ipc_sp_forget q;
+	struct rd rd = msg_rd(m);
+	struct qname name;
+	char path[PATH_MAX];
+	uint64_t number;
+
+	/* no other qube's, whatever the core says */
+	if (ipc_get_sp_forget(&rd, &q) < 0 || !rd_done(&rd) || qname_parse(&name, q.name, e) < 0 || !str_starts(name.s, "disp") ||
+	    str_u64(name.s + strlen("disp"), UINT32_MAX, &number) < 0)
+		return err_set(e, EBADMSG, "malformed request");
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
+		(void)unlink(path_fmt(path, PATH_LOG, "/%s.%s.log", roles[i], name.s));
+	reply(s, m, NULL, NULL, 0);
+	return 0;
 }
 
 const char *const *spawner_env(void)

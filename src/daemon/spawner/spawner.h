@@ -9,6 +9,7 @@
 
 #include <limits.h>
 
+#include "daemon/spawner/admit.h"
 #include "base/ev.h"
 #include "base/ids.h"
 #include "base/proc.h"
@@ -36,6 +37,7 @@ struct spawner {
 	struct source *sources;	 /* machines that were started to be saved, and what is kept of them */
 	struct ev_timer *sweep;	 /* of sources that nobody wants to keep */
 	int cgroups; /* the tree that was delegated to us; -1 = none */
+	struct admit admit;
 	int cgroup_watch; /* inotify: a group got its last process or lost it */
 };
 
@@ -53,6 +55,7 @@ int on_usage(struct spawner *s, struct msg *m, struct err *e);
 /* --- disks.c ------------------------------------------------------------------------------------------------------------------ */
 
 struct disk_fds {
+	bool in_memory; /* what the qube writes has no file: set before disks_open */
 	int layers[VM_DISKS_MAX][VM_LAYERS_MAX], ephemeral[VM_DISKS_MAX], kernel, initrd;
 	int ram, state; /* of a source or clone */
 };
@@ -96,6 +99,9 @@ int start_qubesdb_daemon(struct proc *ret, const struct ipc_sp_start_role *q, co
 int on_start_role(struct spawner *s, struct msg *m, struct err *e);
 int on_start_policyd(struct spawner *s, struct msg *m, struct err *e);
 int on_trace_log(struct spawner *s, struct msg *m, struct err *e);
+/* on_forget removes the logs of a disposable; roles_quiet says, by a file of this run, that the roles of a qube write none at all. */
+int on_forget(struct spawner *s, struct msg *m, struct err *e);
+int roles_quiet(const char *name, struct err *e);
 /* spawner_env gives the environment of our own roles: static. */
 const char *const *spawner_env(void);
 
@@ -124,6 +130,8 @@ int limits_enter(const struct spawner *s, uint32_t qid, pid_t pid, struct err *e
 /* --- runner.c: services of dom0 -------------------------------------------------------------------------------------------------- */
 
 int on_dom0_service(struct spawner *s, struct msg *m, struct err *e);
+/* on_call starts the process that reads what a qube answers to a call of dom0, with that qube's own identity. */
+int on_call(struct spawner *s, struct msg *m, struct err *e);
 /* runner_refill makes the runner that waits for the next call, if calls have come and none waits. A failure is only logged: calls start one then. */
 void runner_refill(struct spawner *s);
 /* runner_fini ends the one that waits; those with a call go on. Idempotent. */

@@ -24,11 +24,12 @@ struct pair {
 
 struct start {
 	struct spawner *s;
+	uint8_t flags; /* enum sp_start_flag */
 	struct vm_spec spec;
 	int state_fd;
 	const struct vmm_ops *vmm;
 	uint8_t accel;
-	bool dir_made, done;
+	bool dir_made, quiet, done;
 	bool bound[RS_N];
 	int socks[RS_N];
 	struct pair pairs[P_N];
@@ -75,6 +76,8 @@ static void start_fini(struct start *t)
 		fd_closep(&t->pairs[i].other);
 	}
 	disks_fini(&t->disks);
+	if (t->quiet && !t->done)
+		(void)unlink(path_fmt(dir, PATH_RUN, "/ram-only.%s", t->spec.name));
 	if (t->dir_made && !t->done)
 		(void)fs_rm_rf(AT_FDCWD, qube_dir(dir, t), NULL);
 }
@@ -208,11 +211,46 @@ static int start_linkd(struct start *t, struct err *e)
 	return r;
 }
 
+#define MACHINE_MIB 64 /* what a machine's program takes beside the guest's memory */
+
+/* A clone shares most of its memory with its state. */
+static uint64_t need_mib(const struct vm_spec *s)
+{
+	return (s->start == VM_START_CLONE ? s->memory_mib / 4 : s->memory_mib) + MACHINE_MIB;
+}
+
+static int admit(struct start *t, struct err *e)
+{
+	int r = t->flags & SP_MEMORY_UNSEEN ? 0 : admit_memory(&t->s->admit, "", now_us(), need_mib(&t->spec), t->spec.name, e);
+
+	char old[PATH_MAX];
+
+	if (r == 0 && !(t->flags & SP_RAM_ONLY))
+		(void)unlink(path_fmt(old, PATH_RUN, "/ram-only.%s", t->spec.name)); /* of an earlier qube of this name that nobody could tidy up after */
+	if (r < 0 || !(t->flags & SP_RAM_ONLY))
+		return r;
+	r = t->flags & SP_SWAP_OK ? 0 : admit_secret("", e);
+	if (r < 0)
+		return r;
+	t->disks.in_memory = t->quiet = true;
+	return roles_quiet(t->spec.name, e);
+}
+
+/* What the qube writes to its disks is memory of the machine's program, when it is kept in memory. */
+static uint64_t disks_mib(const struct start *t)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; t->disks.in_memory && i < t->spec.n_disks; i++)
+		sum += t->spec.disks[i].ephemeral_size >> 20;
+	return sum;
+}
+
 /* Everything of the qube is bounded before its first instruction. */
 static int limit_all(const struct start *t, struct err *e)
 {
 	const pid_t pids[] = { t->shim.pid, (pid_t)t->reply.qemu_pid, t->qrexec.pid, t->qubesdb.pid, t->linkd.pid };
-	int r = limits_set(t->s, t->spec.qid, t->spec.memory_mib, t->vmm->overhead_mib, e);
+	int r = limits_set(t->s, t->spec.qid, t->spec.memory_mib, t->vmm->overhead_mib + disks_mib(t), e);
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(pids); i++)
 		r = pids[i] <= 0 ? 0 : limits_enter(t->s, t->spec.qid, pids[i], e);
@@ -229,6 +267,8 @@ static int start_all(struct start *t, const int state[STATE_FDS], struct err *e)
 		r = source_prepare(&t->disks, &t->spec, e);
 	if (r >= 0 && t->spec.start == VM_START_CLONE)
 		r = clone_prepare(&t->disks, &t->spec, state, e);
+	if (r >= 0)
+		r = admit(t, e);
 	if (r >= 0)
 		r = disks_open(&t->disks, &t->spec, t->accel, e);
 	if (r >= 0)
@@ -257,10 +297,12 @@ static int start_qube(struct spawner *s, const struct msg *m, const struct vm_sp
 	start_init(&t);
 	t.s = s;
 	t.spec = *spec;
+	t.flags = flags;
 	r = start_all(&t, state, e);
 	if (r < 0)
 		return err_add(e, r, "starting '%s'", t.spec.name);
 	t.done = true;
+	admit_started(&s->admit, t.reply.qemu_pid, t.reply.qemu_start, need_mib(&t.spec), now_us());
 	child_add(s, &t.shim, t.reply.qemu_pid, qid, ROLE_QEMU);
 	if (t.qrexec.pid > 0)
 		child_add(s, &t.qrexec, (uint32_t)t.qrexec.pid, qid, ROLE_QREXEC_DAEMON);
@@ -278,6 +320,7 @@ static int start_qube(struct spawner *s, const struct msg *m, const struct vm_sp
 struct waiting {
 	struct msg m; /* only type and serial */
 	struct vm_spec spec;
+	uint8_t flags;
 };
 
 static void on_state(struct spawner *s, struct msg *m, const struct err *why, void *arg)
@@ -293,14 +336,14 @@ static void on_state(struct spawner *s, struct msg *m, const struct err *why, vo
 	if (r >= 0 && m->n_fds != STATE_FDS)
 		r = err_set(&e, EBADMSG, "the holder gave no state");
 	if (r >= 0)
-		r = start_qube(s, &w->m, &w->spec, m->fds, &e);
+		r = start_qube(s, &w->m, &w->spec, w->flags, m->fds, &e);
 	if (r >= 0)
 		return;
 	log_warn("%s: %s", ipc_type_name(w->m.type), err_text(&e, r));
 	refuse(s, w->m.type, w->m.serial, r, &e);
 }
 
-static int start_clone(struct spawner *s, const struct msg *m, const struct vm_spec *spec, struct err *e)
+static int start_clone(struct spawner *s, const struct msg *m, const struct vm_spec *spec, uint8_t flags, struct err *e)
 {
 	struct waiting *w = xcalloc(1, sizeof *w);
 	struct ipc_ho_get q = { .key = "" };
@@ -311,6 +354,7 @@ static int start_clone(struct spawner *s, const struct msg *m, const struct vm_s
 	w->m.type = m->type;
 	w->m.serial = m->serial;
 	w->spec = *spec;
+	w->flags = flags;
 	memcpy(q.key, spec->state, sizeof q.key);
 	ipc_put_ho_get(&b, &q);
 	r = holder_request(s, IPC_HO_GET, &b, NULL, 0, on_state, w, e);
@@ -333,5 +377,5 @@ int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
 		r = err_set(e, EBADMSG, "two different qids");
 	if (r < 0)
 		return err_add(e, r, "starting a qube");
-	return spec.start == VM_START_CLONE ? start_clone(s, m, &spec, e) : start_qube(s, m, &spec, NULL, e);
+	return spec.start == VM_START_CLONE ? start_clone(s, m, &spec, q.flags, e) : start_qube(s, m, &spec, q.flags, NULL, e);
 }
