@@ -129,6 +129,7 @@ int caller_run(int chan, const struct caller *c, struct err *e)
 		c->trace->connect = now_us();
 	p.trace = c->trace;
 	p.flags = (c->filter_out ? PUMP_FILTER_OUT : 0) | (c->filter_err ? PUMP_FILTER_ERR : 0);
+	p.flags |= c->hang_up ? PUMP_HANG_UP : 0;
 	p.prefix = c->prefix;
 	p.prefix_len = c->prefix ? strlen(c->prefix) : 0;
 	if (c->argv) {

@@ -11,6 +11,7 @@ struct caller {
 	bool saved_fds;		 /* the program gets $SAVED_FD_0 and $SAVED_FD_1 (and _2 with $PASS_LOCAL_STDERR) */
 	bool no_streams;	 /* neither input nor output: only the exit code */
 	bool stdin_socket;	 /* our stdin is a socket used both ways */
+	bool hang_up;		 /* with it: the call ends when the socket's other end is closed altogether */
 	bool filter_out, filter_err;
 	const char *prefix;	 /* sent before the input; may be NULL */
 	struct call_trace *trace; /* gets connect, first, exit; may be NULL */

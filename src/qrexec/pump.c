@@ -509,6 +509,9 @@ static int wait_events(struct pump *p, struct pollfd *f)
 
 	want(&f[P_CHAN], &p->chan, chan);
 	want(&f[P_TO], &p->to, p->blocked == &p->to ? POLLOUT : 0);
+	/* a complete hang-up is reported with any mask */
+	if (p->cfg->flags & PUMP_HANG_UP)
+		f[P_TO].fd = p->to.fd;
 	want(&f[P_ERR_TO], &p->err_to, p->blocked == &p->err_to ? POLLOUT : 0);
 	want(&f[P_FROM], &p->src[0].io, room ? POLLIN : 0);
 	want(&f[P_ERR_FROM], &p->src[1].io, room ? POLLIN : 0);
@@ -575,6 +578,8 @@ static int loop(struct pump *p, struct err *e)
 			merge_output(p);
 			continue;
 		}
+		if (p->cfg->flags & PUMP_HANG_UP && f[P_TO].revents & POLLHUP)
+			return err_set(e, EPIPE, "nobody waits for the answer any more");
 		r = step(p, f, e);
 		if (r < 0)
 			return r;

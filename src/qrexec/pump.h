@@ -21,6 +21,7 @@ enum pump_role { PUMP_CALLER, PUMP_SERVICE };
 #define PUMP_OURS 32u		 /* nobody else uses the descriptions of to, from, err */
 #define PUMP_SIGUSR1 64u	 /* service: SIGUSR1 makes the socket `to` the output as well */
 #define PUMP_CUT 128u		 /* service: a caller that is lost is a broken socket, not the end of its input */
+#define PUMP_HANG_UP 256u	 /* caller, with PUMP_SHARED: the call ends when nobody holds the socket's other end any more */
 
 struct pump_cfg {
 	enum pump_role role;

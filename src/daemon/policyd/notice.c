@@ -59,21 +59,27 @@ static void on_done(void *arg, int r, const char *answer)
 	st.n--;
 }
 
-static void to_agent(struct pd *pd, struct wr body)
+static void to_agent(struct pd *pd, const char *guivm, struct wr body)
 {
 	struct pd_call *c;
 
 	if (st.n >= NOTICES_MAX)
 		wr_free(&body);
-	else if (pd_call_start(&c, pd, "policy.Notify", &body, NOTICE_MS, on_done, NULL) == 0)
+	else if (pd_call_start(&c, pd, guivm, "policy.Notify", &body, NOTICE_MS, on_done, NULL) == 0)
 		st.n++;
 }
 
 void pd_notice(struct pd *pd, const char *resolution, const struct pol_query *q, const struct pol_decision *d)
 {
+	const char *guivm, *why;
+
 	tell_core(pd, resolution, q, d->reason);
+	/* Where the qube's windows are; what cannot be told there is told in dom0. Reasons quote the policy, which is dom0's affair. */
+	(void)pd_guivm(pd, pd->si, q, d->policy_source, &guivm, &why);
+	if (why)
+		guivm = NULL;
 	if (log_rate_ok(&st.rate, BURST, SECONDS))
-		to_agent(pd, notice_json(resolution, q, pd->core_fd >= 0 && d->reason[0] ? d->reason : NULL));
+		to_agent(pd, guivm, notice_json(resolution, q, pd->core_fd >= 0 && !guivm && d->reason[0] ? d->reason : NULL));
 }
 
 void pd_notice_text(struct pd *pd, const char *source, const char *text)
@@ -81,7 +87,7 @@ void pd_notice_text(struct pd *pd, const char *source, const char *text)
 	const struct pol_query about = { .service = "", .argument = "", .source = source, .target = "" };
 
 	if (log_rate_ok(&st.rate, BURST, SECONDS))
-		to_agent(pd, notice_json("info", &about, text));
+		to_agent(pd, NULL, notice_json("info", &about, text));
 }
 
 static void on_policy_told(void *arg, int r, const char *answer)
@@ -107,7 +113,7 @@ void pd_notice_policy(struct pd *pd)
 		return;
 	(void)!str_copy(st.sending, sizeof st.sending, fault);
 	body = notice_json(fault[0] ? "fail" : "fixed", &none, fault[0] ? fault : "the policy is whole again");
-	st.policy_busy = pd_call_start(&c, pd, "policy.Notify", &body, NOTICE_MS, on_policy_told, pd) == 0;
+	st.policy_busy = pd_call_start(&c, pd, NULL, "policy.Notify", &body, NOTICE_MS, on_policy_told, pd) == 0;
 }
 
 static void on_agent_dir(struct ev_io *io, int fd, int events, void *arg)

@@ -20,9 +20,9 @@
 struct pd_call;
 /* r: 0 with the whole answer, or -errno and "" (-ETIMEDOUT, -EMSGSIZE, …). The call is gone when this is called. */
 typedef void (*pd_call_fn)(void *arg, int r, const char *answer);
-/* pd_call_start sends the service's descriptor and body (whose memory it takes) and reads to the end of file. 0, or -errno at once (-ENOENT,
-   -ECONNREFUSED: no agent). fn is only called later, from the loop. */
-int pd_call_start(struct pd_call **ret, struct pd *pd, const char *service, struct wr *body, uint64_t timeout_ms, pd_call_fn fn, void *arg);
+/* pd_call_start sends the service's descriptor and body (whose memory it takes) and reads to the end of file. guivm: the qube whose agent is meant, NULL =
+   dom0's. 0, or -errno at once (-ENOENT, -ECONNREFUSED: no agent). fn is only called later, from the loop. */
+int pd_call_start(struct pd_call **ret, struct pd *pd, const char *guivm, const char *service, struct wr *body, uint64_t timeout_ms, pd_call_fn fn, void *arg);
 /* pd_call_drop ends it without calling fn: the agent sees its connection close and takes the question back. */
 void pd_call_drop(struct pd_call *c);
 
@@ -46,6 +46,8 @@ struct pd_question {
    may change; it stays question.c's, like q), unless the question is withdrawn. Else *d has become a refusal. own: a table that is moved into the
    question, NULL = the core's. serial and request are the owner's. */
 int pd_question_ask(struct pd *pd, const struct pol_sysinfo *si, struct pol_sysinfo *own, struct pd_question *want, struct pol_decision *d);
+/* pd_guivm gives the qube in which the source of a call is asked and told about it: NULL = dom0. False, with a reason, when there is none. */
+bool pd_guivm(const struct pd *pd, const struct pol_sysinfo *si, const struct pol_query *q, const char *policy_source, const char **ret, const char **ret_why);
 /* pd_question_withdraw drops every question of an owner that has gone. */
 void pd_question_withdraw(struct pd *pd, const void *owner);
 

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One exchange with the prompt agent: descriptor line, JSON, end of file; then its answer up to its end of file. */
+/*
+ * One exchange with the prompt agent: JSON, end of file; then its answer up to its end of file. The agent of dom0 is reached by its socket, with a
+ * descriptor line in front; that of another GUI domain by a call that the core makes, whose bytes are those of a qube: one reader takes both.
+ */
 #include <sys/socket.h>
 
 #include "base/io.h"
 #include "base/rd.h"
+#include "base/str.h"
 #include "daemon/policyd/prompt.h"
+#include "proto/ipc.h"
 
 struct pd_call {
 	int fd;
@@ -93,15 +98,41 @@ static void on_timeout(struct ev_timer *t, void *arg)
 	finish(arg, -ETIMEDOUT);
 }
 
-int pd_call_start(struct pd_call **ret, struct pd *pd, const char *service, struct wr *body, uint64_t timeout_ms, pd_call_fn fn, void *arg)
+/* Asks the core for the call. It closes its end when there is no such call, which reads as an agent that ends without an answer. */
+static int call_guivm(struct pd *pd, const char *guivm, const char *service)
+{
+	struct ipc_pd_call m = { 0 };
+	uint8_t buf[128];
+	struct wr w = wr_mem(buf, sizeof buf);
+	_cleanup_fd_ int ours = -1, theirs = -1;
+	int pair[2], r;
+
+	if (str_copy(m.guivm, sizeof m.guivm, guivm) < 0 || str_copy(m.service, sizeof m.service, service) < 0)
+		return -ENAMETOOLONG;
+	r = unix_pair(SOCK_STREAM, pair);
+	if (r < 0)
+		return r;
+	ours = pair[0];
+	theirs = pair[1];
+	r = fd_nonblock(ours, true);
+	ipc_put_pd_call(&w, &m);
+	/* now or not at all: what waits in line for the core waits without descriptors */
+	if (r == 0)
+		r = pd->core_fd < 0 ? -ENOTCONN : pd->out_head ? -EAGAIN : msg_send(pd->core_fd, IPC_PD_CALL, 0, 0, &w, &theirs, 1);
+	return r < 0 ? r : STEAL_FD(ours);
+}
+
+int pd_call_start(struct pd_call **ret, struct pd *pd, const char *guivm, const char *service, struct wr *body, uint64_t timeout_ms, pd_call_fn fn, void *arg)
 {
 	struct pd_call *c;
 	struct wr out = wr_grow(PD_QUESTION_BYTES + 128);
 	/* Never waits: a full queue of the listener is EAGAIN. */
-	int fd = unix_connect(pd->agent_socket, SOCK_STREAM | SOCK_NONBLOCK, NULL);
+	int fd = guivm ? call_guivm(pd, guivm, service) : unix_connect(pd->agent_socket, SOCK_STREAM | SOCK_NONBLOCK, NULL);
 
-	wr_printf(&out, "%s dom0 name dom0", service);
-	wr_u8(&out, 0);
+	if (!guivm) {
+		wr_printf(&out, "%s dom0 name dom0", service);
+		wr_u8(&out, 0);
+	}
 	wr_bytes(&out, body->buf, body->len);
 	if (fd >= 0 && (!wr_ok(body) || !wr_ok(&out))) {
 		close(fd);

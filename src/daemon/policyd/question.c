@@ -95,23 +95,34 @@ static void on_answer(void *arg, int r, const char *answer)
 	question_free(q);
 }
 
-/* The GUI domain that is to ask, or NULL with a reason. */
-static const char *no_prompt(const struct pol_sysinfo *si, const struct pol_query *q, const struct pol_decision *d)
+/* A qube that is another one's GUI domain must be able to be asked, and is not asked about what it wants itself. */
+static const char *not_usable(const struct pd *pd, const struct pol_sysinfo *si, const struct pol_query *q, const char *guivm)
 {
-	const struct pol_qube *x = si ? pol_sysinfo_find(si, d->policy_source ? d->policy_source : q->source) : NULL;
+	const struct pol_qube *g = pol_sysinfo_find(si, guivm);
 
+	if (pd->core_fd < 0)
+		return "ask, but the GUI domain of the calling qube is not dom0: without qubesd questions cannot be sent there";
+	if (!g || !g->power_state || !streq(g->power_state, "Running"))
+		return "ask, but the GUI domain of the calling qube does not run";
+	return streq(g->name, q->source) ? "ask, but the calling qube is its own GUI domain" : NULL;
+}
+
+bool pd_guivm(const struct pd *pd, const struct pol_sysinfo *si, const struct pol_query *q, const char *policy_source, const char **ret, const char **ret_why)
+{
+	const struct pol_qube *x = si ? pol_sysinfo_find(si, policy_source ? policy_source : q->source) : NULL;
+
+	*ret = NULL;
+	*ret_why = NULL;
 	/* A remote qube has no windows here: its relay's GUI domain answers for it. */
-	if (x && !x->guivm && d->policy_source)
+	if (x && !x->guivm && policy_source)
 		x = pol_sysinfo_find(si, q->source);
 	if (!x)
-		return "ask, but the calling qube is not in the table of qubes";
-	if (x->dom0)
-		return NULL;
-	if (!x->guivm)
-		return "ask, but the calling qube has no GUI domain (property guivm)";
-	if (!streq(x->guivm, "dom0"))
-		return "ask, but the GUI domain of the calling qube is not dom0: questions cannot be sent there";
-	return NULL;
+		*ret_why = "ask, but the calling qube is not in the table of qubes";
+	else if (!x->dom0 && !x->guivm)
+		*ret_why = "ask, but the calling qube has no GUI domain (property guivm)";
+	else if (!x->dom0 && !streq(x->guivm, "dom0"))
+		*ret_why = not_usable(pd, si, q, *ret = x->guivm);
+	return !*ret_why;
 }
 
 static const char *too_many(struct pd *pd, const char *source)
@@ -157,7 +168,8 @@ static void put_looks(struct wr *w, const char *key, const struct pol_sysinfo *s
 	wr_str(w, "}");
 }
 
-static struct wr question_json(const struct pd *pd, const struct pol_sysinfo *si, const struct pol_query *q, const struct pol_decision *d)
+/* guivm: what a rule for this call needs stays in dom0, where rules are. */
+static struct wr question_json(const struct pd *pd, const char *guivm, const struct pol_sysinfo *si, const struct pol_query *q, const struct pol_decision *d)
 {
 	struct wr w = wr_grow(PD_QUESTION_BYTES);
 	char rule[PATH_MAX];
@@ -169,9 +181,10 @@ static struct wr question_json(const struct pd *pd, const struct pol_sysinfo *si
 	put_names(&w, d);
 	pd_json_str(&w, "default_target", d->default_target);
 	put_looks(&w, "icons", si, q, d, false);
-	if (pd->core_fd >= 0) {
-		/* For our own agent: what it needs to draw colours and to write a rule for exactly this call. */
+	/* For our own agent: what it needs to draw colours and to write a rule for exactly this call. */
+	if (pd->core_fd >= 0)
 		put_looks(&w, "labels", si, q, d, true);
+	if (pd->core_fd >= 0 && !guivm) {
 		pd_json_str(&w, "requested_target", d->requested_target);
 		pd_json_str(&w, "user", d->user ? d->user : "");
 		pd_rule_text(rule, sizeof rule, d);
@@ -184,21 +197,21 @@ static struct wr question_json(const struct pd *pd, const struct pol_sysinfo *si
 
 int pd_question_ask(struct pd *pd, const struct pol_sysinfo *si, struct pol_sysinfo *own, struct pd_question *want, struct pol_decision *d)
 {
-	const char *why = no_prompt(si, &want->query, d);
+	const char *why, *guivm;
 	struct pd_question *q;
 	struct wr body;
 	int r;
 
-	if (!why)
+	if (pd_guivm(pd, si, &want->query, d->policy_source, &guivm, &why))
 		why = too_many(pd, want->query.source);
 	if (why) {
 		pol_decision_deny(d, why);
 		return -EAGAIN;
 	}
-	body = question_json(pd, si, &want->query, d);
+	body = question_json(pd, guivm, si, &want->query, d);
 	q = xcalloc(1, sizeof *q);
 	*q = (struct pd_question){ .pd = pd, .serial = want->serial, .request = want->request, .fn = want->fn, .owner = want->owner };
-	r = pd_call_start(&q->call, pd, "policy.Ask", &body, pd->ask_ms, on_answer, q);
+	r = pd_call_start(&q->call, pd, guivm, "policy.Ask", &body, pd->ask_ms, on_answer, q);
 	if (r < 0) {
 		free(q);
 		pol_decision_deny(d, r == -EAGAIN || r == -EMSGSIZE ? "ask, but the prompt does not take the question" : "ask, but no prompt is running");

@@ -11,6 +11,8 @@
 
 #define AUTOSTART_PARALLEL 2
 #define LIST_MAX (QNAME_MAX * QID_MAX)
+/* The services of all qubes together, before the host sleeps and after it woke: one that hangs does not keep it awake. */
+#define SERVICES_MS 60000
 
 /* --- autostart ---------------------------------------------------------------------------------------------------- */
 
@@ -71,24 +73,45 @@ void run_autostart(struct qd *d)
 
 /* --- sleep of the host -------------------------------------------------------------------------------------------- */
 
+/* Sleep: services in every qube, then each is suspended. Waking: each is resumed, then the services. */
 struct sleeping {
-	struct call *c;
-	unsigned open;
+	struct qd *d;
+	struct call *c; /* NULL: answered, and only services that hang are left */
+	bool pre;
+	unsigned open;	   /* methods under way, and one while they are being started */
+	unsigned services; /* that have not ended, and one while they are being started */
+	struct ev_timer *limit;
+	struct qname *names; /* to be suspended or resumed */
+	size_t n;
 };
+
+static void call_services(struct sleeping *s);
 
 static const char *list_path(char path[PATH_MAX])
 {
 	return path_fmt(path, PATH_RUN, "/previously-paused.list");
 }
 
+static void answer(struct sleeping *s)
+{
+	struct call *c = STEAL_PTR(s->c);
+
+	ev_timer_free(s->limit);
+	s->limit = NULL;
+	if (!s->services)
+		free(s);
+	call_finish(c, 0);
+}
+
 static void one_done(struct sleeping *s)
 {
-	struct call *c = s->c;
-
 	if (--s->open)
 		return;
-	free(s);
-	call_finish(c, 0);
+	free(STEAL_PTR(s->names));
+	if (s->pre)
+		answer(s);
+	else
+		call_services(s);
 }
 
 /* A qube that cannot is no reason to keep the host awake. */
@@ -132,14 +155,104 @@ static bool listed(const char *text, const char *name)
 	return false;
 }
 
+static void suspend_or_resume(struct sleeping *s)
+{
+	s->open = 1;
+	for (size_t i = 0; i < s->n; i++) {
+		s->open++;
+		internal_call(s->d, s->pre ? "admin.vm.Suspend" : "admin.vm.Resume", NULL, "dom0", s->names[i].s, called, s);
+	}
+	one_done(s);
+}
+
+static void services_over(struct sleeping *s)
+{
+	if (s->limit) {
+		ev_timer_free(s->limit);
+		s->limit = NULL;
+	}
+	if (s->pre)
+		suspend_or_resume(s);
+	else
+		answer(s);
+}
+
+static void service_done(struct sleeping *s)
+{
+	if (--s->services)
+		return;
+	if (!s->c)
+		free(s); /* the host did not wait for this one */
+	else if (s->limit)
+		services_over(s);
+}
+
+struct service {
+	struct sleeping *s;
+	struct qname name;
+};
+
+static void served(void *arg, int r, const char *why)
+{
+	struct service *v = arg;
+
+	if (r < 0)
+		log_warn("qubes.Suspend%sAll in %s: %s", v->s->pre ? "Pre" : "Post", v->name.s, why);
+	service_done(v->s);
+	free(v);
+}
+
+static void on_limit(struct ev_timer *t, void *arg)
+{
+	struct sleeping *s = arg;
+
+	log_warn("%u services did not end in time: the host does not wait for them", s->services);
+	services_over(s);
+}
+
+static void call_services(struct sleeping *s)
+{
+	s->services = 1;
+	s->limit = ev_timer_new(s->d->loop, on_limit, s);
+	ev_timer_start(s->limit, SERVICES_MS);
+	for (struct run *r = s->d->runs->list; r; r = r->next) {
+		struct service *v;
+		struct err e = { 0 };
+
+		if (r->phase != PH_UP || r->q->state != LIFE_RUNNING || !r->agent_up)
+			continue;
+		v = xcalloc(1, sizeof *v);
+		*v = (struct service){ s, r->q->name };
+		s->services++;
+		if (run_guest_service(r, s->pre ? "qubes.SuspendPreAll" : "qubes.SuspendPostAll", "root", "", served, v, &e) < 0)
+			served(v, -EIO, e.msg);
+	}
+	service_done(s);
+}
+
+/* Which qubes are put to sleep, or woken: the ones that somebody else paused stay as they are. */
+static void choose(struct sleeping *s, const char *paused)
+{
+	const struct core *c = s->d->core;
+
+	s->names = xcalloc(c->n_sorted + 1, sizeof *s->names);
+	for (size_t i = 0; i < c->n_sorted; i++) {
+		const struct qube *q = c->sorted[i];
+
+		if (q->klass == K_ADMIN || q->klass == K_REMOTE)
+			continue;
+		if (s->pre ? q->state == LIFE_RUNNING : q->state == LIFE_SUSPENDED || (q->state == LIFE_PAUSED && paused && !listed(paused, q->name.s)))
+			s->names[s->n++] = q->name;
+	}
+}
+
 int run_op_suspend_host(void *ctx, bool pre, struct call *c)
 {
 	struct qd *d = ctx;
 	_cleanup_free_ char *paused = NULL;
-	_cleanup_free_ struct qname *names = xcalloc(d->core->n_sorted + 1, sizeof *names);
 	struct sleeping *s;
 	char path[PATH_MAX];
-	size_t n = 0, len;
+	size_t len;
 	int r = pre ? remember(d, &c->err) : 0;
 
 	if (r < 0)
@@ -147,18 +260,12 @@ int run_op_suspend_host(void *ctx, bool pre, struct call *c)
 	/* without the list nobody said that the host would sleep: what is paused was paused by somebody */
 	if (!pre && fs_read(AT_FDCWD, list_path(path), LIST_MAX, &paused, &len, NULL) == 0)
 		(void)unlink(path);
-	for (size_t i = 0; i < d->core->n_sorted; i++) {
-		const struct qube *q = d->core->sorted[i];
-
-		if (q->klass == K_ADMIN || q->klass == K_REMOTE)
-			continue;
-		if (pre ? q->state == LIFE_RUNNING : q->state == LIFE_SUSPENDED || (q->state == LIFE_PAUSED && paused && !listed(paused, q->name.s)))
-			names[n++] = q->name;
-	}
 	s = xcalloc(1, sizeof *s);
-	*s = (struct sleeping){ c, (unsigned)n + 1 };
-	for (size_t i = 0; i < n; i++)
-		internal_call(d, pre ? "admin.vm.Suspend" : "admin.vm.Resume", NULL, "dom0", names[i].s, called, s);
-	one_done(s);
+	*s = (struct sleeping){ .d = d, .c = c, .pre = pre };
+	choose(s, paused);
+	if (pre)
+		call_services(s);
+	else
+		suspend_or_resume(s);
 	return CALL_PENDING;
 }

@@ -193,3 +193,25 @@ int on_dom0_service(struct spawner *s, struct msg *m, struct err *e)
 		ev_timer_start(s->runner->timer, REFILL_MS);
 	return 0;
 }
+
+int on_call(struct spawner *s, struct msg *m, struct err *e)
+{
+	static const char *const argv[] = { "svc-runner", "--call", NULL };
+	const struct fd_place places[] = { { m->fds[0], SVC_RUNNER_FD_DATA }, { m->fds[1], SVC_RUNNER_FD_STREAM } };
+	_cleanup_proc_ struct proc p = PROC_INIT;
+	struct ipc_sp_call q;
+	struct qname name;
+	struct rd rd = msg_rd(m);
+	int r;
+
+	if (ipc_get_sp_call(&rd, &q) < 0 || !rd_done(&rd) || q.qid == 0 || q.qid > 0xffff)
+		return err_set(e, EBADMSG, "malformed request");
+	r = qname_parse(&name, q.name, e);
+	if (r == 0)
+		r = role_spawn(&p, "svc-runner", argv, ID_QUBE + q.qid, places, ARRAY_SIZE(places), log_open("svc-runner", name.s, e), e);
+	if (r < 0)
+		return r;
+	child_add(s, &p, (uint32_t)p.pid, q.qid, ROLE_SVC_RUNNER);
+	reply(s, m, NULL, NULL, 0);
+	return 0;
+}

@@ -12,6 +12,9 @@
  *
  * With --stream the service is the socket at descriptor 4 and nothing is looked up or started: the Admin API, whose core has kept the other end and has
  * bound it to the caller already.
+ *
+ * `svc-runner --call` is the caller's side of a call that dom0 makes in a qube: descriptor 3 is the data vchan, this side being its server, 4 the socket that is
+ * input and output. It ends when the call does, or when nobody holds the other end of 4 any more.
  */
 #ifndef SVC_RUNNER_FDS_H
 #define SVC_RUNNER_FDS_H

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * svc-runner: runs one service of dom0 for one call of a qube. Started by the spawner for a ticket, so the call is already decided; the
+ * svc-runner: runs one service of dom0 for one call of a qube (and with --call is the caller's side of a call that dom0 makes). Started by the spawner for a ticket, so the call is already decided; the
  * words of the ticket are data here (arguments and environment of the service), never commands.
  */
 #include "fds.h"
 #include "keeper.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include "base/str.h"
 #include "chan/chan.h"
 #include "proto/ipc.h"
+#include "qrexec/caller.h"
 #include "qrexec/serve.h"
 #include "qrexec/warm.h"
 
@@ -26,7 +28,7 @@ extern char **environ;
 
 struct options {
 	const char *user, *source, *target_type, *target, *service;
-	bool exit_code, wait, keep;
+	bool exit_code, wait, keep, call;
 	int stream; /* with a service that is a socket already: its descriptor */
 	uint32_t peer, port; /* where the data channel will be; port 0 = it is there */
 };
@@ -61,6 +63,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "keep", no_argument, NULL, 'K' },
 		{ "connect", required_argument, NULL, 'c' },
 		{ "stream", no_argument, NULL, 'S' },
+		{ "call", no_argument, NULL, 'C' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -82,12 +85,14 @@ static int parse(struct options *o, int argc, char **argv)
 			continue;
 		else if (c == 'S')
 			o->stream = SVC_RUNNER_FD_STREAM;
+		else if (c == 'C')
+			o->call = true;
 		else if (c == 'K')
 			o->wait = o->keep = true;
 		else
 			return -1;
 	}
-	if (o->wait)
+	if (o->wait || o->call)
 		return argc == 2 ? 0 : -1;
 	if (argc - optind != 1 || !o->user || !o->source || !o->target || !o->target_type)
 		return -1;
@@ -233,6 +238,16 @@ static int wait_for_order(struct options *o, const char *services, const char *c
 	return r;
 }
 
+/* The other side: dom0 calls a qube, whose bytes go to whoever holds the other end of the stream. Confined before the first of them. What the service
+   says as error output is nobody's. */
+static int make_call(struct err *e)
+{
+	struct caller c = { .in = SVC_RUNNER_FD_STREAM, .out = SVC_RUNNER_FD_STREAM, .stdin_socket = true, .hang_up = true, .err = open("/dev/null", O_WRONLY | O_CLOEXEC) };
+	int r = c.err < 0 ? err_errno(e, errno, "opening /dev/null") : sandbox_enter(SB_SVC_RUNNER, NULL, 0, e);
+
+	return r < 0 ? r : caller_run(SVC_RUNNER_FD_DATA, &c, e);
+}
+
 int main(int argc, char **argv)
 {
 	static char services[3 * PATH_MAX], configs[PATH_MAX];
@@ -255,6 +270,13 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	if (o.call) {
+		log_init("svc-runner", NULL, -1);
+		r = make_call(&e);
+		if (r < 0)
+			log_warn("call of dom0: %s", log_escs(err_text(&e, r)));
+		return r < 0 ? 1 : 0;
+	}
 	r = paths_init(NULL, &e);
 	if (r == 0)
 		r = search_paths(services, configs, &e);
