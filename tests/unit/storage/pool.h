@@ -187,6 +187,7 @@ static inline void committed(const struct pool *p, const char *vid, unsigned cha
 		for (ssize_t j = 1; j < k; j++)
 			assert_int_equal(buf[j], buf[0]);
 	}
+	fd_closep(&fd); /* a device that is open cannot go */
 	q.op = ST_EXPORT_END;
 	assert_int_equal(run(&q, &reply), 0);
 }
