@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * bulkhead-netd: gives every network device of a qube its name, group and addresses, and its clients their place in the antispoof tables. It
+ * acts only on devices for which dom0 wrote a /net-port/ key: another device stays down. Private to src/agent/net/netd*.c.
+ */
+#ifndef AGENT_NET_NETD_H
+#define AGENT_NET_NETD_H
+
+#include "agent/net/iptext.h"
+#include "agent/net/nfttext.h"
+#include "base/ev.h"
+#include "qdb/client.h"
+
+#define NETD_PORTS_MAX 64
+#define NETD_SLOT_CAP 8 /* "1c.3" */
+#define NETD_VIRTUAL_DNS { "10.139.1.1", "10.139.1.2" }
+
+struct netd_port {
+	char slot[NETD_SLOT_CAP];
+	char ifname[16]; /* its name now */
+	struct netport p;
+	bool present; /* seen by the scan that runs */
+};
+
+struct netd {
+	struct ev_loop *loop;
+	struct qdbc db, watch;
+	struct ev_io *watch_io, *link_io;
+	int link_fd;
+	const char *nft, *ip, *conntrack, *sys_net, *proc_sys, *resolv_conf;
+	struct netd_port port[NETD_PORTS_MAX];
+	size_t n_ports;
+	bool provides; /* this qube is somebody's NetVM */
+	bool filters; /* qubes-firewall will run: until it does, nothing is forwarded */
+	bool ipv6;
+	bool base; /* the tables are loaded */
+};
+
+/* netd_run.c: programs; 0 or -errno with text. netd_base loads the tables of every qube unless they are loaded. */
+int netd_base(struct netd *d, struct err *e);
+int netd_nft(const struct netd *d, struct wr *text, struct err *e);
+int netd_ip(const struct netd *d, struct wr *text, struct err *e);
+void netd_forget_flows(const struct netd *d, const struct netport *p);
+/* netd_sysctl writes one setting below /proc/sys; failures are logged. */
+void netd_sysctl(const struct netd *d, const char *path, const char *value);
+/* netd_resolv replaces resolv.conf (unless it is protected, or service disable-dns-server is on) and the translation of questions. */
+void netd_resolv(const struct netd *d, const char dns[][NETPORT_ADDR_CAP], size_t n);
+
+/* netd_port.c: netd_scan looks at all devices: configures new ones, forgets those that are gone. */
+void netd_scan(struct netd *d);
+/* netd_slot_of gives the PCI place of the root port above an interface from its device path: "…/pci0000:00/0000:00:1c.3/…" is "1c.3". False
+   when it hangs on no root port. */
+bool netd_slot_of(const char *device_path, char ret[NETD_SLOT_CAP]);
+/* netd_own reads this qube's own addresses. uplink: those towards its NetVM; else those its clients see. */
+void netd_own(struct netd *d, bool uplink, struct ip_own *ret);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Devices: found in /sys, known by the PCI place of their root port, configured by dom0's key for it. */
+#include <dirent.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "agent/net/netd.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#define UPLINK_NAME "eth0"
+#define EXTERNAL_NAME "ext0"
+
+bool netd_slot_of(const char *device_path, char ret[NETD_SLOT_CAP])
+{
+	static const char root[] = "/pci0000:00/0000:00:";
+	const char *p = strstr(device_path, root);
+
+	if (!p)
+		return false;
+	p += sizeof root - 1;
+	for (size_t i = 0; i < 4; i++)
+		if (i == 2 ? p[i] != '.' : !ch_digit(p[i]) && !(p[i] >= 'a' && p[i] <= 'f'))
+			return false;
+	/* A device of the root bus itself hangs on no port. */
+	if (p[4] != '/' || !str_starts(p + 5, "0000:"))
+		return false;
+	return str_printf(ret, NETD_SLOT_CAP, "%.4s", p) == 0;
+}
+
+static void key(struct netd *d, const char *name, char *ret, size_t cap)
+{
+	if (qdbc_read(&d->db, name, ret, cap, NULL) < 0)
+		ret[0] = '\0';
+}
+
+void netd_own(struct netd *d, bool uplink, struct ip_own *o)
+{
+	memset(o, 0, sizeof *o);
+	o->no_default_route = access("/run/qubes-service/disable-default-route", F_OK) == 0;
+	if (!uplink) {
+		key(d, "/qubes-netvm-gateway", o->gateway, sizeof o->gateway);
+		key(d, "/qubes-netvm-gateway6", o->gateway6, sizeof o->gateway6);
+		return;
+	}
+	key(d, "/qubes-mac", o->mac, sizeof o->mac);
+	key(d, "/qubes-ip", o->ip, sizeof o->ip);
+	key(d, "/qubes-gateway", o->gateway, sizeof o->gateway);
+	key(d, "/qubes-ip6", o->ip6, sizeof o->ip6);
+	key(d, "/qubes-gateway6", o->gateway6, sizeof o->gateway6);
+	key(d, "/qubes-primary-dns", o->dns[0], sizeof o->dns[0]);
+	key(d, "/qubes-secondary-dns", o->dns[1], sizeof o->dns[1]);
+}
+
+/* --- one device ------------------------------------------------------------------------------------------------------- */
+
+static void name_servers(struct netd *d, const char dns[2][NETPORT_ADDR_CAP])
+{
+	char good[2][NETPORT_ADDR_CAP];
+	size_t n = 0;
+
+	for (size_t i = 0; i < 2; i++)
+		if (dns[i][0] && nft_addr_ok(dns[i], false))
+			memcpy(good[n++], dns[i], NETPORT_ADDR_CAP);
+	netd_resolv(d, (const char(*)[NETPORT_ADDR_CAP])good, n);
+}
+
+/* The antispoof entry comes before the interface is up: what it sends earlier is dropped. */
+static int admit(struct netd *d, const struct netd_port *t, bool add, struct err *e)
+{
+	_cleanup_wr_ struct wr w = wr_grow(1 << 16);
+
+	nft_client(&w, add, t->ifname, t->p.ip, false);
+	if (t->p.ip6[0] && d->ipv6)
+		nft_client(&w, add, t->ifname, t->p.ip6, true);
+	return netd_nft(d, &w, e);
+}
+
+static int client(struct netd *d, struct netd_port *t, const char *old_name, struct wr *w, struct err *e)
+{
+	struct ip_own own;
+	char path[80];
+	int r;
+
+	ip_client_name(t->ifname, t->p.qid);
+	netd_own(d, false, &own);
+	if (!d->ipv6)
+		t->p.ip6[0] = '\0';
+	r = admit(d, t, true, e);
+	if (r < 0)
+		return r;
+	netd_forget_flows(d, &t->p);
+	ip_client(w, old_name, t->ifname, &t->p, &own);
+	r = netd_ip(d, w, e);
+	if (r >= 0 && str_printf(path, sizeof path, "net/ipv4/conf/%s/proxy_arp", t->ifname) == 0)
+		netd_sysctl(d, path, "1");
+	return r;
+}
+
+static int configure(struct netd *d, struct netd_port *t, const char *old_name, struct err *e)
+{
+	_cleanup_wr_ struct wr w = wr_grow(1 << 16);
+	struct ip_own own;
+	int r = netd_base(d, e);
+
+	if (r < 0)
+		return r;
+	if (t->p.role == NETPORT_CLIENT)
+		return client(d, t, old_name, &w, e);
+	if (str_copy(t->ifname, sizeof t->ifname, t->p.role == NETPORT_UPLINK ? UPLINK_NAME : EXTERNAL_NAME) < 0)
+		abort();
+	if (t->p.role == NETPORT_UPLINK) {
+		netd_own(d, true, &own);
+		ip_uplink(&w, old_name, t->ifname, &own);
+	} else {
+		ip_external(&w, old_name, t->ifname, &t->p);
+	}
+	r = netd_ip(d, &w, e);
+	if (r >= 0)
+		name_servers(d, (const char(*)[NETPORT_ADDR_CAP])(t->p.role == NETPORT_UPLINK ? own.dns : t->p.dns));
+	return r;
+}
+
+static void tell(struct netd *d, const struct netd_port *t)
+{
+	char k[QDB_KEY_CAP];
+
+	if (str_printf(k, sizeof k, NETPORT_READY_KEY "%s", t->slot) == 0)
+		(void)qdbc_write(&d->db, k, t->ifname, strlen(t->ifname), NULL);
+}
+
+static void forget(struct netd *d, struct netd_port *t)
+{
+	struct err e = { 0 };
+	char k[QDB_KEY_CAP];
+
+	log_info("device is gone: port=%s name=%s", t->slot, t->ifname);
+	if (t->p.role == NETPORT_CLIENT) {
+		if (admit(d, t, false, &e) < 0)
+			log_error("%s is still in the tables: %s", t->ifname, e.msg);
+		netd_forget_flows(d, &t->p);
+	} else {
+		netd_resolv(d, NULL, 0);
+	}
+	if (str_printf(k, sizeof k, NETPORT_READY_KEY "%s", t->slot) == 0)
+		(void)qdbc_rm(&d->db, k, NULL);
+	*t = d->port[--d->n_ports];
+}
+
+static struct netd_port *by_slot(struct netd *d, const char *slot)
+{
+	for (size_t i = 0; i < d->n_ports; i++)
+		if (streq(d->port[i].slot, slot))
+			return &d->port[i];
+	return NULL;
+}
+
+/* False when the key is not there yet. */
+static bool new_device(struct netd *d, const char *slot, const char *name)
+{
+	struct netd_port *t = &d->port[d->n_ports];
+	char k[QDB_KEY_CAP], value[QDB_VALUE_MAX + 1];
+	struct err e = { 0 };
+	int r;
+
+	if (d->n_ports == NETD_PORTS_MAX || str_printf(k, sizeof k, NETPORT_KEY "%s", slot) < 0)
+		return true;
+	if (qdbc_read(&d->db, k, value, sizeof value, NULL) < 0)
+		return false;
+	memset(t, 0, sizeof *t);
+	r = netport_parse(&t->p, value, &e);
+	if (r >= 0 && str_copy(t->slot, sizeof t->slot, slot) == 0)
+		r = configure(d, t, name, &e);
+	if (r < 0) {
+		log_error("a device stays without a network: port=%s name=%s error=%s", slot, name, err_text(&e, r));
+		return true;
+	}
+	t->present = true;
+	d->n_ports++;
+	log_info("device is configured: port=%s name=%s", slot, t->ifname);
+	tell(d, t);
+	return true;
+}
+
+/* The device behind an interface; false for lo, tunnels and whatever else is no PCI device. */
+static bool place(const struct netd *d, const char *name, char slot[NETD_SLOT_CAP])
+{
+	char link[300], *real;
+	bool ok;
+
+	if (str_printf(link, sizeof link, "%s/%s/device", d->sys_net, name) < 0)
+		return false;
+	real = realpath(link, NULL);
+	ok = real && netd_slot_of(real, slot);
+	free(real);
+	return ok;
+}
+
+void netd_scan(struct netd *d)
+{
+	DIR *dir = opendir(d->sys_net);
+	struct dirent *ent;
+	bool waits = false;
+
+	for (size_t i = 0; i < d->n_ports; i++)
+		d->port[i].present = false;
+	while (dir && (ent = readdir(dir))) {
+		char slot[NETD_SLOT_CAP];
+		struct netd_port *t;
+
+		if (!nft_ifname_ok(ent->d_name) || if_nametoindex(ent->d_name) == 0 || !place(d, ent->d_name, slot))
+			continue;
+		t = by_slot(d, slot);
+		if (t && streq(t->ifname, ent->d_name))
+			t->present = true;
+		else if (!t)
+			waits |= !new_device(d, slot, ent->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	for (size_t i = d->n_ports; i-- > 0;)
+		if (!d->port[i].present)
+			forget(d, &d->port[i]);
+	/* Its key is on the way; the watch of /net-port/ brings us back. */
+	if (waits)
+		log_debug("a device has no key yet");
+}
