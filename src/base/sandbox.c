@@ -94,7 +94,7 @@ static int root_of(const struct sandbox_path *paths, size_t n, struct err *e)
 
 static int namespaces(const struct profile *p, const struct sandbox_path *paths, size_t n, struct err *e)
 {
-	int flags = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS, r;
+	int flags = CLONE_NEWUSER | (p->groups & G_INET ? 0 : CLONE_NEWNET) | CLONE_NEWIPC | CLONE_NEWUTS, r;
 	_cleanup_fd_ int procfd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
@@ -157,7 +157,7 @@ int sandbox_enter(enum sandbox_profile profile, const struct sandbox_path *paths
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = err_errno(e, errno, "sandbox: dumpable");
 	if (r == 0 && p->flags & SBF_LANDLOCK)
-		r = sandbox_load_landlock(paths, n_paths, e);
+		r = (p->groups & G_INET ? sandbox_load_landlock_inet : sandbox_load_landlock)(paths, n_paths, e);
 	if (r == 0 && !(p->flags & SBF_LOOSE))
 		r = seccomp_part(p, e);
 	return r < 0 ? r : 0;

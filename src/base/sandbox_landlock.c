@@ -13,6 +13,7 @@
 #define FS_TRUNCATE (1ull << 14)
 #define FS_IOCTL_DEV (1ull << 15)
 #define FS_ALL_V1 ((1ull << 13) - 1)
+#define NET_TCP_BIND 1ull
 #define NET_TCP 3ull
 #define SCOPE_ABSTRACT_UNIX 1ull
 
@@ -28,7 +29,6 @@ static size_t attr_for(int abi, struct ruleset_attr *ret)
 {
 	ret->fs = FS_ALL_V1 | (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) |
 		  (abi >= 5 ? FS_IOCTL_DEV : 0);
-	ret->net = NET_TCP;
 	ret->scoped = SCOPE_ABSTRACT_UNIX;
 	if (abi >= 6)
 		return sizeof *ret;
@@ -54,17 +54,20 @@ static int add_path(int ruleset, const struct sandbox_path *p, uint64_t handled,
 	return 0;
 }
 
-int sandbox_load_landlock(const struct sandbox_path *paths, size_t n, struct err *e)
+static int load(const struct sandbox_path *paths, size_t n, uint64_t net, struct err *e)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	_cleanup_fd_ int ruleset = -1;
 	struct ruleset_attr attr;
+	size_t size;
 
 	if (abi < 1) {
 		log_debug("sandbox: this kernel has no Landlock");
 		return 0;
 	}
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, attr_for((int)abi, &attr), 0);
+	size = attr_for((int)abi, &attr);
+	attr.net = net;
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 	if (ruleset < 0)
 		return err_errno(e, errno, "sandbox: Landlock");
 	for (size_t i = 0; i < n; i++) {
@@ -76,4 +79,14 @@ int sandbox_load_landlock(const struct sandbox_path *paths, size_t n, struct err
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return err_errno(e, errno, "sandbox: Landlock");
 	return 0;
+}
+
+int sandbox_load_landlock(const struct sandbox_path *paths, size_t n, struct err *e)
+{
+	return load(paths, n, NET_TCP, e);
+}
+
+int sandbox_load_landlock_inet(const struct sandbox_path *paths, size_t n, struct err *e)
+{
+	return load(paths, n, NET_TCP_BIND, e);
 }

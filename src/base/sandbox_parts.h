@@ -24,5 +24,7 @@ int sandbox_load_seccomp(unsigned groups, struct err *e);
 void sandbox_build_seccomp(unsigned groups);
 /* Restricts this process to the paths. A kernel without Landlock is accepted: the minimal root has the same limits. */
 int sandbox_load_landlock(const struct sandbox_path *paths, size_t n, struct err *e);
+/* The same for a program that may connect to servers (it may not bind). */
+int sandbox_load_landlock_inet(const struct sandbox_path *paths, size_t n, struct err *e);
 
 #endif

@@ -100,11 +100,28 @@ static int add_no_code(scmp_filter_ctx f)
 	return r;
 }
 
+/* The library takes one comparison of an argument in a rule, so the families that are refused are named one by one. */
+static int add_sockets_inet(scmp_filter_ctx f)
+{
+	struct scmp_arg_cmp above = SCMP_A0(SCMP_CMP_GT, AF_INET6);
+	int r = rule(f, SCMP_ACT_ERRNO(EPERM), "socket", 1, &above);
+
+	for (unsigned family = 0; family <= AF_INET6 && r == 0; family++) {
+		struct scmp_arg_cmp is = SCMP_A0(SCMP_CMP_EQ, family);
+		bool ok = family == AF_UNIX || family == AF_INET || family == AF_INET6;
+
+		r = rule(f, ok ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM), "socket", 1, &is);
+	}
+	return r;
+}
+
 static int add_sockets(scmp_filter_ctx f, unsigned groups)
 {
 	struct scmp_arg_cmp is_unix = SCMP_A0(SCMP_CMP_EQ, AF_UNIX), other = SCMP_A0(SCMP_CMP_NE, AF_UNIX);
 	int r;
 
+	if (groups & G_INET)
+		return add_sockets_inet(f);
 	if (!(groups & G_UNIX))
 		return rule(f, SCMP_ACT_ERRNO(EPERM), "socket", 0, NULL);
 	r = rule(f, SCMP_ACT_ALLOW, "socket", 1, &is_unix);

@@ -315,6 +315,8 @@ static int stop(struct vol *v, const struct st_request *q, struct st_reply *ret,
 		r = states_head(v, &l, &c, e);
 	if (r == -EBUSY && raw)
 		r = commit(v, NULL, dirty, true, e);
+	else if (r >= 0 && in_use && q->ok && !raw)
+		r = vol_unlink(v, dirty, e);
 	else if (r >= 0 && in_use) {
 		r = file_size(v, dirty, raw, &size, e);
 		if (r >= 0)

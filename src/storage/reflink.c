@@ -314,7 +314,9 @@ static int stop(struct vol *v, const struct st_request *q, struct st_reply *ret,
 	int r = 0;
 
 	names_of(v, &n);
-	if (vol_stat(v, n.dirty, &st))
+	if (q->ok && vol_stat(v, n.clean, &st))
+		r = vol_unlink(v, n.dirty, e);
+	else if (vol_stat(v, n.dirty, &st))
 		r = commit(v, n.dirty, q->revisions_to_keep, e);
 	else
 		r = prune(v, q->revisions_to_keep, e);

@@ -17,7 +17,8 @@ enum st_op {
 	ST_START,	   /* save_on_stop: make (or continue) the dirty state; reply.layers, last one writable. revisions_to_keep -1: the
 			      committed state itself is used, there is none until ST_STOP (-EBUSY for all that asks for it).
 			      snap_on_start: reply.layers of source's committed state, read-only. reply.head = its identity */
-	ST_STOP,	   /* commit the dirty state (save_on_stop) or nothing; prune revisions */
+	ST_STOP,	   /* commit the dirty state (save_on_stop) or nothing; prune revisions. ok: the dirty state is thrown away instead,
+			      unless there is nothing older to go back to */
 	ST_CLONE,	   /* committed state of source becomes that of vid, which need not exist: as an import, in one step; what vid
 			      had is a revision then */
 	ST_RESIZE,	   /* grow to size; a smaller size is -EINVAL */

@@ -98,7 +98,7 @@ bool conf_prop_fixed(const char *prop)
 bool conf_feature_own(const char *feature)
 {
 	static const char *const own[] = { "preload-dispvm", "preload-dispvm-completed", "preload-dispvm-in-progress", "deferred-netvm-original",
-					   "updates-available", "last-updates-check", "last-update", "servicevm" };
+					   "updates-available", "last-updates-check", "last-update", "update-unfinished", "update-before", "servicevm" };
 
 	return in(own, ARRAY_SIZE(own), feature) || str_starts(feature, "supported-") || str_starts(feature, "os-") || streq(feature, "os") ||
 	       streq(feature, "qubes-agent-version");

@@ -90,9 +90,13 @@ static int service_entry(void *arg, const char *key, const char *value)
 static int services_set(struct early *q, struct err *e)
 {
 	int r = fs_mkdir_p(FLAG_DIR, 0755, e);
+	char ip[64];
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(defaults); i++)
 		r = service_set(defaults[i].name, defaults[i].types & (1u << q->type), e);
+	/* A qube that keeps what is installed in it and has no network of its own fetches packages through another one. */
+	if (r >= 0 && q->type == TYPE_APPVM && q->persistence == PERSIST_FULL && qdbc_read(&q->db, "/qubes-ip", ip, sizeof ip, NULL) == -ENOENT)
+		r = service_set("updates-proxy-setup", true, e);
 	if (r >= 0)
 		r = qdbc_each(&q->db, SERVICE_PREFIX, true, service_entry, e, e);
 	return r;

@@ -12,6 +12,7 @@
 #include "core/device.h"
 #include "daemon/qubesd/qubesd.h"
 #include "daemon/qubesd/state.h"
+#include "daemon/qubesd/unfinished.h"
 
 static void on_signal(struct ev_signal *s, int signum, void *arg)
 {
@@ -74,6 +75,7 @@ static int serve(struct qd *d, struct err *e)
 	if (r < 0)
 		return r;
 	api_sweep(d->core);
+	unfinished_start(d);
 	if (d->runs)
 		run_sweep_disposables(d);
 	say_ready(d);

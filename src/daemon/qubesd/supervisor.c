@@ -302,8 +302,12 @@ static void copy_policy(void)
 {
 	char from[PATH_MAX];
 
-	if (dir_empty(path_get(PATH_POLICY_ETC)))
-		copy_policy_dir(path_data(from, "policy.d"), path_get(PATH_POLICY_ETC), 1);
+	if (!dir_empty(path_get(PATH_POLICY_ETC)))
+		return;
+	copy_policy_dir(path_data(from, "policy.d"), path_get(PATH_POLICY_ETC), 1);
+	/* what only a desktop session without network qubes has */
+	if (!paths_system_mode())
+		copy_policy_dir(path_data(from, "policy.session.d"), path_get(PATH_POLICY_ETC), 0);
 }
 
 static int prepare(struct supervisor *s, struct err *e)
