@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * qvm-template build|list-flavours: makes a template from Debian packages and brings it into the
- * running instance. The build itself is src/template; this file is only its face.
+ * qvm-template: the table of its commands, and the face of the builder (src/template). The other commands are tpl_*.c.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -9,28 +8,72 @@
 #include "base/io.h"
 #include "template/template.h"
 #include "tool/template_install.h"
-#include "tool/tool.h"
-#include "tool/util.h"
-
-enum { KEY_CACHE = 310, KEY_NO_INSTALL, KEY_FULL_KERNEL, KEY_REFRESH, KEY_FORCE, KEY_NAME, KEY_DEB, KEY_INIT, KEY_PROGRESS_FD };
+#include "tool/tpl_verb.h"
 
 static const struct tool_opt opts[] = {
-	{ KEY_NAME, "name", "NAME", "build: name of the template; default is the flavour's name", 0, W_ANY },
-	{ KEY_NO_INSTALL, "no-install", NULL, "build: only fill the cache, do not touch the running instance", 0, W_ANY },
-	{ KEY_FORCE, "force", NULL, "build: import the image although an equal one is installed", 0, W_ANY },
-	{ KEY_REFRESH, "refresh", NULL, "build: fetch packages anew", 0, W_ANY },
-	{ KEY_FULL_KERNEL, "full-kernel", NULL, "build: also install the kernel with USB, sound, graphics and network cards", 0, W_ANY },
-	{ KEY_CACHE, "cache", "DIR", "where built files are kept; default ~/.cache/bulkhead", 0, W_FILE },
-	{ KEY_DEB, "deb", "FILE", "guest package to install into the template", 0, W_FILE },
-	{ KEY_INIT, "init", "FILE", "first program of the initramfs", OPT_HIDDEN, W_FILE },
-	{ KEY_PROGRESS_FD, "progress-fd", "N", "write progress as \"PERMILLE TEXT\" lines to descriptor N", 0, W_ANY },
+	{ KEY_REPO_FILES, "repo-files", "FILE", "repositories described there, instead of the system's (repeatable)", 0, W_FILE },
+	{ KEY_ENABLE, "enablerepo", "REPO", "also use this repository (repeatable; * fits)", 0, W_ANY },
+	{ KEY_DISABLE, "disablerepo", "REPO", "do not use this repository", 0, W_ANY },
+	{ KEY_REPOID, "repoid", "REPO", "use only this repository", 0, W_ANY },
+	{ KEY_RELEASEVER, "releasever", "VERSION", "what $releasever in addresses means", 0, W_ANY },
+	{ KEY_UPDATEVM, "updatevm", "QUBE", "fetch through this qube; default is the property updatevm", 0, W_QUBE },
+	{ KEY_REFRESH, "refresh", NULL, "ask repositories although an answer is kept; build: fetch packages anew", 0, W_ANY },
+	{ KEY_CACHE, "cache", "DIR", "where fetched or built files are kept; default below ~/.cache/bulkhead", 0, W_FILE },
+	{ KEY_CACHE, "cachedir", "DIR", "the same", OPT_ALIAS, W_FILE },
+	{ KEY_KEEP_CACHE, "keep-cache", NULL, "keep fetched files after the installation", 0, W_ANY },
+	{ 'y', "yes", NULL, "do not ask", 0, W_ANY },
+	{ KEY_POOL, "pool", "POOL", "install: storage pool of the new template", 0, W_POOL },
+	{ KEY_NAME, "name", "NAME", "install, build, export: name of the template", 0, W_ANY },
+	{ KEY_INSTALLED, "installed", NULL, "list, info: what is installed", 0, W_ANY },
+	{ KEY_AVAILABLE, "available", NULL, "list, info: what repositories have", 0, W_ANY },
+	{ KEY_EXTRAS, "extras", NULL, "list, info: installed ones that no repository has", 0, W_ANY },
+	{ KEY_UPGRADES, "upgrades", NULL, "list, info: newer versions of installed ones", 0, W_ANY },
+	{ KEY_ALL_T, "all", NULL, "list: everything; search: descriptions and addresses too; repolist: disabled ones too", 0, W_ANY },
+	{ KEY_MACHINE, "machine-readable", NULL, "list, info: STATUS|NAME|EVR|REPOSITORY and more, a line each", 0, W_ANY },
 	OPT_JSON,
+	{ KEY_JSON, "machine-readable-json", NULL, "the same", OPT_ALIAS, W_ANY },
+	{ KEY_DOWNLOADDIR, "downloaddir", "DIR", "download: put files there; default is the current directory", 0, W_FILE },
+	{ KEY_SIGN, "key", "FILE", "export, publish: the secret key that signs; default is this machine's own", 0, W_FILE },
+	{ KEY_REPO_NAME, "repository", "NAME", "publish: name of the repository", 0, W_ANY },
+	{ KEY_EXPIRES, "expires", "DAYS", "publish: the index is good for so long; default 30", 0, W_ANY },
+	{ KEY_EPOCH, "epoch", "N", "export: counts before the version", 0, W_ANY },
+	{ KEY_VERSION_, "template-version", "VERSION", "export: version; default is that of the distribution", 0, W_ANY },
+	{ KEY_RELEASE, "release", "RELEASE", "export: release of that version; default is the time", 0, W_ANY },
+	{ KEY_SUMMARY, "summary", "TEXT", "export: one line about it", 0, W_ANY },
+	{ KEY_DESCRIPTION, "description", "TEXT", "export: more about it", 0, W_ANY },
+	{ KEY_LICENSE, "license", "TEXT", "export: its licence", 0, W_ANY },
+	{ KEY_URL, "url", "URL", "export: where to read about it", 0, W_ANY },
+	{ KEY_EOL, "eol", "YYYY-MM-DD", "export: last day with security updates", 0, W_ANY },
+	{ KEY_NO_INSTALL, "no-install", NULL, "build: only fill the cache, do not touch the running instance", 0, W_ANY },
+	{ KEY_FORCE, "force", NULL, "build: import the image although an equal one is installed; export: write over a file", 0, W_ANY },
+	{ KEY_FULL_KERNEL, "full-kernel", NULL, "build: also install the kernel with USB, sound, graphics and network cards", 0, W_ANY },
+	{ KEY_DEB, "deb", "FILE", "build, import: guest package to install into the template", 0, W_FILE },
+	{ KEY_INIT, "init", "FILE", "first program of the initramfs", OPT_HIDDEN, W_FILE },
+	{ KEY_PROGRESS_FD, "progress-fd", "N", "build: write progress as \"PERMILLE TEXT\" lines to descriptor N", 0, W_ANY },
 	{ 0 },
 };
 
 static const struct tool_sub subs[] = {
+	{ "list", "[TEMPLATE...]", "show installed and available templates" },
+	{ "info", "[TEMPLATE...]", "show all that is known about them" },
+	{ "search", "WORD...", "look for words in names and summaries" },
+	{ "install", "TEMPLATE|FILE...", "install new templates from repositories or template files" },
+	{ "reinstall", "TEMPLATE|FILE...", "bring the same version's root back; private data and settings stay" },
+	{ "upgrade", "[TEMPLATE|FILE...]", "replace the root by that of a newer version; all templates when none is named" },
+	{ "downgrade", "TEMPLATE|FILE...", "replace the root by that of an older version" },
+	{ "remove", "TEMPLATE...", "remove templates" },
+	{ "purge", "TEMPLATE...", "remove templates although qubes use them; those get an empty template" },
+	{ "download", "TEMPLATE...", "fetch and check template files" },
+	{ "verify", "FILE...", "check template files" },
+	{ "repolist", "", "show the repositories" },
+	{ "clean", "", "remove fetched files" },
 	{ "build", "FLAVOUR", "make a template from Debian packages and install it" },
 	{ "list-flavours", "", "show what can be built" },
+	{ "import", "NAME TAR", "make a template of the archive of a root file system" },
+	{ "export", "QUBE FILE", "make a signed template file of a template" },
+	{ "publish", "DIR", "make the signed index of a directory of template files" },
+	{ "keygen", "FILE", "make a pair of keys: FILE signs, FILE.pub checks" },
+	{ "key", "list|trust|remove", "whose signatures count: list, trust NAME FILE, remove NAME" },
 	{ 0 },
 };
 
@@ -39,73 +82,21 @@ static const struct tool_exit exits[] = {
 	{ 0, NULL },
 };
 
-static time_t clock_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
-struct face {
-	const struct tool *t;
-	int fd;	      /* --progress-fd, or -1 */
-	bool bar;     /* standard error is a terminal */
-	unsigned last;
-	const char *text; /* last one shown; all are literals */
-	time_t since;	  /* when it came */
-};
-
-static void show(struct face *f, unsigned permille, const char *text)
-{
-	bool again = f->text && streq(f->text, text) && f->last == permille;
-	unsigned seconds;
-
-	if (!again && (!f->text || !streq(f->text, text)))
-		f->since = clock_s();
-	seconds = (unsigned)(clock_s() - f->since);
-	/* A step that goes on: a script has been told already. */
-	if (again && !f->bar)
-		return;
-	if (f->fd >= 0 && !again)
-		dprintf(f->fd, "%u %s\n", permille, text);
-	if (f->t->verbose < 0)
-		return;
-	if (f->bar) {
-		char bar[26];
-		size_t full = permille * (sizeof bar - 1) / 1000;
-
-		for (size_t i = 0; i < sizeof bar - 1; i++)
-			bar[i] = i < full ? '#' : '.';
-		bar[sizeof bar - 1] = '\0';
-		fprintf(stderr, "\r\033[K[%s] %3u%% %s", bar, permille / 10, text);
-		/* Some steps take minutes: they are seen to go on. */
-		if (seconds >= 2)
-			fprintf(stderr, " (%u s)", seconds);
-		fputs(permille == 1000 ? "\n" : "", stderr);
-		fflush(stderr);
-	} else if (!f->text || !streq(f->text, text)) {
-		fprintf(stderr, "%3u%% %s\n", permille / 10, text);
-	}
-	f->text = text;
-	f->last = permille;
-}
-
 static void on_build(void *arg, const char *text, unsigned step, unsigned n_steps, unsigned permille)
 {
 	(void)step;
 	(void)n_steps;
 	/* The last tenth belongs to the import. */
-	show(arg, permille * 9 / 10, text);
+	tpl_face_show(arg, permille * 9 / 10, text);
 }
 
 static void on_import(uint64_t done, uint64_t total, void *arg)
 {
 	unsigned permille = 900 + (total ? (unsigned)(done * 99 / total) : 0);
-	struct face *f = arg;
+	struct tpl_face *f = arg;
 
 	if (permille != f->last)
-		show(f, MIN(permille, 999u), "importing");
+		tpl_face_show(f, MIN(permille, 999u), "importing");
 }
 
 static void on_signal(int signum)
@@ -114,7 +105,7 @@ static void on_signal(int signum)
 	template_cancel();
 }
 
-static int install(struct face *f, const struct template_result *res, struct err *e)
+static int install(struct tpl_face *f, const struct template_result *res, struct err *e)
 {
 	bool changed = false;
 	const struct template_install ti = {
@@ -124,7 +115,7 @@ static int install(struct face *f, const struct template_result *res, struct err
 	int r = template_install(&ti, &changed, e);
 
 	if (r >= 0)
-		show(f, 1000, changed ? "installed" : "installed already");
+		tpl_face_show(f, 1000, changed ? "installed" : "installed already");
 	return r;
 }
 
@@ -141,7 +132,7 @@ static void say_kernel(const struct tool *t, const struct template_result *res)
 
 static int build(struct tool *t, const char *name)
 {
-	struct face f = { .t = t, .fd = -1, .bar = isatty(STDERR_FILENO) == 1 };
+	struct tpl_face f;
 	struct template_req req = {
 		.flavour = flavour_find(name), .name = opt_str(t, KEY_NAME), .cache = opt_str(t, KEY_CACHE), .deb = opt_str(t, KEY_DEB),
 		.init = opt_str(t, KEY_INIT), .full_kernel = opt_has(t, KEY_FULL_KERNEL), .refresh = opt_has(t, KEY_REFRESH),
@@ -154,6 +145,7 @@ static int build(struct tool *t, const char *name)
 	uint64_t n;
 	int r;
 
+	tpl_face_init(&f, t);
 	if (!req.flavour)
 		return tool_usage(t, "there is no flavour '%s'; see qvm-template list-flavours", name);
 	if (fd && (str_u64(fd, 1024, &n) < 0 || fcntl((int)n, F_GETFD) < 0))
@@ -164,7 +156,7 @@ static int build(struct tool *t, const char *name)
 	sigaction(SIGTERM, &sa, NULL);
 	r = template_build(&req, &res, &e);
 	if (r >= 0 && opt_has(t, KEY_NO_INSTALL))
-		show(&f, 1000, "built");
+		tpl_face_show(&f, 1000, "built");
 	else if (r >= 0)
 		r = install(&f, &res, &e);
 	if (r < 0) {
@@ -207,24 +199,88 @@ static int list_flavours(struct tool *t)
 	return 0;
 }
 
+static void on_recovered(const char *text, void *arg)
+{
+	tool_note(arg, "%s", text);
+}
+
+static const struct {
+	const char *name;
+	int min, max; /* words behind it; max 0 = no limit */
+	bool recover; /* it asks the daemon: what a killed installation left is taken back first */
+} shapes[] = {
+	{ "list", 0, 0, true },	     { "info", 0, 0, true },	 { "search", 1, 0, true },  { "install", 1, 0, true },	{ "reinstall", 1, 0, true },
+	{ "upgrade", 0, 0, true },   { "downgrade", 1, 0, true }, { "remove", 1, 0, true },  { "purge", 1, 0, true },	{ "download", 1, 0, true },
+	{ "verify", 1, 0, false },   { "repolist", 0, -1, false }, { "clean", 0, -1, false }, { "build", 1, 1, false },	{ "list-flavours", 0, -1, false },
+	{ "export", 2, 2, true },    { "publish", 1, 1, false }, { "keygen", 1, 1, false }, { "key", 1, 3, false },
+};
+
+static int act(struct tool *t, const char *cmd, int argc, char **argv)
+{
+	if (streq(cmd, "list") || streq(cmd, "info"))
+		return tpl_list(t, streq(cmd, "info"), argc, argv);
+	if (streq(cmd, "search"))
+		return tpl_search(t, argc, argv);
+	if (streq(cmd, "install"))
+		return tpl_change(t, TPL_INSTALL, argc, argv);
+	if (streq(cmd, "reinstall"))
+		return tpl_change(t, TPL_REINSTALL, argc, argv);
+	if (streq(cmd, "upgrade"))
+		return tpl_change(t, TPL_UPGRADE, argc, argv);
+	if (streq(cmd, "downgrade"))
+		return tpl_change(t, TPL_DOWNGRADE, argc, argv);
+	if (streq(cmd, "remove") || streq(cmd, "purge"))
+		return tpl_remove(t, streq(cmd, "purge"), argc, argv);
+	if (streq(cmd, "download"))
+		return tpl_download(t, argc, argv);
+	if (streq(cmd, "verify"))
+		return tpl_verify(t, argc, argv);
+	if (streq(cmd, "repolist"))
+		return tpl_repolist(t);
+	if (streq(cmd, "clean"))
+		return tpl_clean(t);
+	if (streq(cmd, "build"))
+		return build(t, argv[0]);
+	if (streq(cmd, "export"))
+		return tpl_export(t, argv[0], argv[1]);
+	if (streq(cmd, "publish"))
+		return tpl_publish(t, argv[0]);
+	if (streq(cmd, "keygen"))
+		return tpl_keygen(t, argv[0]);
+	if (streq(cmd, "key"))
+		return tpl_key(t, argc, argv);
+	return list_flavours(t);
+}
+
 static int run(struct tool *t, int argc, char **argv)
 {
-	if (streq(argv[0], "list-flavours") && argc == 1)
-		return list_flavours(t);
-	if (streq(argv[0], "build") && argc == 2)
-		return build(t, argv[1]);
-	return tool_usage(t, "wants 'build FLAVOUR' or 'list-flavours'");
+	const char *cmd = argv[0];
+
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+		int n = argc - 1;
+
+		if (!streq(cmd, shapes[i].name))
+			continue;
+		if (n < shapes[i].min || (shapes[i].max && n > MAX(shapes[i].max, 0)))
+			return tool_usage(t, "'%s' takes other words; see 'qvm-template --help'", cmd);
+		tpl_signals();
+		if (shapes[i].recover)
+			tpl_recover(on_recovered, t);
+		return act(t, cmd, n, argv + 1);
+	}
+	return tool_usage(t, "there is no command '%s'; see 'qvm-template --help'", cmd);
 }
 
 const struct verb verb_qvm_template = {
 	.name = "qvm-template",
-	.summary = "Build templates",
-	.args = "build FLAVOUR | list-flavours",
+	.summary = "install, build and manage templates",
+	.args = "COMMAND [ARGUMENT...]",
+	.desc = "A template file is signed; it is installed only when a trusted key (see 'key')\n"
+		"made it and every byte is as it was signed.",
 	.opts = opts,
 	.subs = subs,
 	.exits = exits,
-	.words = { W_SUB, W_ANY },
+	.words = { W_SUB, W_FILE },
 	.min_args = 1,
-	.max_args = 2,
 	.run = run,
 };
