@@ -56,6 +56,7 @@ const char *ipc_role_name(uint8_t role);
 enum sp_start_flag {
 	SP_RAM_ONLY = 1,      /* nothing that the qube writes or prints reaches a file: disks in memory, no logs */
 	SP_SWAP_OK = 2,	      /* although the host swaps to a disk that is not encrypted */
+	SP_RAM_DISKS = 8,     /* disks that end with the qube are in memory (volumes that are ephemeral) */
 	SP_MEMORY_UNSEEN = 4, /* start without asking whether there is memory for it */
 };
 

@@ -416,17 +416,6 @@ int api_create(struct call *c)
 	return r < 0 ? r : go(c, cr);
 }
 
-{
-	char text[80];
-
-	if (str_printf(text, sizeof text, "disp-created-by-%s", c->src_name) == 0)
-		tag(c->core, q, text);
-}
-
-{
-	wr_printf(&c->out, c->body[0] ? "uuid:%s" : "%s", c->body[0] ? q->uuid.s : q->name.s);
-}
-
 static void mark_asker(struct call *c, struct qube *q)
 {
 	char text[80];

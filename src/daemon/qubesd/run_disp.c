@@ -51,6 +51,8 @@ uint8_t run_start_flags(const struct run *r)
 
 	if (r->q->klass == K_DISP && qube_ram_only(c, r->q))
 		flags |= SP_RAM_ONLY;
+	if (r->q->n_vols && volume_ephemeral(c, &r->q->vols[VOL_VOLATILE]))
+		flags |= SP_RAM_DISKS;
 	if (qube_feature(c->dom0, "ram-only-unencrypted-swap"))
 		flags |= SP_SWAP_OK;
 	if (check && !check[0])

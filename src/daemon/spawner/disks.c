@@ -82,6 +82,11 @@ static int open_image(int dir, const char *path, int flags, struct err *e)
 		close(fd);
 		return err_set(e, EINVAL, "'%s' is not a regular file", path);
 	}
+	/* Clones share committed images (storage/qcow2_share.c): what has a second name is not this run's alone. */
+	if ((flags & O_ACCMODE) != O_RDONLY && st.st_nlink != 1) {
+		close(fd);
+		return err_set(e, EACCES, "'%s' has more than one name", path);
+	}
 	return fd;
 }
 

@@ -227,13 +227,14 @@ static int admit(struct start *t, struct err *e)
 
 	if (r == 0 && !(t->flags & SP_RAM_ONLY))
 		(void)unlink(path_fmt(old, PATH_RUN, "/ram-only.%s", t->spec.name)); /* of an earlier qube of this name that nobody could tidy up after */
-	if (r < 0 || !(t->flags & SP_RAM_ONLY))
+	if (r < 0 || !(t->flags & (SP_RAM_ONLY | SP_RAM_DISKS)))
 		return r;
 	r = t->flags & SP_SWAP_OK ? 0 : admit_secret("", e);
 	if (r < 0)
 		return r;
-	t->disks.in_memory = t->quiet = true;
-	return roles_quiet(t->spec.name, e);
+	t->disks.in_memory = true;
+	t->quiet = t->flags & SP_RAM_ONLY;
+	return t->quiet ? roles_quiet(t->spec.name, e) : 0;
 }
 
 /* What the qube writes to its disks is memory of the machine's program, when it is kept in memory. */
