@@ -3,7 +3,7 @@
  * A stand-in for LVM's program in tests: a model of one group "tg" with the thin pool "pool" in directory $FAKE_LVM. A volume is the file
  * dev/tg/NAME with a file meta/NAME beside it ("uuid tags"). Arguments are compared word by word with what the driver may say; anything else is
  * status 90, which no test expects. The file "crash" ("N before" or "N after") makes the Nth call from now kill its caller at that moment;
- * "calls" counts.
+ * "calls" counts. The file "row" is what lvs tells of the pool.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -273,8 +273,9 @@ static void row(const char *name)
 
 static void lvs(void)
 {
-	bool volumes;
+	char pool[200] = "1073741824|twi-aotz--|12.34|4194304|10.00";
 	struct dirent *ent;
+	bool volumes;
 	DIR *d;
 
 	want("--noheadings");
@@ -290,7 +291,8 @@ static void lvs(void)
 		if (!next_is("tg/pool"))
 			quit(FAILED, "Failed to find logical volume", take());
 		end();
-		printf("  1073741824|twi-aotz--|12.34|4194304|10.00\n");
+		(void)read_text(path("row", ""), pool, sizeof pool);
+		printf("  %s\n", pool);
 		return;
 	}
 	if (!next_is("tg"))

@@ -59,7 +59,7 @@ static inline void pool_remove(struct pool *p)
 
 static inline struct st_request request(const struct pool *p, uint8_t op, const char *vid)
 {
-	struct st_request q = { .op = op, .rw = true, .save_on_stop = true, .ok = true, .revisions_to_keep = 1 };
+	struct st_request q = { .op = op, .rw = true, .save_on_stop = true, .ok = op == ST_IMPORT_END, .revisions_to_keep = 1 };
 
 	assert_int_equal(str_copy(q.driver, sizeof q.driver, op == ST_PROBE ? "" : p->driver), 0);
 	assert_int_equal(str_copy(q.pool_dir, sizeof q.pool_dir, p->dir), 0);
