@@ -246,13 +246,15 @@ int tpl_export(struct tool *t, const char *qube, const char *path)
 	struct tpl_face f;
 	struct err e = { 0 };
 	struct stat st = { 0 };
-	char *at;
-	int r;
+	char *at, id[32];
+	int r = str_printf(id, sizeof id, "template%d", (int)getpid());
 
+	if (r < 0)
+		return EXIT_FAIL;
 	tpl_face_init(&f, t);
 	if (access(path, F_OK) == 0 && !opt_has(t, KEY_FORCE))
 		return tool_fail(t, "'%s' is there already; --force writes over it", path);
-	r = adm_internal(&begin, qube, "internal.vm.volume.ExportBegin", "root", NULL, &e);
+	r = adm_internal(&begin, qube, "internal.vm.volume.ExportBegin", "root", id, &e);
 	if (r < 0)
 		return tool_api(t, r, &e);
 	at = strchr(begin.data, '/');
@@ -264,7 +266,7 @@ int tpl_export(struct tool *t, const char *qube, const char *path)
 		r = err_errno(&e, at ? errno : EPROTO, "the root image of '%s'", qube);
 	else
 		r = export_image(t, &f, qube, path, image, (uint64_t)st.st_size, &e);
-	(void)!adm_internal(&end, qube, "internal.vm.volume.ExportEnd", "root", at ? at : "", NULL);
+	(void)!adm_internal(&end, qube, "internal.vm.volume.ExportEnd", "root", id, NULL);
 	if (r == 0)
 		tpl_face_show(&f, 1000, "exported");
 	tpl_face_end(&f);
