@@ -222,6 +222,34 @@ int chan_stream_send(struct chan_stream *s, const void *p, size_t n)
 	return 0;
 }
 
+int chan_stream_send_fd(struct chan_stream *s, const void *p, size_t n, int fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ctl = { 0 };
+	struct iovec v = { (void *)(uintptr_t)p, n };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	ssize_t w;
+
+	if (s->closed || s->ending)
+		return -EPIPE;
+	if (fifo_len(&s->out))
+		return -EAGAIN;
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof fd);
+	w = sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (w < 0)
+		return errno == EINTR ? -EAGAIN : errno == ECONNRESET ? -EPIPE : -errno;
+	/* The descriptor has gone with the first byte; the rest follows as ever. */
+	fifo_put(&s->out, (const uint8_t *)p + w, n - (size_t)w);
+	watch(s);
+	return 0;
+}
+
 size_t chan_stream_queued(const struct chan_stream *s)
 {
 	return fifo_len(&s->out);

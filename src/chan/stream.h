@@ -30,6 +30,9 @@ struct chan_stream *chan_stream_new(struct ev_loop *l, int fd, size_t in_max, si
 void chan_stream_free(struct chan_stream *s);
 /* chan_stream_send writes or queues all n bytes. -EPIPE when the peer has gone, -ENOBUFS beyond 4 times the mark (nothing is queued then). */
 int chan_stream_send(struct chan_stream *s, const void *p, size_t n);
+/* chan_stream_send_fd sends all n bytes (few enough for one write) with fd, which stays the caller's. -EAGAIN when bytes wait already or the socket
+   is full: nothing was sent then; else as chan_stream_send. */
+int chan_stream_send_fd(struct chan_stream *s, const void *p, size_t n, int fd);
 size_t chan_stream_queued(const struct chan_stream *s);
 /* chan_stream_full: stop producing (reading the other side) until drained. */
 bool chan_stream_full(const struct chan_stream *s);

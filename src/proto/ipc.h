@@ -78,6 +78,7 @@ enum ld_event {
 	LD_EV_CALL,	   /* a data channel has ended: detail = port, text = peer and the time of the other end's first byte after HELLO */
 	LD_EV_READY,	   /* the guest of a source has started everything and waits for LD_FREEZE */
 	LD_EV_DISK_ERROR,  /* detail = enum ld_disk_error bits, text = disk, operation and reason; told again after LD_HELLO while it lasts */
+	LD_EV_NIC_GONE,	   /* detail = root port that is free again */
 	LD_EV_N
 };
 enum ld_disk_error { LD_DISK_STOPPED = 1, LD_DISK_FULL = 2 }; /* the machine stands still because of it; there is no room */

@@ -8,6 +8,7 @@
 
 #include "base/ev.h"
 #include "proto/ipc.h"
+#include "vmm/spec.h"
 
 /* Texts come from the machine: escape them before logging. All are called from the loop or from poll. */
 struct vmm_events {
@@ -17,6 +18,7 @@ struct vmm_events {
 	void (*port)(bool open, void *arg); /* the guest opened or closed its end of the link's port */
 	/* stops: the machine stands still until it is told to go on, and tries again then; full: there is no room for what it writes */
 	void (*disk_error)(const char *disk, const char *operation, const char *reason, bool stops, bool full, void *arg);
+	void (*nic_gone)(uint32_t port, void *arg); /* the guest gave up the device: the port is free again */
 	void (*closed)(const char *why, void *arg); /* the machine has gone; once, after every open command has failed */
 };
 
@@ -44,6 +46,11 @@ struct vmm_monitor_ops {
 	int (*load)(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, void *fn_arg);
 	/* resize gives the disk with this serial a larger size, and tells the guest; as command. */
 	int (*resize)(struct vmm_monitor *m, const char *disk, uint64_t size, vmm_done_fn fn, void *fn_arg);
+	/* nic_add plugs a network device with this MAC into root port `port`; fd (the caller's) is one end of a stream of frames with a length of 4
+	   bytes before each. -EAGAIN: not now. nic_cut takes the stream away: when fn is called no frame passes any more; the device goes
+	   when the guest lets go of it (nic_gone). Both as command. */
+	int (*nic_add)(struct vmm_monitor *m, uint32_t port, const char *mac, int fd, vmm_done_fn fn, void *fn_arg);
+	int (*nic_cut)(struct vmm_monitor *m, uint32_t port, vmm_done_fn fn, void *fn_arg);
 	/* poll takes what has arrived now, without waiting for the loop. */
 	void (*poll)(struct vmm_monitor *m);
 };

@@ -46,6 +46,7 @@ void vm_spec_put(struct wr *w, const struct vm_spec *s)
 	wr_u8(w, s->template_based);
 	wr_u32le(w, s->memory_mib);
 	wr_u32le(w, s->vcpus);
+	wr_u32le(w, s->ports);
 	wr_u32le(w, s->n_disks);
 	for (uint32_t i = 0; i < s->n_disks; i++) {
 		if (s->disks[i].n_layers > VM_LAYERS_MAX)
@@ -179,6 +180,8 @@ static int check_spec(const struct vm_spec *s, struct err *e)
 		return err_set(e, EINVAL, "memory: %u MiB is out of range", s->memory_mib);
 	if (s->vcpus == 0 || s->vcpus > VM_VCPUS_MAX)
 		return err_set(e, EINVAL, "vcpus: %u is out of range", s->vcpus);
+	if (s->ports && (s->ports < VMM_PORTS || s->ports > VMM_PORTS_MAX))
+		return err_set(e, EINVAL, "ports: %u is out of range", s->ports);
 	for (uint32_t i = 0; i < s->n_disks; i++) {
 		r = check_disk(&s->disks[i], e);
 		if (r < 0)
@@ -211,6 +214,7 @@ int vm_spec_get(struct rd *r, struct vm_spec *ret, struct err *e)
 	s.template_based = get_bool(r);
 	s.memory_mib = rd_u32le(r);
 	s.vcpus = rd_u32le(r);
+	s.ports = rd_u32le(r);
 	s.n_disks = rd_u32le(r);
 	if (s.n_disks > VM_DISKS_MAX)
 		rd_fail(r);

@@ -13,6 +13,8 @@
 
 #define VM_DISKS_MAX 8
 #define VM_LAYERS_MAX 12
+#define VMM_PORTS 6      /* root ports of an ordinary machine */
+#define VMM_PORTS_MAX 24 /* of one that others use as NetVM */
 
 /* How a machine comes into being (docs/states.md §2): booted; booted to be saved; from a saved state. */
 enum vm_start { VM_START_COLD, VM_START_SOURCE, VM_START_CLONE, VM_START_N };
@@ -56,6 +58,7 @@ struct vm_spec {
 	bool debug;
 	bool template_based;	 /* root read-only with a throw-away layer */
 	uint32_t memory_mib, vcpus;
+	uint32_t ports; /* root ports for devices that come later, VMM_PORTS to VMM_PORTS_MAX; 0 = VMM_PORTS */
 	uint32_t n_disks;
 	struct vm_disk disks[VM_DISKS_MAX];
 };

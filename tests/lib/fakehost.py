@@ -67,7 +67,7 @@ class Spec:
         self.accel, self.start = r.take("B"), r.take("B")
         self.state = r.text()
         self.debug, self.template_based = r.take("B"), r.take("B")
-        self.memory, self.vcpus, n = r.take("I"), r.take("I"), r.take("I")
+        self.memory, self.vcpus, self.ports, n = (r.take("I") for _ in range(4))
         self.disks = [self.disk(r) for _ in range(n)]
 
     @staticmethod
@@ -84,6 +84,7 @@ class Machine:
         self.host, self.spec, self.alive = host, spec, True
         self.commands, self.execs, self.qdb = [], [], {}
         self.conns, self.listeners = [], []
+        self.kept = []  # descriptors of channels that the core joined here
         self.pid = host.next_pid()
         self.paused, self.agent = True, False
         self.qrexec = self.ctl = None
@@ -129,10 +130,9 @@ class Machine:
         c.send(msg(LD_HELLO, self.hello()))
         while True:
             b, fds, _, _ = socket.recv_fds(c, 70000, 4)
-            for fd in fds:
-                os.close(fd)
             if not b:
                 return
+            self.kept += fds
             kind, serial, _, _ = struct.unpack_from("<IIII", b)
             if kind == LD_CMD:
                 self.command(c, b[16], serial)
@@ -184,12 +184,11 @@ class Machine:
     def serve_qrexec(self, c):
         c.send(msg(QD_HELLO, struct.pack("<II", 1, self.spec.qid) + lstr(self.spec.name) + struct.pack("<IBB", self.pid, 4 if self.agent else 0, 0)))
         self.qrexec = c
-        keep = []
         while True:
             b, fds, _, _ = socket.recv_fds(c, 70000, 4)
             if not b:
                 return
-            keep += fds  # the channel of policy stays open
+            self.kept += fds
             kind = struct.unpack_from("<I", b)[0]
             if kind == QD_EXEC:
                 r = Reader(b[16:])
@@ -228,6 +227,8 @@ class Machine:
             with contextlib.suppress(OSError):
                 c.shutdown(socket.SHUT_RDWR)
             c.close()
+        for fd in self.kept:
+            os.close(fd)
 
 
 class Host:
@@ -402,7 +403,7 @@ class Host:
                 out.write(f)
         i.good("qvm-create", "-C", "TemplateVM", "-l", "black", "tpl")
         i.good("qvm-create", "-l", "red", "-t", "tpl", "--prop", "netvm=none", "app")
-        i.good("qvm-create", "-l", "red", "-t", "tpl", "--prop", "netvm=none", "--prop", "template_for_dispvms=True", "dvm")
+        i.good("qvm-create", "-l", "red", "-t", "tpl", "--prop", "netvm=none", "--prop", "template_for_dispvms=True", "--prop", "memory=410", "dvm")
         i.good("qubes-prefs", "default_dispvm", "dvm")
         i.stop()
         return self.start()

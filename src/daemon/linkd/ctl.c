@@ -116,6 +116,26 @@ static int on_query(struct linkd *d, struct msg *m)
 	return vm_query(d, m->serial);
 }
 
+static int on_nic_add(struct linkd *d, struct msg *m)
+{
+	struct rd r = msg_rd(m);
+	struct ipc_ld_nic_add c;
+
+	if (ipc_get_ld_nic_add(&r, &c) < 0 || !rd_done(&r) || !is_stream(m->fds[0]))
+		return -EBADMSG;
+	return nic_add(d, c.port, c.mac, m->fds[0], m->serial);
+}
+
+static int on_nic_cut(struct linkd *d, struct msg *m)
+{
+	struct rd r = msg_rd(m);
+	struct ipc_ld_nic_cut c;
+
+	if (ipc_get_ld_nic_cut(&r, &c) < 0 || !rd_done(&r))
+		return -EBADMSG;
+	return nic_cut(d, c.port, m->serial);
+}
+
 static const struct rule {
 	uint32_t type;
 	size_t n_fds;
@@ -126,6 +146,8 @@ static const struct rule {
 	{ IPC_LD_ROLE_CHAN, 1, on_role },
 	{ IPC_LD_QUERY, 0, on_query },
 	{ IPC_LD_RESIZE, 0, on_resize },
+	{ IPC_LD_NIC_ADD, 1, on_nic_add },
+	{ IPC_LD_NIC_CUT, 0, on_nic_cut },
 };
 
 /* Gives false when the message breaks the rules. */

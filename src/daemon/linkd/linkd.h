@@ -85,6 +85,11 @@ void state_on_down(struct linkd *d);
 void state_free(struct linkd *d);
 int vm_resize(struct linkd *d, const char *disk, uint64_t size, uint32_t serial);
 
+/* nic.c: as vm_command, for LD_NIC_ADD and LD_NIC_CUT. fd stays the caller's. */
+int nic_add(struct linkd *d, uint32_t port, const char *mac, int fd, uint32_t serial);
+int nic_cut(struct linkd *d, uint32_t port, uint32_t serial);
+void nic_on_gone(uint32_t port, void *arg);
+
 /* link.c */
 int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int qubesdb_fd);
 /* link_role takes the new channel of a role. -EEXIST while the old one is there. */

@@ -89,7 +89,7 @@ static void on_closed(const char *why, void *arg)
 }
 
 static const struct vmm_events events = {
-	.running = on_running, .stopped = on_stopped, .ended = on_ended, .port = on_port, .disk_error = on_disk_error, .closed = on_closed,
+	.running = on_running, .stopped = on_stopped, .ended = on_ended, .port = on_port, .disk_error = on_disk_error, .nic_gone = nic_on_gone, .closed = on_closed,
 };
 
 int vm_init(struct linkd *d, int fd)

@@ -111,11 +111,11 @@ static void channels(struct vmm_args *a, const struct vmm_plan *p)
 	opt(a, "-device", "virtserialport,bus=vser.0,nr=1,chardev=link,id=" LINKD_PORT_ID ",name=" LINKD_PORT_NAME);
 }
 
-static void root_ports(struct vmm_args *a)
+static void root_ports(struct vmm_args *a, const struct vm_spec *s)
 {
-	for (unsigned i = 0; i < QEMU_PORTS; i++)
-		opt(a, "-device", "pcie-root-port,id=rp%u,bus=pcie.0,addr=0x%02x.%u,chassis=%u,slot=%u%s", i, QEMU_SLOT_PORTS, i,
-		    i + 1, i + 1, i == 0 ? ",multifunction=on" : "");
+	for (unsigned i = 0; i < (s->ports ? s->ports : VMM_PORTS); i++)
+		opt(a, "-device", "pcie-root-port,id=rp%u,bus=pcie.0,addr=0x%02x.%u,chassis=%u,slot=%u%s", i, QEMU_SLOT_PORTS + i / 8, i % 8,
+		    i + 1, i + 1, i % 8 == 0 ? ",multifunction=on" : "");
 }
 
 struct node {
@@ -215,7 +215,7 @@ int qemu_argv_build(const struct vm_spec *s, const struct vmm_plan *p, struct vm
 	channels(ret, p);
 	for (uint32_t i = 0; r >= 0 && i < s->n_disks; i++)
 		r = disk(ret, s, p, i, &set, e);
-	root_ports(ret);
+	root_ports(ret, s);
 	if (r >= 0 && ret->n > VMM_ARGS_MAX)
 		r = err_set(e, E2BIG, "the machine has too many parts for one command line");
 	return r;

@@ -60,6 +60,7 @@ static const struct {
 	{ "VSERPORT_CHANGE", on_port_change },	{ "RESUME", on_resume },	     { "STOP", on_stop },
 	{ "SHUTDOWN", on_shutdown },		{ "GUEST_PANICKED", on_panic },	     { "BLOCK_IO_ERROR", on_block_error },
 	{ "BLOCK_IMAGE_CORRUPTED", on_block_error }, { "MIGRATION", qemu_on_migration },
+	{ "DEVICE_DELETED", qemu_on_device_deleted },
 };
 
 static void on_event(const char *name, json_t *data, void *arg)
@@ -192,5 +193,7 @@ const struct vmm_monitor_ops vmm_qemu_monitor = {
 	.save = qemu_save,
 	.load = qemu_load,
 	.resize = qemu_resize,
+	.nic_add = qemu_nic_add,
+	.nic_cut = qemu_nic_cut,
 	.poll = qemu_poll,
 };

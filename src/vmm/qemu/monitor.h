@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Inside of QEMU's monitor: monitor.c (events and commands) and migrate.c (saved states). */
+/* Inside of QEMU's monitor: monitor.c (events and commands), migrate.c (saved states) and nic.c (network devices). */
 #ifndef VMM_QEMU_MONITOR_H
 #define VMM_QEMU_MONITOR_H
 
@@ -22,6 +22,10 @@ struct vmm_monitor {
 	struct migration migration;
 };
 
+/* nic.c: as nic_add and nic_cut of vmm_monitor_ops; QEMU's event DEVICE_DELETED. */
+int qemu_nic_add(struct vmm_monitor *m, uint32_t port, const char *mac, int fd, vmm_done_fn fn, void *fn_arg);
+int qemu_nic_cut(struct vmm_monitor *m, uint32_t port, vmm_done_fn fn, void *fn_arg);
+void qemu_on_device_deleted(struct vmm_monitor *m, json_t *data);
 /* As save and load of vmm_monitor_ops. */
 int qemu_save(struct vmm_monitor *m, int fd, vmm_done_fn fn, void *fn_arg);
 int qemu_load(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, void *fn_arg);

@@ -21,13 +21,11 @@
 
 /*
  * The one table of PCI places, the same for every qube so that a saved state fits every qube of its kind. Devices 02.0 to 0a.0 of the
- * root bus are there from the start. Everything that may come later goes into a root port: bus "rp0" to "rp5", device 00.0 behind it.
+ * root bus are there from the start. Everything that may come later goes into a root port: bus "rp0", "rp1", …, device 00.0 behind it.
  */
 #define QEMU_SLOT_LINK 0x02
 #define QEMU_SLOT_DISK 0x03 /* root 03, private 04, volatile 05, modules 06, others from 07 in order */
-#define QEMU_SLOT_PORTS 0x10 /* one function a port */
-#define QEMU_PORTS 6
-enum qemu_port { QEMU_PORT_NIC, QEMU_PORT_GUI, QEMU_PORT_SPARE };
+#define QEMU_SLOT_PORTS 0x10 /* one function a port, eight a place: port N is at 10+N/8.N%8 (core/netplug.h says the same) */
 
 /* Node names: the guest's disk N is node "SERIAL"; its layers are "SERIAL-l0", "SERIAL-l1", … with protocol nodes "SERIAL-f0", … */
 

@@ -48,12 +48,14 @@ bool qmp_depth_ok(const char *p, size_t n, unsigned max)
 	return true;
 }
 
-static int send_json(struct qmp *q, json_t *cmd)
+static int send_json(struct qmp *q, json_t *cmd, int fd)
 {
 	_cleanup_free_ char *text = json_dumps(cmd, JSON_COMPACT);
 	_cleanup_free_ char *line = text ? xasprintf("%s\n", text) : NULL;
 
-	return line ? chan_stream_send(q->s, line, strlen(line)) : -ENOMEM;
+	if (!line)
+		return -ENOMEM;
+	return fd < 0 ? chan_stream_send(q->s, line, strlen(line)) : chan_stream_send_fd(q->s, line, strlen(line), fd);
 }
 
 static struct call *call_find(struct qmp *q, json_int_t id)
@@ -64,7 +66,7 @@ static struct call *call_find(struct qmp *q, json_int_t id)
 	return NULL;
 }
 
-int qmp_call(struct qmp *q, const char *command, json_t *args, qmp_fn fn, void *fn_arg)
+static int call(struct qmp *q, const char *command, json_t *args, int fd, qmp_fn fn, void *fn_arg)
 {
 	struct call *c = call_find(q, 0);
 	json_t *cmd;
@@ -79,13 +81,25 @@ int qmp_call(struct qmp *q, const char *command, json_t *args, qmp_fn fn, void *
 	if (args)
 		json_object_set_new(cmd, "arguments", args);
 	if (q->ready)
-		r = send_json(q, cmd);
+		r = send_json(q, cmd, fd);
+	else if (fd >= 0)
+		r = -EAGAIN;
 	else
 		json_array_append(q->waiting, cmd);
 	json_decref(cmd);
 	if (r < 0)
 		c->id = 0;
 	return r;
+}
+
+int qmp_call(struct qmp *q, const char *command, json_t *args, qmp_fn fn, void *fn_arg)
+{
+	return call(q, command, args, -1, fn, fn_arg);
+}
+
+int qmp_call_fd(struct qmp *q, const char *command, json_t *args, int fd, qmp_fn fn, void *fn_arg)
+{
+	return call(q, command, args, fd, fn, fn_arg);
 }
 
 static void on_capabilities(json_t *ret, const char *error, void *arg)
@@ -98,7 +112,7 @@ static void on_capabilities(json_t *ret, const char *error, void *arg)
 		return; /* nothing works then; the machine's start times out and says so */
 	q->ready = true;
 	json_array_foreach(q->waiting, i, cmd)
-		send_json(q, cmd);
+		send_json(q, cmd, -1);
 	json_array_clear(q->waiting);
 }
 

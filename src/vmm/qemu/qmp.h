@@ -29,6 +29,8 @@ void qmp_free(struct qmp *q);
 /* qmp_call sends command with args (taken; may be NULL). fn may be NULL. -EBUSY over QMP_CALLS_MAX, -EPIPE when closed; fn is not called
    then. */
 int qmp_call(struct qmp *q, const char *command, json_t *args, qmp_fn fn, void *fn_arg);
+/* qmp_call_fd is qmp_call that hands fd over with the command (it stays the caller's). -EAGAIN: not now, since something waits to be sent. */
+int qmp_call_fd(struct qmp *q, const char *command, json_t *args, int fd, qmp_fn fn, void *fn_arg);
 /* qmp_poll takes what has arrived now, without waiting for the loop. */
 void qmp_poll(struct qmp *q);
 /* qmp_depth_ok is true when the nesting of arrays and objects in n bytes of JSON is at most max. */

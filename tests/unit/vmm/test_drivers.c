@@ -4,9 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
-#include <sys/socket.h>
+
 
 #include "base/io.h"
 #include "base/str.h"
@@ -110,6 +112,7 @@ static void launches(void **state)
 
 struct seen {
 	unsigned running, stopped, ended, closed, ports, errors, stops, done, failed;
+	int nic_gone;
 	bool crashed, open;
 	uint64_t memory;
 };
@@ -155,7 +158,13 @@ static void on_closed(const char *why, void *arg)
 	((struct seen *)arg)->closed++;
 }
 
+static void on_nic_gone(uint32_t port, void *arg)
+{
+	((struct seen *)arg)->nic_gone = (int)port;
+}
+
 static const struct vmm_events events = {
+	.nic_gone = on_nic_gone,
 	.running = on_running, .stopped = on_stopped, .ended = on_ended, .port = on_port, .disk_error = on_disk_error, .closed = on_closed,
 };
 
@@ -250,11 +259,95 @@ static void qemu_monitor(void **state)
 	ev_free(l);
 }
 
+/* Reads a line with the descriptor that came with it. */
+static int hear_fd(int fd, const char *word)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ctl;
+	char buf[1024];
+	struct iovec v = { buf, sizeof buf - 1 };
+	struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf };
+	ssize_t n = recvmsg(fd, &h, 0);
+	int got;
+
+	assert_true(n > 0);
+	buf[n] = '\0';
+	assert_non_null(strstr(buf, word));
+	assert_non_null(CMSG_FIRSTHDR(&h));
+	memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&h)), sizeof got);
+	return got;
+}
+
+static void network_devices(void **state)
+{
+	const struct vmm_monitor_ops *ops = vmm_monitor_of("qemu");
+	struct ev_loop *l = ev_new();
+	struct seen s = { .nic_gone = -1 };
+	struct vmm_monitor *m;
+	int fds[2], link[2], got;
+
+	assert_int_equal(unix_pair(SOCK_STREAM, fds), 0);
+	assert_int_equal(unix_pair(SOCK_STREAM, link), 0);
+	m = ops->open(l, fds[0], &events, &s);
+	/* Before the greeting nothing can carry a descriptor. */
+	assert_int_equal(ops->nic_add(m, 2, "00:16:3e:5e:6c:00", link[0], on_done, &s), -EAGAIN);
+	say(fds[1], "{\"QMP\": {}}\n{\"return\": {}, \"id\": 2}\n");
+	ops->poll(m);
+	hear(fds[1], "qmp_capabilities");
+	assert_int_equal(ops->nic_add(m, 2, "00:16:3e:5e:6c:00:00:00", link[0], on_done, &s), -ENAMETOOLONG);
+	assert_int_equal(ops->nic_add(m, 2, "00:16:3e:5e:6c:00", link[0], on_done, &s), 0);
+	got = hear_fd(fds[1], "{\"execute\":\"getfd\",\"id\":3,\"arguments\":{\"fdname\":\"fd2\"}}\n");
+	assert_int_equal(write(got, "x", 1), 1);
+	close(got);
+	say(fds[1], "{\"return\": {}, \"id\": 3}\n");
+	ops->poll(m);
+	hear(fds[1], "{\"type\":\"socket\",\"id\":\"net2\",\"fd\":\"fd2\"}");
+	say(fds[1], "{\"return\": {}, \"id\": 4}\n");
+	ops->poll(m);
+	hear(fds[1], "\"netdev\":\"net2\",\"bus\":\"rp2\",\"mac\":\"00:16:3e:5e:6c:00\",\"romfile\":\"\"");
+	assert_int_equal(s.done, 0);
+	say(fds[1], "{\"return\": {}, \"id\": 5}\n");
+	ops->poll(m);
+	assert_true(s.done == 1 && s.failed == 0);
+	/* The stream goes first and at once; the device when the guest lets go of it. */
+	assert_int_equal(ops->nic_cut(m, 2, on_done, &s), 0);
+	hear(fds[1], "\"netdev_del\",\"id\":6,\"arguments\":{\"id\":\"net2\"}");
+	say(fds[1], "{\"return\": {}, \"id\": 6}\n");
+	ops->poll(m);
+	assert_true(s.done == 2 && s.failed == 0 && s.nic_gone == -1);
+	hear(fds[1], "\"device_del\",\"id\":7,\"arguments\":{\"id\":\"nic2\"}");
+	say(fds[1], "{\"return\": {}, \"id\": 7}\n"
+		    "{\"event\": \"DEVICE_DELETED\", \"data\": {\"path\": \"/x\"}}\n"
+		    "{\"event\": \"DEVICE_DELETED\", \"data\": {\"device\": \"nic99\"}}\n"
+		    "{\"event\": \"DEVICE_DELETED\", \"data\": {\"device\": \"root\"}}\n");
+	ops->poll(m);
+	assert_int_equal(s.nic_gone, -1);
+	say(fds[1], "{\"event\": \"DEVICE_DELETED\", \"data\": {\"device\": \"nic2\"}}\n");
+	ops->poll(m);
+	assert_int_equal(s.nic_gone, 2);
+	/* A device that is refused leaves no stream behind. */
+	assert_int_equal(ops->nic_add(m, 3, "00:16:3e:5e:6c:00", link[0], on_done, &s), 0);
+	close(hear_fd(fds[1], "getfd"));
+	say(fds[1], "{\"return\": {}, \"id\": 8}\n{\"return\": {}, \"id\": 9}\n{\"error\": {\"class\": \"x\", \"desc\": \"no such bus\"}, \"id\": 10}\n");
+	ops->poll(m);
+	ops->poll(m);
+	ops->poll(m);
+	hear(fds[1], "netdev_del");
+	assert_true(s.done == 3 && s.failed == 1);
+	ops->free(m);
+	ev_free(l);
+	close(fds[1]);
+	close(link[0]);
+	close(link[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_are_whole), cmocka_unit_test(choice),	  cmocka_unit_test(accel_names),
-		cmocka_unit_test(launches),	  cmocka_unit_test(qemu_monitor),
+		cmocka_unit_test(launches),	  cmocka_unit_test(qemu_monitor), cmocka_unit_test(network_devices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
