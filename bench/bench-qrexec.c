@@ -342,19 +342,47 @@ static void stream_once(enum way way, bool out, double *ret_rate, double *ret_cp
 	*ret_cpu = cpu_all() - cpu;
 }
 
+/* The same source and the same sink with one pipe between them: what a stream costs here without any call. */
+static void stream_floor(double *ret_rate, double *ret_cpu)
+{
+	const char *head[] = { "/usr/bin/head", "-c", "1073741824", "/dev/zero", NULL }, *cat[] = { "/bin/cat", NULL };
+	struct proc from = PROC_INIT, to = PROC_INIT;
+	double cpu = cpu_all();
+	uint64_t t = now_us();
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		die("pipe");
+	spawn(&to, cat[0], cat, "0", fds[0], -1);
+	spawn(&from, head[0], head, "0", -1, fds[1]);
+	close(fds[0]);
+	close(fds[1]);
+	finish(&from, "source");
+	finish(&to, "sink");
+	*ret_rate = STREAM_BYTES / 1048576.0 / ((double)(now_us() - t) / 1e6);
+	*ret_cpu = cpu_all() - cpu;
+}
+
 static void streams(enum way way, bool out, const char *name)
 {
-	double rate[STREAMS], cpu[STREAMS];
+	double rate[STREAMS], cpu[STREAMS], floor_rate[STREAMS], floor_cpu[STREAMS], more[STREAMS];
 	char full[48];
 
 	(void)!str_printf(full, sizeof full, "stream-%s", name);
 	if (!wanted(full))
 		return;
-	for (size_t i = 0; i < STREAMS; i++)
+	for (size_t i = 0; i < STREAMS; i++) {
+		stream_floor(&floor_rate[i], &floor_cpu[i]);
 		stream_once(way, out, &rate[i], &cpu[i]);
+		more[i] = cpu[i] - floor_cpu[i];
+	}
 	figure(full, rate, STREAMS, "MiB/s", "1 GiB");
 	(void)!str_printf(full, sizeof full, "stream-%s-cpu", name);
 	figure(full, cpu, STREAMS, "s/GiB", "both ends, source and sink");
+	(void)!str_printf(full, sizeof full, "stream-%s-cpu-beyond", name);
+	figure(full, more, STREAMS, "s/GiB", "less source and sink; bar: 2");
+	(void)!str_printf(full, sizeof full, "stream-%s-floor", name);
+	figure(full, floor_rate, STREAMS, "MiB/s", "source and sink joined by one pipe, in turn");
 }
 
 /* The name of our account, as the agent reads it. */
