@@ -10,6 +10,7 @@
 #include "base/rd.h"
 #include "base/wr.h"
 #include "proto/ipc.h"
+#include "proto/states.h"
 
 #define VM_DISKS_MAX 8
 #define VM_LAYERS_MAX 12
@@ -21,7 +22,7 @@ enum vm_start { VM_START_COLD, VM_START_SOURCE, VM_START_CLONE, VM_START_N };
 #define VM_STATE_KEY_LEN 32 /* hex digits, small letters */
 
 /* Size of the private disk of a source: no real volume has it, so that the guest of a clone sees when its own has come. */
-#define VM_PLACEHOLDER_BYTES (2049ull * 512)
+#define VM_PLACEHOLDER_BYTES (STATE_PLACEHOLDER_SECTORS * 512ull)
 
 enum vm_format {
 	VM_FMT_RAW,

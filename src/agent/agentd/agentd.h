@@ -13,6 +13,8 @@ void machine_dry(void);
 /* machine_seed credits n bytes to the kernel's random generator and makes it use them at once. */
 int machine_seed(const uint8_t *p, size_t n, struct err *e);
 void machine_time(uint64_t realtime_ns);
+/* machine_still writes back what the machine has not written to its disks. */
+void machine_still(void);
 /* machine_poweroff is false while the init is not ready to be asked: try again a little later. */
 bool machine_poweroff(void);
 /* machine_ready tells the service manager ($NOTIFY_SOCKET), once. */

@@ -69,6 +69,14 @@ void machine_time(uint64_t realtime_ns)
 		log_warn("setting the clock failed: error=%s", strerror(errno));
 }
 
+void machine_still(void)
+{
+	if (dry)
+		printf("still\n");
+	else
+		sync();
+}
+
 bool machine_poweroff(void)
 {
 	if (dry) {

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "chan/chan.h"
 #include "chan/meet.h"
+#include "proto/supervise.h"
 
 #define RETRY_FIRST_MS 20
 #define RETRY_MAX_MS 1000
@@ -30,6 +31,12 @@ struct agentd {
 	struct ev_timer *poweroff; /* asks the init again */
 	uint64_t retry_ms;
 	bool have_port, fixed_port;
+	int control;		   /* to the supervisor; -1 */
+	struct ev_io *control_ev;
+	bool ready;		   /* of a source: everything is started, the host is told when it hears */
+	bool hold;		   /* the qrexec agent must wait until this clone has its identity */
+	bool still, woken_told;	   /* frozen, or about to be */
+	struct lcs_req *waiting;   /* the agent's request meanwhile */
 	unsigned hellos; /* sent for this session; 0 = it has ended */
 };
 
@@ -129,13 +136,86 @@ static void on_poweroff(void *arg)
 		ev_timer_repeat(a->poweroff, POWEROFF_RETRY_MS);
 }
 
+/* --- saved states (docs/states.md §4) -------------------------------------------------------------------------- */
+
+static void tell(struct agentd *a, char what)
+{
+	if (a->control >= 0 && write_full(a->control, &what, 1) < 0)
+		log_error("the supervisor does not listen");
+}
+
+static void say_ready(struct agentd *a)
+{
+	if (a->ready && mux_ready(muxio_mux(a->x)) == 0) {
+		a->ready = false;
+		muxio_kick(a->x);
+	}
+}
+
+static void on_freeze(void *arg)
+{
+	struct agentd *a = arg;
+
+	log_info("standing still");
+	machine_still();
+	a->still = true;
+	ev_timer_stop(a->retry);
+	if (mux_frozen(muxio_mux(a->x)) < 0)
+		a->still = false;
+}
+
+/* The first session of a clone. */
+static void woken(struct agentd *a)
+{
+	a->still = false;
+	if (!a->hold || a->woken_told)
+		return;
+	a->woken_told = true;
+	tell(a, AGENTD_WOKEN);
+}
+
+static void release(struct agentd *a)
+{
+	struct lcs_req *r = STEAL_PTR(a->waiting);
+	int code;
+
+	a->hold = false;
+	code = r ? meet_request(a->meet, r, true) : 0;
+	if (code < 0)
+		lcs_fail(r, -code, "the control channel");
+}
+
+static void on_control(struct ev_io *io, int fd, int events, void *arg)
+{
+	struct agentd *a = arg;
+	char what;
+	ssize_t n = read(fd, &what, 1);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		ev_io_free(STEAL_PTR(a->control_ev));
+		return;
+	}
+	if (what == AGENTD_READY) {
+		a->ready = true;
+		say_ready(a);
+	} else if (what == AGENTD_CONFIGURED) {
+		release(a);
+	}
+}
+
 static void on_up(void *arg)
 {
 	struct agentd *a = arg;
+	bool first = a->still;
 
 	ev_timer_stop(a->retry);
 	a->retry_ms = RETRY_FIRST_MS;
 	meet_on_up(a->meet);
+	if (first)
+		woken(a);
+	say_ready(a);
 }
 
 static void on_down(const char *why, void *arg)
@@ -144,7 +224,7 @@ static void on_down(const char *why, void *arg)
 
 	a->hellos = 0;
 	meet_on_down(a->meet, why);
-	if (a->have_port)
+	if (a->have_port && !a->still)
 		later(a);
 }
 
@@ -181,7 +261,7 @@ static void on_withdrawn(struct mux_chan *c, void *arg)
 }
 
 static const struct muxio_ops muxio_callbacks = {
-	.seed = on_seed, .set_time = on_time, .poweroff = on_poweroff, .up = on_up, .down = on_down,
+	.seed = on_seed, .set_time = on_time, .poweroff = on_poweroff, .up = on_up, .down = on_down, .freeze = on_freeze,
 	.offered = on_offered, .opened = on_opened, .refused = on_refused, .withdrawn = on_withdrawn,
 	.port_lost = on_port_lost,
 };
@@ -202,7 +282,8 @@ static void meet_up(void *arg)
 
 static void meet_down(const char *why, void *arg)
 {
-	log_warn("link is down: reason=%s", why);
+	if (!((struct agentd *)arg)->still)
+		log_warn("link is down: reason=%s", why);
 }
 
 static const struct meet_ops meet_callbacks = { .offer = meet_offer, .up = meet_up, .down = meet_down };
@@ -221,13 +302,24 @@ static int on_request(struct lcs_req *r, struct err *e, void *arg)
 		return err_set(e, EACCES, "port %u is not for this", r->port);
 	if (control && r->conn->uid != 0 && r->conn->uid != geteuid())
 		return err_set(e, EACCES, "port %u is for root", r->port);
+	if (a->hold && control && r->kind == LCS_LISTEN) {
+		if (a->waiting)
+			return err_set(e, EADDRINUSE, "port %u", r->port);
+		a->waiting = r;
+		return 0;
+	}
 	code = meet_request(a->meet, r, control);
 	return code < 0 ? err_errno(e, -code, "port %u", r->port) : 0;
 }
 
 static void on_cancelled(struct lcs_req *r, void *arg)
 {
-	meet_cancel(((struct agentd *)arg)->meet, r);
+	struct agentd *a = arg;
+
+	if (a->waiting == r)
+		a->waiting = NULL;
+	else
+		meet_cancel(a->meet, r);
 }
 
 static const struct lcs_ops lcs_callbacks = { .request = on_request, .cancelled = on_cancelled };
@@ -237,6 +329,7 @@ static const struct lcs_ops lcs_callbacks = { .request = on_request, .cancelled 
 struct options {
 	int port_fd;
 	const char *socket;
+	bool supervised, hold;
 };
 
 static int options(int argc, char **argv, struct options *o)
@@ -246,6 +339,11 @@ static int options(int argc, char **argv, struct options *o)
 	for (int i = 1; i < argc; i++) {
 		const char *val = i + 1 < argc ? argv[i + 1] : NULL;
 
+		if (streq(argv[i], "--supervised") || streq(argv[i], "--hold")) {
+			o->supervised = true;
+			o->hold |= streq(argv[i], "--hold");
+			continue;
+		}
 		if (streq(argv[i], "--port-fd") && val && str_u64(val, 1 << 20, &v) == 0)
 			o->port_fd = (int)v;
 		else if (streq(argv[i], "--socket") && val)
@@ -255,6 +353,18 @@ static int options(int argc, char **argv, struct options *o)
 		i++;
 	}
 	return 0;
+}
+
+static int watch_control(struct agentd *a, const struct options *o)
+{
+	a->control = o->supervised ? AGENTD_CONTROL_FD : -1;
+	a->hold = o->hold;
+	if (a->control < 0)
+		return 0;
+	fd_cloexec(a->control, true);
+	(void)fd_nonblock(a->control, true);
+	a->control_ev = ev_io_new(a->loop, a->control, EV_READ, on_control, a);
+	return a->control_ev ? 0 : -EINVAL;
 }
 
 static int listen_local(struct agentd *a, const char *path, struct err *e)
@@ -275,14 +385,14 @@ static int listen_local(struct agentd *a, const char *path, struct err *e)
 
 int main(int argc, char **argv)
 {
-	struct agentd a = { .retry_ms = RETRY_FIRST_MS };
+	struct agentd a = { .retry_ms = RETRY_FIRST_MS, .control = -1 };
 	struct options o = { .port_fd = -1 };
 	struct err e = { 0 };
 	int r;
 
 	log_init("agentd", NULL, -1);
 	if (options(argc, argv, &o) < 0) {
-		fprintf(stderr, "usage: agentd [--port-fd N (test: leaves this machine alone)] [--socket PATH]\n");
+		fprintf(stderr, "usage: agentd [--port-fd N (test: leaves this machine alone)] [--socket PATH] [--supervised [--hold]]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -294,8 +404,8 @@ int main(int argc, char **argv)
 	a.lcs = lcs_new(a.loop, &lcs_callbacks, &a);
 	a.retry = ev_timer_new(a.loop, on_retry, &a);
 	a.poweroff = ev_timer_new(a.loop, on_poweroff_retry, &a);
-	if (listen_local(&a, o.socket, &e) < 0) {
-		log_error("%s", e.msg);
+	if (listen_local(&a, o.socket, &e) < 0 || watch_control(&a, &o) < 0) {
+		log_error("%s", e.msg[0] ? e.msg : "no channel to the supervisor");
 		return 1;
 	}
 	if (o.port_fd >= 0) {
@@ -314,6 +424,7 @@ int main(int argc, char **argv)
 	lcs_free(a.lcs);
 	meet_free(a.meet);
 	muxio_free(a.x);
+	ev_io_free(a.control_ev);
 	ev_timer_free(a.poweroff);
 	ev_timer_free(a.retry);
 	ev_free(a.loop);

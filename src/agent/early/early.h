@@ -10,8 +10,10 @@
 #include <poll.h>
 #include <sys/types.h>
 
-#include "qdb/client.h"
 #include "base/proc.h"
+#include "base/rd.h"
+#include "proto/states.h"
+#include "qdb/client.h"
 
 #define QDB_SOCKET "/run/qubes/qubesdb.sock"
 #define FLAG_DIR "/run/qubes-service"
@@ -26,6 +28,7 @@ struct early {
 	enum persistence persistence;
 	bool disposable;	/* /type is DispVM */
 	bool custom_persist;	/* service custom-persist: only /persist/ entries are kept */
+	bool again;		/* a clone takes its identity */
 	bool rw_mounted, rw_fresh; /* fresh: mounted by this run, so nothing is bound from it yet */
 };
 
@@ -38,6 +41,26 @@ int early_forget(struct err *e);
 bool early_service(const char *name);
 /* service_name_ok accepts a letter, digit or _ followed by those and . - */
 bool service_name_ok(const char *name);
+
+/* services_default sets the flags of services that are on by themselves for q->type, service_set one flag, udev_flag what follows from them. */
+int services_default(struct early *q, struct err *e);
+int service_set(const char *name, bool on, struct err *e);
+int udev_flag(const struct early *q, struct err *e);
+
+/* source.c: saved states (docs/states.md §4) */
+struct source_args {
+	bool on; /* bulkhead.state: this machine is booted only to be saved */
+	char services[SOURCE_SERVICES_MAX];
+};
+/* source_parse reads a kernel command line; source_args that of this machine, and gives ret->on. */
+void source_parse(struct rd line, struct source_args *ret);
+bool source_args(struct source_args *ret);
+/* source_flags makes the flag files, of which a clone's early_forget and early_sysinit make its own. */
+int source_flags(const struct source_args *a, struct err *e);
+/* clone_private waits until the disk is not the placeholder of the source any more, and forgets what was read from that. */
+int clone_private(const char *dev, struct err *e);
+/* clone_machine_id binds an id of its own over the source's: the qube's uuid, or a random one. */
+int clone_machine_id(struct early *q, struct err *e);
 
 /* basics.c: needs no QubesDB. */
 int early_basics(struct err *e);
@@ -74,7 +97,7 @@ int supervise(int go_fd);
 
 /* early_configure does everything that depends on QubesDB. again: this machine had another
    identity before (it was cloned from a saved state); the old flags are removed first and what
-   is mounted stays. Gives the exit code. */
+   is mounted stays. Gives the exit code: 1 when a part failed, 2 when it is not known what this qube is. */
 int early_configure(bool again);
 
 /* wait_for_file sleeps until DIR/NAME exists (0), stop_fd becomes readable (-ECHILD; -1 = none)

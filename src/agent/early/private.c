@@ -255,7 +255,9 @@ int early_private(struct early *q, struct err *e)
 		find_private();
 	if (access(PRIVATE_DEV, F_OK) < 0)
 		return 0;	/* a qube without a private volume: attached later or never */
-	r = examine(q, &fs, &grow, e);
+	r = q->again ? clone_private(PRIVATE_DEV, e) : 0;
+	if (r >= 0)
+		r = examine(q, &fs, &grow, e);
 	if (r >= 0)
 		r = fs_mkdir_p(RW, 0755, e);
 	if (r >= 0)

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "proto/supervise.h"
 
 #define LIB_DIR "/usr/lib/bulkhead/"
 #define READY_TIMEOUT_MS 60000
@@ -32,7 +33,9 @@
 #define CONTROL_TIMEOUT_MS 2000
 
 struct daemon {
-	const char *name, *arg, *socket_dir, *socket_name;
+	const char *name, *arg, *arg2, *socket_dir, *socket_name;
+	int control; /* -1, or our end of a channel that it has as descriptor 3 */
+	bool with_control;
 	struct proc proc;
 	uint64_t started_at_us, restart_at_us;	/* restart 0 = not waiting for one */
 	uint64_t delay_us;			/* of the next restart; doubles while the daemon lives only briefly */
@@ -41,20 +44,33 @@ struct daemon {
 enum { D_AGENTD, D_QUBESDB, D_QREXEC, D_N };
 
 static struct daemon daemons[D_N] = {
-	[D_AGENTD] = { .name = "agentd", .socket_dir = "/run/bulkhead", .socket_name = "link.sock", .proc.pidfd = -1 },
-	[D_QUBESDB] = { .name = "qubesdb-daemon", .arg = "0", .socket_dir = "/run/qubes", .socket_name = "qubesdb.sock",
+	[D_AGENTD] = { .name = "agentd", .with_control = true, .control = -1, .socket_dir = "/run/bulkhead", .socket_name = "link.sock", .proc.pidfd = -1 },
+	[D_QUBESDB] = { .name = "qubesdb-daemon", .control = -1, .arg = "0", .socket_dir = "/run/qubes", .socket_name = "qubesdb.sock",
 			.proc.pidfd = -1 },
-	[D_QREXEC] = { .name = "qrexec-agent", .socket_dir = "/run/qubes", .socket_name = "qrexec-agent", .proc.pidfd = -1 },
+	[D_QREXEC] = { .name = "qrexec-agent", .control = -1, .socket_dir = "/run/qubes", .socket_name = "qrexec-agent", .proc.pidfd = -1 },
 };
 
 static int daemon_start(struct daemon *d, struct err *e)
 {
 	char path[96];
-	const char *const argv[] = { d->name, d->arg, NULL };
+	const char *const argv[] = { d->name, d->arg, d->arg2, NULL };
 	static const char *const envp[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
 					    "NOTIFY_SOCKET=" NOTIFY_PATH, NULL };
-	const struct proc_spec s = { .path = path, .argv = argv, .envp = envp, .keep_stderr = true, .new_session = true };
+	struct proc_spec s = { .path = path, .argv = argv, .envp = envp, .keep_stderr = true, .new_session = true };
+	_cleanup_fd_ int theirs = -1;
+	int pair[2], r;
 
+	if (d->with_control) {
+		fd_closep(&d->control);
+		r = unix_pair(SOCK_STREAM, pair);
+		if (r < 0)
+			return err_errno(e, -r, "channel to %s", d->name);
+		d->control = pair[0];
+		theirs = pair[1];
+		s.fds[0].fd = theirs;
+		s.fds[0].as = 3;
+		s.n_fds = 1;
+	}
 	if (str_printf(path, sizeof path, LIB_DIR "%s", d->name) < 0)
 		return err_set(e, ENAMETOOLONG, "%s", d->name);
 	d->started_at_us = now_us();
@@ -147,7 +163,7 @@ int early_configure(bool again)
 		{ "random seed", early_random_seed }, { "private volume", early_private }, { "bind-dirs", early_bind_dirs },
 		{ "rc.local-early", early_rc_local }, { "host name", early_hostname },	   { "time zone", early_timezone },
 	};
-	struct early q = { .db = { .fd = -1 } };
+	struct early q = { .db = { .fd = -1 }, .again = again };
 	struct err e = { 0 };
 	int r = qdbc_open_wait(&q.db, QDB_SOCKET, READY_TIMEOUT_MS, &e), failed = 0;
 
@@ -158,7 +174,11 @@ int early_configure(bool again)
 	if (r < 0) {
 		log_error("early configuration: %s", err_text(&e, r));
 		qdbc_fini(&q.db);
-		return 1;
+		return 2;
+	}
+	if (again && clone_machine_id(&q, &e) < 0) {
+		log_error("machine id: %s", e.msg);
+		failed = 1;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		err_clear(&e);
@@ -217,25 +237,142 @@ static void restart_due(void)
 	}
 }
 
+/* --- saved states ------------------------------------------------------------------------------------------------------- */
+
+/* A source that is to be saved, from its boot until a clone of it has its identity. */
+struct source {
+	struct source_args args;
+	bool system_ready, warmed, said_ready, done;
+	int watch; /* inotify on /run/bulkhead; -1 */
+	struct proc post; /* the start scripts of a clone */
+};
+
+static void tell_agentd(char what)
+{
+	if (write_full(daemons[D_AGENTD].control, &what, 1) < 0)
+		log_error("agentd does not listen");
+}
+
+/* What the first call would have to read from disk and to find out is done before the machine is saved, by the agent itself. */
+static void source_system_ready(struct source *s)
+{
+	s->system_ready = true;
+	fd_closep(&s->watch);
+	if (daemons[D_QREXEC].proc.pid > 0 && kill(daemons[D_QREXEC].proc.pid, SIGUSR1) == 0)
+		return;
+	s->warmed = true;
+}
+
+static void source_poll(struct source *s)
+{
+	char events[4096];
+
+	if (!s->args.on || s->done || s->said_ready)
+		return;
+	if (s->watch >= 0)
+		while (read(s->watch, events, sizeof events) > 0)
+			;
+	if (!s->system_ready && access("/run/bulkhead/system-ready", F_OK) == 0)
+		source_system_ready(s);
+	if (!s->warmed)
+		return;
+	s->said_ready = true;
+	tell_agentd(AGENTD_READY);
+}
+
+/* The user's start scripts of a clone: after its first call could be answered, as in a boot. */
+static void run_post(struct source *s)
+{
+	static const char *const argv[] = { "boot", "post", NULL };
+	const struct proc_spec p = { .path = "/proc/self/exe", .argv = argv, .keep_stderr = true, .new_session = true };
+	struct err e = { 0 };
+
+	if (proc_spawn(&s->post, &p, &e) < 0) {
+		log_warn("start scripts: %s", e.msg);
+		s->post = PROC_INIT;
+	}
+}
+
+static void on_post(struct source *s)
+{
+	int status = 0;
+
+	if (proc_wait(&s->post, 0, &status) < 0)
+		return;
+	proc_fini(&s->post);
+	s->post = PROC_INIT;
+}
+
+static void on_control(struct source *s)
+{
+	char what;
+	ssize_t n = read(daemons[D_AGENTD].control, &what, 1);
+
+	if (n == 0)
+		fd_closep(&daemons[D_AGENTD].control);
+	if (n != 1 || what != AGENTD_WOKEN || !s->args.on || s->done)
+		return;
+	/* Without an identity this machine is nobody's: the host will notice that it does not answer, and boot another one. */
+	if (early_configure(true) == 2)
+		return;
+	s->done = true;
+	daemons[D_AGENTD].arg2 = NULL;
+	tell_agentd(AGENTD_CONFIGURED);
+	run_post(s);
+}
+
+static void source_start(struct source *s)
+{
+	struct err e = { 0 };
+
+	s->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (s->watch >= 0 && inotify_add_watch(s->watch, "/run/bulkhead", IN_CREATE | IN_MOVED_TO) < 0)
+		fd_closep(&s->watch);
+	if (source_flags(&s->args, &e) < 0)
+		log_error("flags: %s", e.msg);
+}
+
+/* --- the loop ----------------------------------------------------------------------------------------------------------- */
+
+/* on_notice takes the words of daemons; the only one that matters is the agent's, that it has run what a first call needs. */
+static void on_notice(int fd, struct source *s)
+{
+	char text[64];
+	ssize_t n;
+
+	while (fd >= 0 && (n = recv(fd, text, sizeof text - 1, MSG_DONTWAIT)) >= 0) {
+		text[n] = '\0';
+		s->warmed |= streq(text, AGENT_WARM);
+	}
+}
+
 /* watch keeps the daemons until SIGTERM, which systemd sends to everyone at the very end. */
-static int watch(int sigfd, int notify)
+static int watch(int sigfd, int notify, struct source *source)
 {
 	struct console console;
 
 	if (console_open(&console) < 0)
 		log_warn("no login on the console: %s", strerror(errno));
 	for (;;) {
-		struct pollfd p[D_N + 3] = { { .fd = sigfd, .events = POLLIN } };
+		struct pollfd p[D_N + 6] = { { .fd = sigfd, .events = POLLIN } };
 
+		source_poll(source);
 		for (size_t i = 0; i < D_N; i++)
 			p[i + 1] = (struct pollfd){ .fd = daemons[i].proc.pidfd, .events = POLLIN };
 		p[D_N + 1] = (struct pollfd){ .fd = notify, .events = POLLIN };
 		console_pollfd(&console, &p[D_N + 2]);
-		if (poll(p, D_N + 3, next_timeout()) < 0 && errno != EINTR)
+		p[D_N + 3] = (struct pollfd){ .fd = daemons[D_AGENTD].control, .events = POLLIN };
+		p[D_N + 4] = (struct pollfd){ .fd = source->watch, .events = POLLIN };
+		p[D_N + 5] = (struct pollfd){ .fd = source->post.pidfd, .events = POLLIN };
+		if (poll(p, D_N + 6, next_timeout()) < 0 && errno != EINTR)
 			return 1;
 		if (p[D_N + 2].revents)
 			console_event(&console);
-		notify_drain(notify);
+		on_notice(notify, source);
+		if (p[D_N + 3].revents)
+			on_control(source);
+		if (p[D_N + 5].revents)
+			on_post(source);
 		if (p[0].revents)
 			break;
 		for (size_t i = 0; i < D_N; i++)
@@ -248,8 +385,38 @@ static int watch(int sigfd, int notify)
 	return 0;
 }
 
+/* A source's QubesDB comes with the clone: its daemon waits for it. */
+static int bring_up_source(struct source *s)
+{
+	struct err e = { 0 };
+	int r;
+
+	daemons[D_AGENTD].arg2 = "--hold";
+	r = daemon_bring_up(&daemons[D_AGENTD]);
+	if (r >= 0)
+		r = daemon_start(&daemons[D_QUBESDB], &e);
+	if (r < 0)
+		log_error("source: %s", err_text(&e, r));
+	source_start(s);
+	return daemon_bring_up(&daemons[D_QREXEC]);
+}
+
+static void bring_up(int notify)
+{
+	int r = daemon_bring_up(&daemons[D_AGENTD]);
+
+	if (r >= 0)
+		r = daemon_bring_up(&daemons[D_QUBESDB]);
+	if (r >= 0)
+		early_configure(false);
+	notify_drain(notify);
+	if (daemon_bring_up(&daemons[D_QREXEC]) >= 0)
+		notify_wait(notify);
+}
+
 int supervise(int go_fd)
 {
+	struct source source = { .watch = -1, .post = PROC_INIT };
 	sigset_t set;
 	int sigfd, notify, r;
 	struct err e = { 0 };
@@ -262,18 +429,15 @@ int supervise(int go_fd)
 	if (r < 0)
 		log_error("%s", err_text(&e, r));
 	notify = notify_open();
-	r = daemon_bring_up(&daemons[D_AGENTD]);
-	if (r >= 0)
-		r = daemon_bring_up(&daemons[D_QUBESDB]);
-	if (r >= 0)
-		early_configure(false);
-	notify_drain(notify);
-	if (daemon_bring_up(&daemons[D_QREXEC]) >= 0)
-		notify_wait(notify);
+	daemons[D_AGENTD].arg = "--supervised";
+	if (source_args(&source.args))
+		(void)bring_up_source(&source);
+	else
+		bring_up(notify);
 	/* Whatever happened, pid 1 goes on: a qube without calls can still be looked at from its
 	   console. */
 	if (write_full(go_fd, "g", 1) < 0)
 		log_error("pid 1 does not listen");
 	close(go_fd);
-	return watch(sigfd, notify);
+	return watch(sigfd, notify, &source);
 }

@@ -67,7 +67,7 @@ static int lookup(const char *const *names, size_t n, const char *value)
 	return -EINVAL;
 }
 
-static int service_set(const char *name, bool on, struct err *e)
+int service_set(const char *name, bool on, struct err *e)
 {
 	char path[96];
 
@@ -87,13 +87,20 @@ static int service_entry(void *arg, const char *key, const char *value)
 	return service_set(name, value[0] == '1', arg);
 }
 
-static int services_set(struct early *q, struct err *e)
+int services_default(struct early *q, struct err *e)
 {
 	int r = fs_mkdir_p(FLAG_DIR, 0755, e);
-	char ip[64];
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(defaults); i++)
 		r = service_set(defaults[i].name, defaults[i].types & (1u << q->type), e);
+	return r;
+}
+
+static int services_set(struct early *q, struct err *e)
+{
+	int r = services_default(q, e);
+	char ip[64];
+
 	/* A qube that keeps what is installed in it and has no network of its own fetches packages through another one. */
 	if (r >= 0 && q->type == TYPE_APPVM && q->persistence == PERSIST_FULL && qdbc_read(&q->db, "/qubes-ip", ip, sizeof ip, NULL) == -ENOENT)
 		r = service_set("updates-proxy-setup", true, e);
@@ -103,7 +110,7 @@ static int services_set(struct early *q, struct err *e)
 }
 
 /* want_udev: only qubes that drive hardware pay for udevd. */
-static int udev_flag(const struct early *q, struct err *e)
+int udev_flag(const struct early *q, struct err *e)
 {
 	static const char *const reasons[] = { "udev", "network-manager", "minimal-netvm", "minimal-usbvm", "bluetooth" };
 

@@ -70,7 +70,7 @@ static int take_word(const char *word, struct cmdline *c, struct err *e)
 int cmdline_parse(struct rd r, struct cmdline *ret, struct err *e)
 {
 	struct cmdline c = { .root_mode = ROOT_AUTO };
-	char word[256];
+	char word[1024]; /* bulkhead.services= is the longest of ours */
 	int n;
 
 	while ((n = next_word(&r, word, sizeof word)) != 0) {

@@ -14,6 +14,7 @@
 
 #define CLIENTS_MAX 256
 #define CALLS_MAX 512
+#define MAIN_UID 1000 /* of the account that a qube is used with */
 
 struct agent;
 
@@ -28,6 +29,7 @@ struct client {
 /* A process that serves one call (calls.c). */
 struct call {
 	TAILQ_ENTRY(call) link;
+	bool warm;
 	struct agent *agent;
 	struct ev_io *io;
 	int pidfd;
@@ -62,11 +64,14 @@ struct agent {
 	unsigned n_calls;
 	struct spare spare;
 	struct ev_timer *spare_timer;
+	unsigned warming; /* warm_up calls that have not ended; then the supervisor is told */
 	bool woken; /* the memory reporter was told that this qube is in use */
 };
 
 /* control_start waits for the daemon, for the first time or anew. */
 int control_start(struct agent *a, struct err *e);
+/* notify tells the service manager ($NOTIFY_SOCKET) something, if there is one. */
+void notify(const char *text);
 /* control_send queues a message for the daemon; when it does not take its messages the connection is closed. */
 void control_send(struct agent *a, const struct wr *w);
 
@@ -79,6 +84,8 @@ void trigger_drop(struct agent *a);
 
 /* calls_prepare makes the process that waits for the next call. */
 void calls_prepare(struct agent *a);
+/* calls_warm runs an empty program as root and as the main user, as a call would, so that the first real one finds everything in memory. */
+void calls_warm(struct agent *a);
 /* calls_start serves one EXEC_CMDLINE or JUST_EXEC (type) in a process of its own. */
 void calls_start(struct agent *a, const struct qx_exec *x, uint32_t type);
 

@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "proto/supervise.h"
 #include "qrexec/defaults.h"
 #include "qrexec/warm.h"
 
@@ -25,6 +26,8 @@
 #define HELLO_TIMEOUT_MS 120000
 /* The next waiting process is made when a call ends, or this long after its start: not while the call is being started. */
 #define SPARE_DELAY_MS 10
+/* In place of a message's type: a call by calls_warm. */
+#define WARM_TYPE 0u
 
 static const char *path_list(const char *variable, const char *fallback)
 {
@@ -78,7 +81,7 @@ static int forward(void *arg, const struct user *u, const struct qx_command *c, 
 	return t->agent->fork_server ? forward_call(t->agent->fork_server, &t->place, u, c, chan, version) : 0;
 }
 
-static _noreturn_ void call_main(const struct agent *a, const struct forward *place, const char *command, size_t n)
+static _noreturn_ void call_by(const struct agent *a, const struct forward *place, const char *command, size_t n, int (*open)(void *, struct err *))
 {
 	struct task t = { .agent = a, .place = *place };
 	struct err e = { 0 };
@@ -89,7 +92,7 @@ static _noreturn_ void call_main(const struct agent *a, const struct forward *pl
 		.command_len = n,
 		.just_exec = place->type == QX_JUST_EXEC,
 		.hello_timeout_ms = HELLO_TIMEOUT_MS,
-		.open = open_channel,
+		.open = open,
 		.forward = forward,
 		.identity = login_identity,
 		.err_copy = err_copy,
@@ -103,6 +106,65 @@ static _noreturn_ void call_main(const struct agent *a, const struct forward *pl
 	if (r < 0)
 		log_warn("call on port %u: %s", place->port, log_escs(err_text(&e, r)));
 	_exit(r < 0 ? 1 : 0);
+}
+
+/* --- calls that nobody makes ----------------------------------------------------------------------------------------------------- */
+
+/* The channel of such a call: its caller has said all that it has to say, and nobody reads the answer. */
+static int warm_channel(void *arg, struct err *e)
+{
+	static const char text[] = "true\n";
+	uint8_t buf[128];
+	struct wr w = wr_mem(buf, sizeof buf);
+	int fds[2], r = unix_pair(SOCK_STREAM, fds);
+
+	if (r < 0)
+		return r;
+	qx_put_hello(&w, QX_VERSION);
+	qx_put_hdr(&w, QX_DATA_STDIN, sizeof text - 1);
+	wr_bytes(&w, text, sizeof text - 1);
+	qx_put_hdr(&w, QX_DATA_STDIN, 0);
+	/* The other end stays open as long as this process, which serves one call. */
+	r = wr_ok(&w) ? write_full(fds[1], w.buf, w.len) : -EMSGSIZE;
+	return r < 0 ? err_errno(e, -r, "own channel") : fds[0];
+}
+
+static _noreturn_ void warm_main(const struct agent *a, const char *command, size_t n)
+{
+	const struct forward nowhere = { .type = QX_EXEC_CMDLINE };
+
+	call_by(a, &nowhere, command, n, warm_channel);
+}
+
+static void warmed(struct agent *a)
+{
+	if (--a->warming == 0)
+		notify(AGENT_WARM);
+}
+
+static void warm_one(struct agent *a, const char *command)
+{
+	const struct qx_exec x = { .command = command, .command_len = strlen(command) };
+
+	a->warming++;
+	calls_start(a, &x, WARM_TYPE);
+}
+
+void calls_warm(struct agent *a)
+{
+	_cleanup_free_ char *command = NULL;
+	struct user u;
+
+	if (a->warming)
+		return;
+	if (user_by_uid(&u, "/etc", MAIN_UID, NULL) == 0)
+		command = xasprintf("%s:QUBESRPC qubes.VMShell dom0", u.name);
+	/* Both are counted before the first can end. */
+	a->warming = 1;
+	warm_one(a, "root:true");
+	if (command)
+		warm_one(a, command);
+	warmed(a);
 }
 
 static void terminated(struct agent *a, uint32_t domain, uint32_t port)
@@ -121,7 +183,10 @@ static void on_end(struct ev_io *io, int fd, int events, void *arg)
 
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0 && errno == EINTR)
 		return;
-	terminated(c->agent, c->domain, c->port);
+	if (c->warm)
+		warmed(c->agent);
+	else
+		terminated(c->agent, c->domain, c->port);
 	TAILQ_REMOVE(&c->agent->calls, c, link);
 	c->agent->n_calls--;
 	ev_io_free(c->io);
@@ -158,7 +223,9 @@ static _noreturn_ void spare_main(const struct agent *a, int fd)
 	command = rd_view(&r, len);
 	if (!rd_done(&r))
 		_exit(1);
-	call_main(a, &place, (const char *)command, len);
+	if (place.type == WARM_TYPE)
+		warm_main(a, (const char *)command, len);
+	call_by(a, &place, (const char *)command, len, open_channel);
 }
 
 static int spare_fork(struct agent *a)
@@ -259,8 +326,12 @@ void calls_start(struct agent *a, const struct qx_exec *x, uint32_t type)
 	int r = a->n_calls < CALLS_MAX ? hand_over(a, x, type) : -EBUSY;
 	struct call *c;
 
-	wake_meminfo(a);
-
+	if (type != WARM_TYPE)
+		wake_meminfo(a);
+	if (r < 0 && type == WARM_TYPE) {
+		warmed(a);
+		return;
+	}
 	if (r < 0) {
 		log_warn("the call on port %u is dropped: %s", x->port, strerror(-r));
 		terminated(a, x->domain, x->port);
@@ -268,6 +339,7 @@ void calls_start(struct agent *a, const struct qx_exec *x, uint32_t type)
 	}
 	c = xcalloc(1, sizeof *c);
 	c->agent = a;
+	c->warm = type == WARM_TYPE;
 	c->domain = x->domain;
 	c->port = x->port;
 	c->pidfd = STEAL_FD(a->spare.pidfd);

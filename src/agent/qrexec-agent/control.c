@@ -38,9 +38,8 @@ void control_send(struct agent *a, const struct wr *w)
 		shutdown(chan_stream_fd(a->control), SHUT_RDWR);
 }
 
-static void notify_ready(void)
+void notify(const char *text)
 {
-	static const char text[] = "READY=1\nSTATUS=connected to dom0";
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	const char *path = getenv("NOTIFY_SOCKET");
 	_cleanup_fd_ int fd = -1;
@@ -51,7 +50,7 @@ static void notify_ready(void)
 		addr.sun_path[0] = 0;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0)
-		(void)!sendto(fd, text, sizeof text - 1, MSG_NOSIGNAL, (struct sockaddr *)&addr,
+		(void)!sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr,
 			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
 }
 
@@ -64,7 +63,7 @@ static int on_hello(struct agent *a, struct rd body)
 	a->up = true;
 	log_info("connected to dom0, version %u", MIN(version, (uint32_t)QX_VERSION));
 	if (!a->notified)
-		notify_ready();
+		notify("READY=1\nSTATUS=connected to dom0");
 	a->notified = true;
 	trigger_hold(a, false);
 	return 0;

@@ -18,7 +18,6 @@
 #define ENV_DIR "/run/bulkhead/session"
 #define ENV_ROWS_MAX 1024
 #define RUNTIME_DIR "/run/user"
-#define MAIN_UID 1000
 
 extern char **environ;
 

@@ -68,6 +68,12 @@ static void on_stop(struct ev_signal *s, int signum, void *arg)
 	ev_stop(a->loop, 0);
 }
 
+/* The supervisor of a machine that is to be saved asks for it (docs/states.md §4). */
+static void on_warm(struct ev_signal *s, int signum, void *arg)
+{
+	calls_warm(arg);
+}
+
 int main(int argc, char **argv)
 {
 	static struct agent a = { .trigger_path = QREXEC_AGENT_SOCKET, .fork_server = QREXEC_FORK_SERVER_SOCKET, .trigger_fd = -1, .spare = { .fd = -1, .pidfd = -1 } };
@@ -84,6 +90,7 @@ int main(int argc, char **argv)
 	a.loop = ev_new();
 	ev_signal_new(a.loop, SIGTERM, on_stop, &a);
 	ev_signal_new(a.loop, SIGINT, on_stop, &a);
+	ev_signal_new(a.loop, SIGUSR1, on_warm, &a);
 	if (control_start(&a, &e) < 0 || trigger_start(&a, &e) < 0) {
 		log_error("%s", err_text(&e, -EIO));
 		return 1;

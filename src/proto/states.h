@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What host and guest must agree on about saved states (docs/states.md), besides the frames of the link. */
+#ifndef PROTO_STATES_H
+#define PROTO_STATES_H
+
+/* Size of a source's private disk in sectors of 512 bytes: no real volume has it, so that a clone sees when its own has come. */
+#define STATE_PLACEHOLDER_SECTORS 2049
+/* Longest list of bulkhead.services= with its NUL. */
+#define SOURCE_SERVICES_MAX 512
+/* Key of QubesDB with the qube's uuid, of which a clone makes its machine id. */
+#define STATE_UUID_KEY "/bulkhead-uuid"
+
+#endif
