@@ -15,6 +15,16 @@ static bool all_zero(const uint8_t *p, size_t n)
 	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
+/* Blocks of zeros of a device: their room is given back, where the device knows how; -EOPNOTSUPP elsewhere. */
+static int punch(int out, size_t n)
+{
+	off_t at = lseek(out, 0, SEEK_CUR);
+
+	if (at < 0 || fallocate(out, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)n) < 0)
+		return -errno;
+	return lseek(out, (off_t)n, SEEK_CUR) < 0 ? -errno : 0;
+}
+
 /* Copies exactly size bytes; with holes, blocks of zeros are passed over. */
 static int copy_exact(int out, int in, uint64_t size, bool holes, struct err *e)
 {
@@ -31,9 +41,9 @@ static int copy_exact(int out, int in, uint64_t size, bool holes, struct err *e)
 		if ((size_t)n < want)
 			return err_set(e, EINVAL, "the data ends after %llu of %llu bytes", (unsigned long long)(done + (uint64_t)n),
 				       (unsigned long long)size);
-		if (!holes || !all_zero(buf, want))
+		if (!all_zero(buf, want) || (!holes && want % SECTOR) || (!holes && punch(out, want) < 0))
 			r = write_full(out, buf, want);
-		else if (lseek(out, (off_t)want, SEEK_CUR) < 0)
+		else if (holes && lseek(out, (off_t)want, SEEK_CUR) < 0)
 			r = -errno;
 		if (r < 0)
 			return err_errno(e, -r, "writing the volume");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Driver lvm_thin: the operations of storage.h in terms of lvm.h. Runs in lvm-worker; open_device also in the spawner. */
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -332,6 +334,18 @@ static int resize(struct vol *v, uint64_t size, struct err *e)
 	return size == s.head.size ? 0 : lvm_grow(&s.g, s.base.s, size, e);
 }
 
+/* The device itself: what is in /dev/GROUP may be a link, and who opens it follows none. */
+static int device_path(const struct lvm_group *g, const char *name, char *out, size_t cap, struct err *e)
+{
+	char path[400], real[PATH_MAX];
+
+	if (str_printf(path, sizeof path, "%s/%s/%s", lvm_host.dev, g->vg, name) < 0)
+		return err_set(e, ENAMETOOLONG, "%s/%s", g->vg, name);
+	if (!realpath(path, real))
+		return err_errno(e, errno, "the device of %s/%s", g->vg, name);
+	return str_copy(out, cap, real);
+}
+
 static int import_begin(struct vol *v, const struct st_request *q, struct st_reply *ret, struct err *e)
 {
 	struct lvm_state s;
@@ -342,7 +356,7 @@ static int import_begin(struct vol *v, const struct st_request *q, struct st_rep
 	if (r >= 0)
 		r = lvm_new(&s.g, &s.import_name, q->size, e);
 	if (r >= 0)
-		r = str_printf(ret->text, sizeof ret->text, "%s/%s/%s", lvm_host.dev, s.g.vg, s.import_name.s);
+		r = device_path(&s.g, s.import_name.s, ret->text, sizeof ret->text, e);
 	return r;
 }
 
@@ -407,7 +421,7 @@ static int export_begin(struct vol *v, const char *id, struct st_reply *ret, str
 	if (r < 0)
 		return r;
 	ret->size = head->size;
-	return str_printf(ret->text, sizeof ret->text, "%s/%s/%s", lvm_host.dev, s.g.vg, name.s);
+	return device_path(&s.g, name.s, ret->text, sizeof ret->text, e);
 }
 
 static int export_end(struct vol *v, const char *id, struct err *e)

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/paths.h"
@@ -95,13 +96,16 @@ static int place(char *text, uint64_t *ret_size, const char **ret_path, struct e
 	return 0;
 }
 
-/* From here on only the folder of the volume can be reached. */
+/* From here on only the folder of the volume can be reached, or the device that it is. */
 static int copy(const char *path, uint64_t size, struct err *e)
 {
 	char dir[PATH_MAX];
 	int r = str_copy(dir, sizeof dir, path);
+	struct stat st;
 
-	if (r == 0) {
+	if (r == 0 && lstat(path, &st) == 0 && S_ISBLK(st.st_mode)) {
+		r = svc_confine_device(path, e);
+	} else if (r == 0) {
 		*strrchr(dir, '/') = '\0';
 		r = svc_confine(dir, e);
 	}

@@ -40,6 +40,13 @@ int svc_confine(const char *dir, struct err *e)
 	return r < 0 ? r : sandbox_enter(SB_SERVICE, paths, dir ? 1 : 0, e);
 }
 
+int svc_confine_device(const char *path, struct err *e)
+{
+	struct sandbox_path device = { .path = path, .write = true, .dev = true };
+
+	return sandbox_enter(SB_SERVICE, &device, 1, e);
+}
+
 int svc_input(size_t max, char **ret, size_t *ret_len, struct err *e)
 {
 	_cleanup_free_ char *buf = xmalloc(max + 1);

@@ -18,6 +18,8 @@ struct svc {
 void svc_begin(struct svc *s);
 /* svc_confine gives up everything but one directory (made when it is not there; NULL = none) and unix sockets, before a byte of the caller is read. */
 int svc_confine(const char *dir, struct err *e);
+/* svc_confine_device: the same with one device. */
+int svc_confine_device(const char *path, struct err *e);
 /* svc_input reads all that the caller sends, at most max bytes; -EFBIG for more. Caller frees. */
 int svc_input(size_t max, char **ret, size_t *ret_len, struct err *e);
 /* svc_end gives the exit status for r and tells the caller why. */

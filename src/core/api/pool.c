@@ -66,6 +66,34 @@ static const struct pool *included_in(const struct core *core, const struct pool
 	return best;
 }
 
+/* A driver's own count; the pool may have gone meanwhile. */
+static void info_counted(struct call *c, int r, const struct st_reply *reply)
+{
+	if (r >= 0)
+		wr_printf(&c->out, "size=%llu\nusage=%llu\n", (unsigned long long)reply->size, (unsigned long long)reply->usage);
+	call_finish(c, 0);
+}
+
+static void usage_counted(struct call *c, int r, const struct st_reply *reply)
+{
+	if (r >= 0)
+		wr_printf(&c->out, "data_size=%llu\ndata_usage=%llu\n", (unsigned long long)reply->size, (unsigned long long)reply->usage);
+	if (r >= 0 && reply->meta_size)
+		wr_printf(&c->out, "metadata_size=%llu\nmetadata_usage=%llu\n", (unsigned long long)reply->meta_size,
+			  (unsigned long long)reply->meta_usage);
+	call_finish(c, 0);
+}
+
+static int count_devices(struct call *c, call_storage_fn next)
+{
+	struct st_request rq = { .op = ST_USAGE };
+
+	if (str_copy(rq.driver, sizeof rq.driver, c->pool->driver) < 0 || str_copy(rq.pool_dir, sizeof rq.pool_dir, pool_dir(c->pool)) < 0)
+		return 0;
+	/* What cannot be told is left out. */
+	return call_storage(c, &rq, next) == CALL_PENDING ? CALL_PENDING : 0;
+}
+
 int api_pool_info(struct call *c)
 {
 	struct kvmap m = { 0 };
@@ -86,13 +114,15 @@ int api_pool_info(struct call *c)
 		wr_printf(&c->out, "size=%llu\nusage=%llu\n", (unsigned long long)size, (unsigned long long)used);
 	if (included_in(c->core, c->pool))
 		wr_printf(&c->out, "included_in=%s\n", included_in(c->core, c->pool)->name);
-	return 0;
+	return kind(c->pool) == POOL_DEVICES ? count_devices(c, info_counted) : 0;
 }
 
 int api_pool_usage(struct call *c)
 {
 	uint64_t size, used;
 
+	if (kind(c->pool) == POOL_DEVICES)
+		return count_devices(c, usage_counted);
 	if (usage(c->pool, &size, &used))
 		wr_printf(&c->out, "data_size=%llu\ndata_usage=%llu\n", (unsigned long long)size, (unsigned long long)used);
 	return 0;

@@ -85,7 +85,7 @@ static int use_volume(struct run *r, enum volume_id id, const struct st_reply *r
 	memcpy(d->layers, reply->layers, sizeof d->layers);
 	/* The root of a template-based qube is shared: its throw-away layer is made in the guest. Any other snapshot gets one here. */
 	d->readonly = !v->rw || (v->snap_on_start && id == VOL_ROOT);
-	if (v->snap_on_start && !d->readonly && !reply->own)
+	if (v->snap_on_start && !d->readonly && (!reply->own || qube_ram_only(r->d->core, r->q)))
 		d->ephemeral_size = reply->size;
 	memcpy(r->q->vol_head[id], reply->head, sizeof r->q->vol_head[id]);
 	return 0;
@@ -170,11 +170,20 @@ static void spawn(struct run *r)
 	send_spec(r);
 }
 
+/* In memory it is a file of the spawner's in any pool. */
+static bool volatile_is_volume(const struct run *r)
+{
+	const struct volume *v = &r->q->vols[VOL_VOLATILE];
+
+	return volume_on_device(r->d->core, v) && !volume_ephemeral(r->d->core, v) && !qube_ram_only(r->d->core, r->q);
+}
+
 static int add_volatile(struct run *r, struct err *e)
 {
 	const struct volume *v = &r->q->vols[VOL_VOLATILE];
 	const struct pool *p = pool_find(r->d->core, v->pool);
-	struct vm_disk *d = p ? add_disk(r, VOL_VOLATILE, pool_dir(p), e) : NULL;
+	const char *dir = p && !volume_on_device(r->d->core, v) ? pool_dir(p) : path_get(PATH_POOL_DEFAULT);
+	struct vm_disk *d = p ? add_disk(r, VOL_VOLATILE, dir, e) : NULL;
 
 	if (!d)
 		return -AE_STORAGE;
@@ -233,7 +242,7 @@ static void next_volume(struct run *r)
 	int k = 0;
 
 	/* In a pool of devices the throw-away disk is a volume too; elsewhere it is a file that the spawner makes. */
-	if (r->volume < VOL_VOLATILE || (r->volume == VOL_VOLATILE && volume_on_device(r->d->core, &r->q->vols[VOL_VOLATILE]))) {
+	if (r->volume < VOL_VOLATILE || (r->volume == VOL_VOLATILE && volatile_is_volume(r))) {
 		const struct pool *p = pool_find(r->d->core, r->q->vols[r->volume].pool);
 
 		if (p && r->q->vols[r->volume].save_on_stop)

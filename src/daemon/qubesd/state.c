@@ -245,6 +245,9 @@ int state_compute(struct states *ss, const struct qube *q, const char *head, str
 
 	if (r < 0)
 		return err_set(e, AE_GENERIC, "the program of the machines is not to be found");
+	/* The snapshot of a device that one run has is not that of another. */
+	if (volume_on_device(ss->d->core, &q->vols[VOL_ROOT]) || volume_on_device(ss->d->core, &q->vols[VOL_VOLATILE]))
+		return err_set(e, AE_STORAGE, "states are saved of qubes whose pools are files; '%s' has a disk in a pool of devices", q->name.s);
 	f.volatile_size = run_volatile_size(ss->d->core, q);
 	r = state_text(ss->d->core, q, &f, text, e);
 	if (r == 0)

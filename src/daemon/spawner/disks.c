@@ -141,10 +141,14 @@ static bool made_for_a_run(const char *path)
 /* A volume of a pool of devices has one layer, and what the qube throws away is one of its own. */
 static int open_device(struct disk_fds *ret, const struct vm_disk *d, size_t i, struct err *e)
 {
-	if (d->n_layers != 1 || d->ephemeral_size)
-		return err_set(e, EINVAL, "disk %s: a device has no layers", d->serial);
-	ret->layers[i][0] = storage_open_device(d->pool_dir, d->layers[0].path, !d->readonly, e);
-	return ret->layers[i][0] < 0 ? err_add(e, ret->layers[i][0], "disk %s", d->serial) : 0;
+	if (d->n_layers != 1 || (d->ephemeral_size && !ret->in_memory))
+		return err_set(e, EINVAL, "disk %s: a device has no layers but in memory", d->serial);
+	ret->layers[i][0] = storage_open_device(d->pool_dir, d->layers[0].path, !d->readonly && !d->ephemeral_size, e);
+	if (ret->layers[i][0] >= 0 && d->ephemeral_size)
+		ret->ephemeral[i] = open_ephemeral(d, -1, true, e);
+	if (ret->layers[i][0] < 0)
+		return err_add(e, ret->layers[i][0], "disk %s", d->serial);
+	return d->ephemeral_size && ret->ephemeral[i] < 0 ? err_add(e, ret->ephemeral[i], "disk %s", d->serial) : 0;
 }
 
 static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, struct err *e)
