@@ -120,6 +120,8 @@ bool fill_pauses(const struct fill *f, const struct qube *q);
 /* state_take.c */
 int state_op_take(void *ctx, struct qube *t, struct call *c);
 void state_op_refresh(void *ctx);
+/* Nothing is preloaded while the host sleeps; the rest is run_op_suspend_host's. */
+int state_op_suspend_host(void *ctx, bool pre, struct call *c);
 /* state_unpaused: somebody wakes q; a preloaded one is used from now on. Gives the command that wakes it. */
 enum ld_cmd state_unpaused(struct qd *d, struct qube *q);
 

@@ -98,6 +98,7 @@ static void finish(struct build *b)
 		log_debug("the interrupted build is gone");
 	} else if (!b->err.code) {
 		ss->n_builds++;
+		state_count(ss);
 		log_info("state %.8s is saved after %llu ms (attempt %u)", b->key, (unsigned long long)(now_us() - b->begun_us) / 1000, b->attempt);
 		if (k) {
 			k->there = true;
@@ -113,6 +114,7 @@ static void finish(struct build *b)
 		return;
 	} else {
 		ss->n_build_failures++;
+		state_count(ss);
 		log_warn("state %.8s could not be built: %s", b->key, b->err.msg);
 		if (k) {
 			k->wanted = false;
@@ -121,7 +123,6 @@ static void finish(struct build *b)
 			calls_end(&k->builders, -AE_GENERIC, &b->err);
 		}
 	}
-	state_count(ss);
 	state_kick(ss->d);
 }
 

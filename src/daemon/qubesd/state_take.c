@@ -144,6 +144,18 @@ void state_op_refresh(void *ctx)
 	state_kick(ctx);
 }
 
+int state_op_suspend_host(void *ctx, bool pre, struct call *c)
+{
+	struct qd *d = ctx;
+
+	d->runs->states->asleep = pre;
+	if (pre)
+		fill_drop_all(d, "the host is about to sleep");
+	else
+		state_kick(d);
+	return run_op_suspend_host(ctx, pre, c);
+}
+
 enum ld_cmd state_unpaused(struct qd *d, struct qube *q)
 {
 	struct qube *t = qube_template(d->core, q);
