@@ -9,8 +9,8 @@
 	"debian-archive-keyring ncurses-base "
 
 static const struct flavour flavours[] = {
-#define FLAVOUR(name_, suite_, sudo_, x11_, packages_, summary_)                                                           \
-	{ .name = name_, .suite = suite_, .sudo = sudo_, .x11 = x11_, .packages = packages_, .summary = summary_ },
+#define FLAVOUR(name_, suite_, sudo_, x11_, feature_, packages_, summary_)                                                 \
+	{ .name = name_, .suite = suite_, .sudo = sudo_, .x11 = x11_, .feature = feature_, .packages = packages_, .summary = summary_ },
 #include "template/flavour.def"
 #undef FLAVOUR
 };

@@ -8,6 +8,7 @@
 struct flavour {
 	const char *name, *suite;
 	bool sudo, x11;
+	const char *feature; /* of the template; NULL = none */
 	const char *packages; /* blank separated, on top of flavour_common() */
 	const char *summary;
 };

@@ -14,6 +14,7 @@
 #include "base/paths.h"
 #include "base/proc.h"
 #include "policyfile/dirs.h"
+#include "tool/eol_notes.h"
 #include "tool/util.h"
 
 #define READY_SECONDS 60
@@ -189,6 +190,8 @@ static int start(struct tool *t)
 		return tool_fail(t, "qubesd did not become ready: %s (its log: '%s')", line, log);
 	}
 	tool_note(t, "qubesd serves '%s' (pid %d)", where(), (int)p.pid);
+	eol_host(eol_warn, t);
+	eol_templates(eol_warn, t);
 	/* It is to outlive this tool: forgotten, not ended. */
 	fd_closep(&p.pidfd);
 	p.pid = 0;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* qvm-doctor: what this computer offers for isolating qubes, in words and as a hardware report. Asks no daemon, needs no privilege. */
+/*
+ * qvm-doctor: what this computer offers for isolating qubes, in words and as a hardware report, and what gets no updates any more. Needs no
+ * privilege; without a daemon it knows nothing about templates.
+ */
 #include <stdarg.h>
 
-#include "tool/util.h"
+#include "tool/eol_notes.h"
 #include "vmm/hostfacts.h"
 #include "vmm/vmm.h"
 
@@ -121,6 +124,21 @@ static void host(struct report *p, const struct host_facts *f)
 		row(p, NOTE, "this host", "is itself a virtual machine: whoever runs it can see everything");
 }
 
+static void on_eol(const char *name, const char *release, const struct eol *x, void *arg)
+{
+	char text[EOL_TEXT_MAX], what[80];
+	struct report *p = arg;
+
+	if (str_printf(what, sizeof what, "end of life, %s", name) < 0)
+		return;
+	if (x->level == EOL_UNKNOWN)
+		row(p, NOTE, what, "%s: no date is known", release[0] > ' ' ? release : "release unknown");
+	else if (x->level == EOL_FAR)
+		row(p, GOOD, what, "%s: %s", release, x->date);
+	else
+		row(p, x->level == EOL_PAST ? BAD : NOTE, what, "%s %s", release, eol_text(text, x));
+}
+
 static int words(const struct tool *t, const struct host_facts *f)
 {
 	_cleanup_(table_freep) struct table *table = table_new(3);
@@ -134,6 +152,8 @@ static int words(const struct tool *t, const struct host_facts *f)
 	virtualization(&p, f);
 	devices(&p, f);
 	host(&p, f);
+	eol_host(on_eol, &p);
+	eol_templates(on_eol, &p);
 	if (opt_has(t, KEY_JSON)) {
 		json_close(&p.json, ']');
 		return p.n[BAD] ? EXIT_LACKS : 0;

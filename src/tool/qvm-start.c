@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-start: start qubes, all at once, and wait until they are usable. */
+#include "tool/eol_notes.h"
 #include "tool/lifecycle.h"
 
 enum { KEY_SKIP = 340, KEY_DRIVE, KEY_HDDISK, KEY_CDROM, KEY_WINTOOLS };
@@ -48,6 +49,9 @@ static int run(struct tool *t, int argc, char **argv)
 	if (n > 0 && emulated_here())
 		tool_note(t, "%s: this host has no usable hardware virtualization", EMULATED_TEXT);
 	failed += act_on(t, &all, picked, "admin.vm.Start", NULL, skip ? already : NULL);
+	/* Whoever starts something is there to read it. */
+	if (n > 0)
+		eol_qubes(&all, picked, eol_warn, t);
 	adm_qubes_fini(&all);
 	return failed ? EXIT_FAIL : 0;
 }

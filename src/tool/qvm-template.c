@@ -105,12 +105,12 @@ static void on_signal(int signum)
 	template_cancel();
 }
 
-static int install(struct tpl_face *f, const struct template_result *res, struct err *e)
+static int install(struct tpl_face *f, const struct flavour *flavour, const struct template_result *res, struct err *e)
 {
 	bool changed = false;
 	const struct template_install ti = {
 		.name = res->name, .root_img = res->root_img, .kernel_dir = res->kernel_dir, .full_kernel_dir = res->full_kernel_dir, .digest = res->digest,
-		.suite = res->suite, .force = opt_has(f->t, KEY_FORCE), .progress = on_import, .arg = f,
+		.suite = res->suite, .summary = flavour->summary, .feature = flavour->feature, .force = opt_has(f->t, KEY_FORCE), .progress = on_import, .arg = f,
 	};
 	int r = template_install(&ti, &changed, e);
 
@@ -158,7 +158,7 @@ static int build(struct tool *t, const char *name)
 	if (r >= 0 && opt_has(t, KEY_NO_INSTALL))
 		tpl_face_show(&f, 1000, "built");
 	else if (r >= 0)
-		r = install(&f, &res, &e);
+		r = install(&f, req.flavour, &res, &e);
 	if (r < 0) {
 		if (f.bar)
 			fputc('\n', stderr);

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/fsx.h"
 #include "base/io.h"
@@ -15,6 +16,8 @@
 #include "base/str.h"
 #include "base/wr.h"
 #include "client/admin.h"
+#include "proto/isotime.h"
+#include "tool/tpl_install.h"
 
 #define COPY_CHUNK (4u << 20)
 
@@ -211,6 +214,27 @@ static int import_root(const struct template_install *ti, struct copy_job *j, st
 	return internal_call(&end, ti->name, "internal.vm.volume.ImportEnd", "root", "ok", e);
 }
 
+/* What qvm-template list and info say: the version is the distribution's, the release the time of the build. */
+static int describe(const struct template_install *ti, struct err *e)
+{
+	struct tpl_info info = { .epoch = "0", .distribution = "debian", .license = "the licences of its packages" };
+	char stamp[ISOTIME_CAP];
+	struct timespec now;
+	int r = clock_gettime(CLOCK_REALTIME, &now) < 0 || isotime_put(stamp, (struct isotime){ now.tv_sec, 0 }, false) < 0 ? -EINVAL : 0;
+
+	if (r == 0)
+		r = str_copy(info.version, sizeof info.version, ti->suite && streq(ti->suite, "trixie") ? "13" : "12");
+	if (r == 0)
+		r = str_copy(info.os_version, sizeof info.os_version, info.version);
+	if (r == 0)
+		r = str_printf(info.release, sizeof info.release, "%.4s%.2s%.2s%.2s%.2s", stamp, stamp + 5, stamp + 8, stamp + 11, stamp + 14);
+	if (r == 0)
+		r = str_printf(info.built, sizeof info.built, "%lld", (long long)now.tv_sec);
+	if (r == 0 && ti->summary)
+		r = str_copy(info.summary, sizeof info.summary, ti->summary);
+	return r < 0 ? err_set(e, -r, "describing the template") : tpl_describe(ti->name, &info, "@build", e);
+}
+
 static int set_features(const struct template_install *ti, const char *version, struct err *e)
 {
 	const struct {
@@ -221,7 +245,6 @@ static int set_features(const struct template_install *ti, const char *version, 
 		{ "os-version", ti->suite && streq(ti->suite, "trixie") ? "13" : "12" },
 		{ "qrexec", "1" },
 		{ "vmexec", "1" },
-		{ "template-name", ti->name },
 		{ "template-kernel", version },
 		{ "template-digest", ti->digest },
 	};
@@ -232,7 +255,9 @@ static int set_features(const struct template_install *ti, const char *version, 
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	if (ti->feature && adm_void(ti->name, "admin.vm.feature.Set", ti->feature, "1", e) < 0)
+		return -EIO;
+	return describe(ti, e);
 }
 
 /* A global property that has no value yet gets one; a choice of the user is left alone. */

@@ -15,6 +15,8 @@ struct template_install {
 	const char *full_kernel_dir; /* of a second kernel, for qubes with devices; NULL or "" = none. It never becomes the default */
 	const char *digest;	/* identifies the content; kept as feature template-digest, an equal one is not imported again */
 	const char *suite;	/* bookworm, trixie … (feature os-version) */
+	const char *summary;	/* one line about it */
+	const char *feature;	/* one more feature, set to 1; NULL = none */
 	bool force;		/* import even when the digest is equal */
 	/* called with bytes done and to do; may be NULL */
 	void (*progress)(uint64_t done, uint64_t total, void *arg);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-template list, info, search, repolist, clean: what is there and what could be. */
-#include <ctype.h>
+#include <strings.h>
 
-#include "proto/eol.h"
+#include "tool/eol_notes.h"
 #include "tool/tpl_verb.h"
 
 enum status { ST_INSTALLED, ST_AVAILABLE, ST_EXTRA, ST_UPGRADABLE, ST_STATUS_N };
@@ -135,7 +135,7 @@ static void print_table(const struct tool *t, const struct rows *rows)
 
 static void print_info(const struct tool *t, const struct rows *rows)
 {
-	const int64_t today = tpl_today();
+	const int64_t today = tool_today();
 
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct row *r = &rows->v[i];
@@ -199,7 +199,7 @@ static void json_row(struct json *j, const struct row *r, bool info)
 		json_str(j, "installtime", r->installtime);
 		json_str(j, "distribution", t->distribution);
 		json_str(j, "os-version", t->os_version);
-		json_str(j, "eol", eol_judge(t->distribution, t->os_version, t->eol, tpl_today()).date);
+		json_str(j, "eol", eol_judge(t->distribution, t->os_version, t->eol, tool_today()).date);
 		json_str(j, "license", t->license);
 		json_str(j, "url", t->url);
 		json_str(j, "summary", t->summary);
@@ -229,7 +229,7 @@ static void print_json(const struct rows *rows, bool info)
 /* Installed templates whose days are counted, on standard error: a script's input stays as it is. */
 static void warn_eol(const struct tool *t, const struct tpl_insts *insts)
 {
-	const int64_t today = tpl_today();
+	const int64_t today = tool_today();
 
 	for (size_t i = 0; i < insts->n; i++) {
 		const struct tpl_info *x = &insts->v[i].info;

@@ -3,7 +3,6 @@
 #include <fnmatch.h>
 #include <time.h>
 
-#include "base/paths.h"
 #include "tool/tpl_verb.h"
 
 static time_t clock_s(void)
@@ -234,15 +233,4 @@ bool tpl_spec_match(const struct tpl_info *i, char **specs, int n)
 			if (fnmatch(specs[k], forms[f], 0) == 0)
 				return true;
 	return false;
-}
-
-int64_t tpl_today(void)
-{
-	const char *forced = paths_system_mode() ? NULL : getenv("BULKHEAD_TODAY");
-	struct timespec now;
-	int64_t day;
-
-	if (forced && tpl_date_ok(forced, &day))
-		return day;
-	return clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec / 86400 : 0;
 }

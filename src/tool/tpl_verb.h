@@ -52,8 +52,6 @@ int tpl_repos_load(struct tool *t, struct tpl_repos *all);
 /* tpl_spec_match: is this the template that a word of the command line means? NAME, NAME-VERSION, NAME-VERSION-RELEASE, NAME-EPOCH:VERSION-RELEASE,
    each with * ? [ ]. No word at all means everything. */
 bool tpl_spec_match(const struct tpl_info *i, char **specs, int n);
-/* tpl_today: days since 1970; session mode obeys $BULKHEAD_TODAY. */
-int64_t tpl_today(void);
 
 int tpl_list(struct tool *t, bool info, int argc, char **argv);
 int tpl_search(struct tool *t, int argc, char **argv);
