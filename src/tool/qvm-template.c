@@ -44,8 +44,9 @@ static const struct tool_opt opts[] = {
 	{ KEY_LICENSE, "license", "TEXT", "export: its licence", 0, W_ANY },
 	{ KEY_URL, "url", "URL", "export: where to read about it", 0, W_ANY },
 	{ KEY_EOL, "eol", "YYYY-MM-DD", "export: last day with security updates", 0, W_ANY },
+	{ KEY_AS, "as", "FLAVOUR", "import: check that it has what this flavour has, and describe it so", 0, W_ANY },
 	{ KEY_NO_INSTALL, "no-install", NULL, "build: only fill the cache, do not touch the running instance", 0, W_ANY },
-	{ KEY_FORCE, "force", NULL, "build: import the image although an equal one is installed; export: write over a file", 0, W_ANY },
+	{ KEY_FORCE, "force", NULL, "build: import the image although an equal one is installed; export: write over a file; import: take a system without guest package", 0, W_ANY },
 	{ KEY_FULL_KERNEL, "full-kernel", NULL, "build: also install the kernel with USB, sound, graphics and network cards", 0, W_ANY },
 	{ KEY_DEB, "deb", "FILE", "build, import: guest package to install into the template", 0, W_FILE },
 	{ KEY_INIT, "init", "FILE", "first program of the initramfs", OPT_HIDDEN, W_FILE },
@@ -212,7 +213,7 @@ static const struct {
 	{ "list", 0, 0, true },	     { "info", 0, 0, true },	 { "search", 1, 0, true },  { "install", 1, 0, true },	{ "reinstall", 1, 0, true },
 	{ "upgrade", 0, 0, true },   { "downgrade", 1, 0, true }, { "remove", 1, 0, true },  { "purge", 1, 0, true },	{ "download", 1, 0, true },
 	{ "verify", 1, 0, false },   { "repolist", 0, -1, false }, { "clean", 0, -1, false }, { "build", 1, 1, false },	{ "list-flavours", 0, -1, false },
-	{ "export", 2, 2, true },    { "publish", 1, 1, false }, { "keygen", 1, 1, false }, { "key", 1, 3, false },
+	{ "export", 2, 2, true },    { "import", 2, 2, true },    { "publish", 1, 1, false }, { "keygen", 1, 1, false }, { "key", 1, 3, false },
 };
 
 static int act(struct tool *t, const char *cmd, int argc, char **argv)
@@ -243,6 +244,8 @@ static int act(struct tool *t, const char *cmd, int argc, char **argv)
 		return build(t, argv[0]);
 	if (streq(cmd, "export"))
 		return tpl_export(t, argv[0], argv[1]);
+	if (streq(cmd, "import"))
+		return tpl_import(t, argv[0], argv[1]);
 	if (streq(cmd, "publish"))
 		return tpl_publish(t, argv[0]);
 	if (streq(cmd, "keygen"))

@@ -224,6 +224,8 @@ int tpl_cache_clean(const struct tpl_repos *all, uint64_t *ret_bytes, struct err
 			*ret_bytes += (uint64_t)st.st_size;
 			if (unlink(path) < 0)
 				r = err_errno(e, errno, "%s", path);
+		} else if (r == 0 && str_starts(v[i]->d_name, "import-")) {
+			r = fs_rm_rf(AT_FDCWD, path, e); /* of an import that was killed */
 		}
 		free(v[i]);
 	}
