@@ -4,6 +4,7 @@
 
 #include "base/paths.h"
 #include "client/answers.h"
+#include "storage/drivers.h"
 #include "tool/complete.h"
 #include "tool/devices.h"
 #include "tool/ls.h"
@@ -210,6 +211,8 @@ void offer_kind(const struct verb *v, enum word_kind kind, const struct want *w)
 		offer_policy_files(w);
 	else if (kind == W_DEVICE)
 		offer_devices(v, w);
+	for (size_t i = 0; kind == W_POOL_OPTION && i < POOL_OPTIONS_N; i++)
+		offer(w, pool_options[i].name, "=");
 	for (unsigned i = 0; kind == W_DEVICE_CLASS && i < DEV_N; i++)
 		offer(w, dev_class_name((enum dev_class)i), "");
 	for (size_t i = 0; kind == W_FORMAT && (name = ls_format_at(i)); i++)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-pool: storage pools. */
 #include "proto/names.h"
+#include "storage/drivers.h"
 #include "tool/kvlist.h"
 
 static const struct tool_opt opts[] = {
-	{ 'o', "option", "KEY=VALUE", "add, set: an option of the pool (repeatable, or several joined by commas)", 0, W_ANY },
+	{ 'o', "option", "KEY=VALUE", "add, set: an option of the pool (repeatable, or several joined by commas)", 0, W_POOL_OPTION },
 	OPT_JSON,
 	{ 'l', "list", NULL, "the same as the command list", OPT_HIDDEN, W_ANY },
 	{ 'i', "info", "POOL", "the same as the command info", OPT_HIDDEN, W_POOL },
@@ -20,7 +21,7 @@ static const struct tool_sub subs[] = {
 	{ "add", "NAME DRIVER -o KEY=VALUE...", "add a pool" },
 	{ "remove", "POOL...", "remove pools; their volumes must be gone" },
 	{ "set", "POOL -o KEY=VALUE...", "change options of a pool" },
-	{ "drivers", "", "list the drivers and their options" },
+	{ "drivers", "[DRIVER]", "list the drivers and their options, or tell what the options of one mean" },
 	{ 0 },
 };
 
@@ -132,6 +133,46 @@ static int drivers(struct tool *t)
 		json_close(&j, ']');
 	else
 		table_print(tb, t, true);
+	return 0;
+}
+
+/* What the options of one driver mean: from the table that the daemon is built from. */
+static int driver_options(struct tool *t, const char *name)
+{
+	_cleanup_(table_freep) struct table *tb = table_new(3);
+	const struct pool_driver *d = pool_driver_find(name);
+	bool json = opt_has(t, KEY_JSON);
+	struct json j = { 0 };
+
+	if (!d)
+		return tool_usage(t, "there is no driver '%s': see qvm-pool drivers", name);
+	table_add(tb, "OPTION");
+	table_add(tb, "NEEDED");
+	table_add(tb, "MEANING");
+	if (json)
+		json_open(&j, NULL, '[');
+	for (size_t i = 0; i < POOL_OPTIONS_N; i++) {
+		const struct pool_option *o = &pool_options[i];
+
+		if (!(d->options & 1u << i))
+			continue;
+		table_add(tb, o->name);
+		table_add(tb, pool_option_needed(d, o) ? "yes" : "no");
+		table_add(tb, o->help);
+		if (json) {
+			json_open(&j, NULL, '{');
+			json_str(&j, "option", o->name);
+			json_str(&j, "needed", pool_option_needed(d, o) ? "yes" : "no");
+			json_str(&j, "meaning", o->help);
+			json_close(&j, '}');
+		}
+	}
+	if (json) {
+		json_close(&j, ']');
+		return 0;
+	}
+	printf("%s: %s\n\n", d->name, d->summary);
+	table_print(tb, t, true);
 	return 0;
 }
 
@@ -256,8 +297,8 @@ static int run(struct tool *t, int argc, char **argv)
 	}
 	if (opt_has(t, 'l') || streq(cmd, "list") || streq(cmd, "ls"))
 		return list(t);
-	if (streq(cmd, "drivers"))
-		return drivers(t);
+	if (streq(cmd, "drivers") && argc <= 2)
+		return argc == 2 ? driver_options(t, argv[1]) : drivers(t);
 	if (streq(cmd, "info") && argc == 2)
 		return info(t, argv[1]);
 	if (streq(cmd, "add") && argc == 3)

@@ -40,6 +40,7 @@ enum word_kind {
 	W_FORMAT,      /* of qvm-ls */
 	W_VOLUME_POOL, /* VOLUME=POOL */
 	W_DRIVER,      /* of pools */
+	W_POOL_OPTION, /* of any driver of pools */
 	W_DEVICE,      /* BACKEND:PORT */
 	W_DEVICE_CLASS,
 };
