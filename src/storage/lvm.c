@@ -272,8 +272,11 @@ static int stop(struct vol *v, const struct st_request *q, struct st_reply *ret,
 	if (!q->save_on_stop)
 		return drop(&s.g, q->snap_on_start ? &s.snap : &s.head, e);
 	r = lvm_recover(&s, e);
-	if (r >= 0 && s.snap.there && q->ok && s.head.there)
-		return drop(&s.g, &s.snap, e);
+	if (r >= 0 && s.snap.there && q->ok && s.head.there) {
+		r = drop(&s.g, &s.snap, e);
+		if (r >= 0)
+			r = load(&s, v, e);
+	}
 	if (r >= 0 && s.snap.there)
 		r = commit_snap(&s, e);
 	if (r >= 0)

@@ -121,8 +121,11 @@ int main(int argc, char **argv)
 	const char *caller = getenv("QREXEC_REMOTE_DOMAIN");
 	struct options o = { 0 };
 	struct err e = { 0 };
-	int r = parse(&o, argc, argv);
+	int r;
 
+	if (argc == 2 && streq(argv[1], RESOLVER_OPTION))
+		resolver_serve(STDIN_FILENO);
+	r = parse(&o, argc, argv);
 	if (r != 0) {
 		fprintf(r > 0 ? stdout : stderr, "usage: bulkhead-updates-proxy [--config FILE] [--cache DIR] [--log FILE] [--any-host]\n"
 			"An HTTP proxy for package managers, one connection on standard input and output.\n");

@@ -3,14 +3,18 @@
  * Addresses of names. A process of its own: the C library's resolver reads files and answers of the network, and neither belongs into the process
  * that speaks with a qube. It is asked for a name and answers with at most eight addresses; both ends check what comes.
  */
+#include <limits.h>
 #include <netdb.h>
 #include <signal.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
+#include "base/proc.h"
 #include "base/sandbox.h"
 #include "base/str.h"
 #include "updates/updates.h"
+
+extern char **environ;
 
 #define ANSWER_MAX (1 + UP_ADDRS_MAX * 17)
 
@@ -41,7 +45,7 @@ static size_t put_addrs(uint8_t out[ANSWER_MAX], const struct addrinfo *list)
 	return w.len;
 }
 
-static _noreturn_ void serve(int fd)
+void resolver_serve(int fd)
 {
 	static const struct sandbox_path paths[] = {
 		{ .path = "/etc/resolv.conf" }, { .path = "/etc/hosts" }, { .path = "/etc/nsswitch.conf" }, { .path = "/etc/host.conf" },
@@ -74,26 +78,26 @@ static _noreturn_ void serve(int fd)
 
 int resolver_start(struct err *e)
 {
-	int pair[2];
-	pid_t pid;
+	static const char *const argv[] = { "bulkhead-updates-proxy", RESOLVER_OPTION, NULL };
+	_cleanup_fd_ int ours = -1, theirs = -1;
+	struct proc p = PROC_INIT;
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+	int pair[2], r;
 
-	if (unix_pair(SOCK_SEQPACKET, pair) < 0)
-		return err_errno(e, errno, "socketpair");
+	if (n <= 0 || unix_pair(SOCK_SEQPACKET, pair) < 0)
+		return err_errno(e, errno, "the resolver");
+	path[n] = '\0';
+	ours = pair[0];
+	theirs = pair[1];
+	/* it gets this one descriptor: the client's bytes are none of its business */
+	r = proc_spawn(&p, &(struct proc_spec){ .path = path, .argv = argv, .envp = (const char *const *)(void *)environ, .fds = { { theirs, STDIN_FILENO } }, .n_fds = 1 }, e);
+	if (r < 0)
+		return r;
+	/* it ends when our end closes, and nobody waits for it */
 	(void)signal(SIGCHLD, SIG_IGN);
-	pid = fork();
-	if (pid == 0) {
-		/* the client's bytes are none of its business */
-		if (dup2(pair[1], STDIN_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
-			_exit(1);
-		(void)dup2(STDERR_FILENO, STDOUT_FILENO);
-		serve(STDIN_FILENO);
-	}
-	close(pair[1]);
-	if (pid < 0) {
-		close(pair[0]);
-		return err_errno(e, errno, "fork");
-	}
-	return pair[0];
+	fd_closep(&p.pidfd);
+	return STEAL_FD(ours);
 }
 
 int resolver_ask(int fd, const char *host, struct up_addr ret[UP_ADDRS_MAX], size_t *ret_n, struct err *e)

@@ -58,8 +58,11 @@ bool addr_public(const struct up_addr *a);
 
 /* --- resolve.c ---------------------------------------------------------------------------------------------------------------- */
 
-/* resolver_start forks the process that asks for addresses, confined on its own. Gives the descriptor to it; it ends when that closes. */
+/* resolver_start starts the process that asks for addresses (this program once more), confined on its own. Gives the descriptor to it; it ends
+   when that closes. resolver_serve is that process. */
+#define RESOLVER_OPTION "--resolver"
 int resolver_start(struct err *e);
+_noreturn_ void resolver_serve(int fd);
 /* resolver_ask gives the addresses of a name; -ENOENT when there are none. */
 int resolver_ask(int fd, const char *host, struct up_addr ret[UP_ADDRS_MAX], size_t *ret_n, struct err *e);
 

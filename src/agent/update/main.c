@@ -148,6 +148,17 @@ void notify(void)
 		(void)job_run(&j);
 }
 
+/* Calls are answered while the qube still starts; the way to the network may not be there yet. */
+static void wait_boot(void)
+{
+	static const char *const argv[] = { "boot", "wait", NULL };
+	const struct job j = { .path = "/usr/lib/bulkhead/boot", .argv = argv, .output = job_log, .status = job_silent };
+
+	say("phase", "boot");
+	if (access(j.path, X_OK) == 0)
+		(void)job_run(&j);
+}
+
 static int what(const char *arg, struct update *u)
 {
 	static const struct {
@@ -185,6 +196,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bulkhead.Update: only dom0 may ask for this\n");
 		return UPDATE_PRE;
 	}
+	wait_boot();
 	if (access("/usr/bin/apt-get", X_OK) == 0) {
 		code = apt_update(&u);
 	} else if (access("/usr/bin/dnf", X_OK) == 0) {

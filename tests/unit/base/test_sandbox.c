@@ -219,6 +219,40 @@ static void test_no_network_family(void **state)
 			fail_msg("%s", sandbox_name(confined[i]));
 }
 
+/* Sockets of the network and of this machine, and of no other family; and none that waits for connections. */
+static int network_families(void)
+{
+	static const int no[] = { AF_NETLINK, AF_PACKET, AF_VSOCK, AF_ALG, AF_KEY, AF_AX25, AF_IPX };
+	static const int yes[] = { AF_UNIX, AF_INET, AF_INET6 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++)
+		if (socket(no[i], SOCK_STREAM, 0) >= 0 || errno != EPERM)
+			return 1 + (int)i;
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
+		if (socket(yes[i], SOCK_STREAM, 0) < 0 && errno == EPERM)
+			return 20 + (int)i;
+	return 0;
+}
+
+/* The two profiles that have a network are as closed as the others but for that. */
+static void test_updates(void **state)
+{
+	static const enum sandbox_profile with_net[] = { SB_UPDATES_PROXY, SB_UPDATES_RESOLVER };
+
+	assert_int_equal(in_profile(SB_UPDATES_PROXY, NULL, 0, see_nothing), 0);
+	if (!sandbox_has_seccomp())
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(with_net); i++) {
+		int status = in_profile(with_net[i], NULL, 0, do_exec);
+
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+		status = in_profile(with_net[i], NULL, 0, forbidden);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+		assert_int_equal(in_profile(with_net[i], NULL, 0, network_families), 0);
+		assert_int_equal(in_profile(with_net[i], NULL, 0, exec_memory), 0);
+	}
+}
+
 static void test_no_new_code(void **state)
 {
 	if (!sandbox_has_seccomp())
@@ -362,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_forbidden_call_kills),
 		cmocka_unit_test(test_exec_is_forbidden),
 		cmocka_unit_test(test_no_network_family),
+		cmocka_unit_test(test_updates),
 		cmocka_unit_test(test_no_new_code),
 		cmocka_unit_test(test_prepared),
 		cmocka_unit_test(test_empty_root),

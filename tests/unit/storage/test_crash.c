@@ -130,6 +130,12 @@ static void imported(const struct pool *p, struct st_request *q)
 	write_block(p, &y, 3, 'i');
 }
 
+static void running_in_vain(const struct pool *p, struct st_request *q)
+{
+	running(p, q);
+	q->ok = true;
+}
+
 static void grown(const struct pool *p, struct st_request *q)
 {
 	made(p, q);
@@ -153,6 +159,7 @@ static const struct scenario scenarios[] = {
 	{ "create", ST_CREATE, VID, none, NULL, "\0\0\0\0" },
 	{ "start", ST_START, VID, made, "a\0\0\0", "a\0\0\0" },
 	{ "stop", ST_STOP, VID, running, "a\0\0\0", "ab\0\0" },
+	{ "stop, thrown away", ST_STOP, VID, running_in_vain, "a\0\0\0", "a\0\0\0" },
 	{ "flatten", ST_STOP, VID, long_chain, "a\0\0\0", "ab\0\0" },
 	{ "clone", ST_CLONE, OTHER, source, NULL, "a\0\0\0" },
 	{ "import", ST_IMPORT_END, VID, imported, "a\0\0\0", "\0\0\0i" },

@@ -337,7 +337,7 @@ static void pools(void **state)
 		bool ok;
 	} rows[] = {
 		{ "1073741824|twi-aotz--|12.34|4194304|10.00", true },	{ "1073741824|twi-aot---|12.34|4194304|10.00", false },
-		{ "1073741824|twi-aotzF-|12.34|4194304|10.00", false }, { "1073741824|-wi-a-----||4194304|", false },
+		{ "1073741824|twi-aotzF-|12.34|4194304|10.00", false }, { "1073741824|-wi-a-----|||", false },
 		{ "1073741824|twi-aotzM-|12.34|4194304|10.00", false },
 	};
 	struct pool pool, *p = &pool;
@@ -485,6 +485,12 @@ static void imported(const struct pool *p, struct st_request *q)
 	write_block(p, &y, 3, 'i');
 }
 
+static void running_in_vain(const struct pool *p, struct st_request *q)
+{
+	running(p, q);
+	q->ok = true;
+}
+
 static void grown(const struct pool *p, struct st_request *q)
 {
 	made(p, q);
@@ -508,6 +514,7 @@ static const struct scenario scenarios[] = {
 	{ "create", ST_CREATE, VID, none, NULL, "\0\0\0\0" },
 	{ "start", ST_START, VID, made, "a\0\0\0", "a\0\0\0" },
 	{ "stop", ST_STOP, VID, running, "a\0\0\0", "ab\0\0" },
+	{ "stop, thrown away", ST_STOP, VID, running_in_vain, "a\0\0\0", "a\0\0\0" },
 	{ "stop, no revisions", ST_STOP, VID, running_keeps_none, "a\0\0\0", "ab\0\0" },
 	{ "stop, no snapshots", ST_STOP, VID, running_alone, "-", "ab\0\0" },
 	{ "start, no snapshots", ST_START, VID, made_alone, "a\0\0\0", "-" },

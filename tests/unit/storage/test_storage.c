@@ -97,6 +97,44 @@ static void crash_is_continued(void **state)
 	}
 }
 
+/* An update that did not come to its end. */
+static void thrown_away(void **state)
+{
+	EACH_DRIVER(p) {
+		struct st_request q = request(p, ST_STOP, VID);
+		struct st_reply r, before;
+		unsigned char b[3];
+
+		(void)op(p, ST_CREATE, VID, 1 << 20);
+		before = cycle(p, VID, 1, 1, 'k');
+		r = op(p, ST_START, VID, 0);
+		write_block(p, &r.layers[r.n_layers - 1], 0, 'x');
+		q.ok = true;
+		for (int i = 0; i < 2; i++) { /* again: nothing new */
+			assert_int_equal(run(&q, &r), 0);
+			assert_false(r.dirty);
+			assert_string_equal(r.head, before.head);
+			committed(p, VID, b, 3);
+			assert_memory_equal(b, "\0k\0", 3);
+		}
+		r = op(p, ST_START, VID, 0);
+		write_block(p, &r.layers[r.n_layers - 1], 2, 'y');
+		(void)op(p, ST_STOP, VID, 0);
+		committed(p, VID, b, 3);
+		assert_memory_equal(b, "\0ky", 3);
+		/* what runs without snapshots has nothing older to go back to */
+		q = request(p, ST_START, VID);
+		q.revisions_to_keep = -1;
+		assert_int_equal(run(&q, &r), 0);
+		write_block(p, &r.layers[r.n_layers - 1], 0, 'z');
+		q.op = ST_STOP;
+		q.ok = true;
+		assert_int_equal(run(&q, &r), 0);
+		committed(p, VID, b, 3);
+		assert_memory_equal(b, "zky", 3);
+	}
+}
+
 static void many_cycles(void **state)
 {
 	EACH_DRIVER(p) {
@@ -428,6 +466,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(create_and_remove), cmocka_unit_test(commit_and_identity), cmocka_unit_test(crash_is_continued),
+		cmocka_unit_test(thrown_away),
 		cmocka_unit_test(many_cycles),	     cmocka_unit_test(revisions),	    cmocka_unit_test(keeps_none),
 		cmocka_unit_test(clone_and_snapshot), cmocka_unit_test(resize),		    cmocka_unit_test(import),
 		cmocka_unit_test(agrees_with_qemu),  cmocka_unit_test(hostile_overlay),	    cmocka_unit_test(codec),
