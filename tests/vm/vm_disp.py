@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Disposables: one call each, gone with its end however that comes, nothing left; files there and back; one that stays; RAM-only."""
-import glob
 import os
+import re
+import shutil
 import signal
+import stat
 import subprocess
-import time
+import tempfile
 
 import bh
 from bh import check, equal, wait_for
@@ -39,7 +41,8 @@ def nothing_left(inst, timeout=60):
     wait_for(lambda: not disposables(inst), "all disposables are gone", timeout, 0.02)
     wait_for(lambda: not traces(inst), f"nothing is left: {traces(inst)}", 20, 0.05)
     running = sum(1 for s in inst.states().values() if s not in ("Halted", "NA")) - 1
-    wait_for(lambda: len(os.listdir(os.path.join(inst.root, "run", "q"))) == running, "directories of running qubes only", 20, 0.05)
+    # Numbers above those of qubes are machines that are booted to be saved.
+    wait_for(lambda: sum(1 for n in os.listdir(os.path.join(inst.root, "run", "q")) if int(n) <= 10000) == running, "directories of running qubes only", 20, 0.05)
 
 
 def up(inst, n=1, timeout=900):
@@ -139,7 +142,7 @@ cat >~/.local/bin-open <<'X'
 %s
 X
 chmod 755 ~/.local/bin-open
-printf '[Desktop Entry]\\nType=Application\\nName=t\\nExec=/home/user/.local/bin-open %%f\\nMimeType=text/plain;\\n' >~/.local/share/applications/t.desktop
+printf '[Desktop Entry]\\nType=Application\\nName=t\\nExec=/home/user/.local/bin-open %%%%f\\nMimeType=text/plain;\\n' >~/.local/share/applications/t.desktop
 printf '[Default Applications]\\ntext/plain=t.desktop\\n' >~/.config/mimeapps.list
 """
 
@@ -192,31 +195,138 @@ def copied_file_keeps_its_disposable(inst):
     nothing_left(inst)
 
 
-CANARY = ("CaNaRy" + "-of-a-" + "disposable").encode()
+# Spelled in pieces here and in the script, so that neither this file nor a command line holds it.
+CANARY = b"".join([b"CaNaRy", b"-of-a-", b"disposable"])
+SPREAD = ("c=CaNaRy; c=$c-of-a-; c=${c}disposable; for p in /home/user /rw /etc /usr /var/log /tmp; do echo $c >$p/c; done; echo $c >/dev/console; echo $c >/dev/kmsg; "
+          "head -c 6000000 /dev/urandom | base64 | sed \"s/^/$c/\" | tee /home/user/big >/var/tmp/big; sync; echo 3 >/proc/sys/vm/drop_caches; head -c 6 /home/user/big")
 
 
-def canary_found(inst):
-    """Files of the instance that hold the canary, and the same for its file system's image once it is not mounted any more."""
-    found = []
-    for d, _, files in os.walk(inst.root):
-        for f in files:
-            p = os.path.join(d, f)
-            if os.path.isfile(p) and not os.path.islink(p):
-                with open(p, "rb") as x:
-                    last = b""
-                    while True:
-                        b = x.read(1 << 22)
-                        if not b:
-                            break
-                        if CANARY in last + b:
-                            found.append(os.path.relpath(p, inst.root))
-                            break
-                        last = b[-64:]
-    return found
+def holds(path, what):
+    """Does a file or an image hold these bytes anywhere? Holes are passed over."""
+    with open(path, "rb") as f:
+        end, at = os.fstat(f.fileno()).st_size, 0
+        while at < end:
+            try:
+                at = os.lseek(f.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                return False
+            hole, last = os.lseek(f.fileno(), at, os.SEEK_HOLE), b""
+            os.lseek(f.fileno(), at, os.SEEK_SET)
+            while at < hole:
+                b = os.read(f.fileno(), min(1 << 22, hole - at))
+                if what in last + b:
+                    return True
+                last, at = b[-64:], at + len(b)
+    return False
 
 
-SPREAD = ("c=CaNaRy; c=$c-of-a-; c=${c}disposable; for p in /home/user /rw /etc /usr /var/log /tmp; do for i in 1 2 3 4 5 6 7 8; do echo $c; done >$p/c; done; "
-          "echo $c >/dev/console; echo $c >/dev/kmsg; logger $c; head -c 4000000 /dev/urandom | base64 | sed \"s/^/$c/\" >/home/user/big; sync; sleep 1; cat /home/user/c | head -1")
+class Own:
+    """An instance of its own on a file system of its own, whose image can be searched afterwards with all its free blocks."""
+
+    def __init__(self, inst):
+        self.dir = tempfile.mkdtemp(prefix="bh-ram-", dir=os.environ.get("BULKHEAD_TEST_DIR") or "/var/tmp")
+        self.image, self.mnt = os.path.join(self.dir, "image"), os.path.join(self.dir, "m")
+        os.mkdir(self.mnt)
+        with open(self.image, "wb") as f:
+            f.truncate(16 << 30)
+        r = subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,nodiscard", self.image], capture_output=True)
+        self.mounted = r.returncode == 0 and self.mount()
+        if not self.mounted:
+            shutil.rmtree(self.dir)
+            raise bh.Skip("this machine cannot mount an image (loop devices, root)")
+        self.inst = bh.Instance(build=inst.build, root=os.path.join(self.mnt, "r"))
+
+    def mount(self):
+        return subprocess.run(["mount", "-o", "loop", self.image, self.mnt], capture_output=True).returncode == 0
+
+    def unmount(self):
+        """Ends the instance: then all that it ever wrote is in the image, in files or in free blocks."""
+        self.inst.close()
+        self.inst.log.close()
+        wait_for(lambda: subprocess.run(["umount", self.mnt], capture_output=True).returncode == 0, "the file system is free", 60, 0.2)
+        self.mounted = False
+
+    def close(self):
+        if self.mounted:
+            self.unmount()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def secret_session(own, ram_only, qemu=None):
+    """Starts the instance, spreads the canary in disposables for dom0 and for a qube, and gives what processes had open meanwhile."""
+    own.inst.start()
+    if TEMPLATE not in own.inst.states():
+        own.inst.good("qvm-template", "build", TEMPLATE, timeout=3000)
+        own.inst.good("qvm-create", "-l", "red", "-t", TEMPLATE, "dvm")
+        own.inst.good("qvm-prefs", "dvm", "template_for_dispvms", "True")
+    own.inst.good("qvm-features", "dvm", "ram-only", "1" if ram_only else "")
+    p = subprocess.Popen([os.path.join(own.inst.bin, "qvm-run"), "-p", "-u", "root", "--dispvm=dvm", SPREAD + "; read x"], env=own.inst.env,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    equal(p.stdout.read(6), b"CaNaRy", "what was written is there")
+    pid = own.inst.role_pids("qemu-system-x86_64")[0]
+    files = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        mode = os.stat(f"/proc/{pid}/fd/{fd}")
+        flags = int(re.search(r"flags:\s*(\d+)", open(f"/proc/{pid}/fdinfo/{fd}").read()).group(1), 8)
+        if stat.S_ISREG(mode.st_mode) and flags & 3 != os.O_RDONLY:
+            files.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    p.communicate(b"\n", timeout=300)
+    wait_for(lambda: not [n for n in own.inst.states() if n.startswith("disp")], "the disposable is gone", 60)
+    return files
+
+
+@suite.test
+def ram_only_leaves_no_byte(inst):
+    """C+7: with the feature the canary is nowhere in the instance's files, logs and free blocks; without it the same search finds it."""
+    own = Own(inst)
+    try:
+        files = secret_session(own, True)
+        check(files and all(f.startswith("/memfd:") for f in files), f"what the machine could write to: {files}")
+        equal([p for d, _, fs in os.walk(own.inst.root) for p in [os.path.join(d, f) for f in fs] if os.path.isfile(p) and holds(p, CANARY)], [], "files and logs with the canary")
+        own.unmount()
+        check(not holds(own.image, CANARY), "the image of the file system holds the canary")
+        own.mounted = own.mount()
+        check(own.mounted, "the image can be mounted again")
+        files = secret_session(own, False)
+        check(any(not f.startswith("/memfd:") for f in files), f"without the feature: {files}")
+        own.unmount()
+        check(holds(own.image, CANARY), "the search finds the canary when it is written to a disk")
+    finally:
+        own.close()
+
+
+@suite.test
+def host_crash(inst):
+    """Everything of an instance dies at once with disposables running and starting: the next start finds no disposable and removes what is left of them."""
+    own = bh.Instance(build=inst.build)
+    try:
+        own.start()
+        own.good("qvm-template", "build", TEMPLATE, timeout=3000)
+        own.good("qvm-create", "-l", "red", "-t", TEMPLATE, "dvm")
+        own.good("qvm-prefs", "dvm", "template_for_dispvms", "True")
+        own.good("qvm-create", "-C", "DispVM", "-l", "red", "-t", "dvm", "named")
+        ps = [subprocess.Popen([os.path.join(own.bin, "qvm-run"), "-p", "--dispvm=dvm", "sleep 3600"], env=own.env, stdin=subprocess.DEVNULL)]
+        up(own)
+        ps += [subprocess.Popen([os.path.join(own.bin, "qvm-run"), "-p", "--dispvm=dvm", "sleep 3600"], env=own.env, stdin=subprocess.DEVNULL) for _ in range(2)]
+        wait_for(lambda: len(disposables(own)) == 3, "one runs, two start", 60, 0.01)
+        for p in ps:
+            p.kill()
+        while own.processes():
+            for pid, _ in own.processes():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            own.daemon.poll()
+        for p in ps + [own.daemon]:
+            p.wait()
+        own.start()
+        nothing_left(own)
+        equal(own.state("named"), "Halted", "a named disposable stays")
+        equal(own.run("qvm-run", "-p", "--dispvm=dvm", "echo again", timeout=900).out, b"again\n", "and the next one works")
+        nothing_left(own)
+    finally:
+        own.close()
 
 
 @suite.test

@@ -222,7 +222,6 @@ static uint64_t need_mib(const struct vm_spec *s)
 static int admit(struct start *t, struct err *e)
 {
 	int r = t->flags & SP_MEMORY_UNSEEN ? 0 : admit_memory(&t->s->admit, "", now_us(), need_mib(&t->spec), t->spec.name, e);
-
 	char old[PATH_MAX];
 
 	if (r == 0 && !(t->flags & SP_RAM_ONLY))
@@ -287,7 +286,7 @@ static int start_all(struct start *t, const int state[STATE_FDS], struct err *e)
 	return r < 0 || t->spec.start != VM_START_SOURCE ? r : source_started(t->s, &t->spec, &t->disks, e);
 }
 
-static int start_qube(struct spawner *s, const struct msg *m, const struct vm_spec *spec, const int state[STATE_FDS], struct err *e)
+static int start_qube(struct spawner *s, const struct msg *m, const struct vm_spec *spec, uint8_t flags, const int state[STATE_FDS], struct err *e)
 {
 	_cleanup_(start_fini) struct start t;
 	uint8_t buf[64];
