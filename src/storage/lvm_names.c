@@ -138,12 +138,14 @@ static void column(struct rd *line, bool last, char *out, size_t cap)
 		rd_fail(line);
 }
 
-static uint64_t number(struct rd *line)
+static uint64_t number(struct rd *line, bool may_be_empty)
 {
 	char text[32];
 	uint64_t n = 0;
 
 	column(line, false, text, sizeof text);
+	if (!text[0] && may_be_empty)
+		return 0;
 	if (str_u64(text, INT64_MAX, &n) < 0)
 		rd_fail(line);
 	return n;
@@ -165,6 +167,8 @@ static uint64_t percent(struct rd *line, bool last, uint64_t whole)
 		rd_fail(line);
 	else
 		part = (uint64_t)(dot[0] - '0') * 10 + (uint64_t)(dot[1] - '0');
+	if (n * 100 + part > 10000)
+		rd_fail(line);
 	return whole / 10000 * (n * 100 + part) + whole % 10000 * (n * 100 + part) / 10000;
 }
 
@@ -188,11 +192,11 @@ int lvm_lv_parse(struct rd *line, struct lvm_lv *ret)
 
 	column(line, false, v.name, sizeof v.name);
 	column(line, false, v.uuid, sizeof v.uuid);
-	v.size = number(line);
+	v.size = number(line, false);
 	column(line, false, attr, sizeof attr);
 	column(line, false, v.pool, sizeof v.pool);
 	column(line, false, tags, sizeof tags);
-	v.extent = number(line);
+	v.extent = number(line, false);
 	v.used = percent(line, true, v.size);
 	/* lv_attr: 5th state, 6th open */
 	if (!rd_done(line) || !v.name[0] || !v.uuid[0] || strlen(attr) < 10 || !v.extent || !str_chars(v.uuid, "-"))
@@ -209,10 +213,10 @@ int lvm_pool_parse(struct rd *line, struct lvm_pool *ret)
 	struct lvm_pool p = { 0 };
 	char attr[16];
 
-	p.size = number(line);
+	p.size = number(line, false);
 	column(line, false, attr, sizeof attr);
 	p.used = percent(line, false, p.size);
-	p.meta_size = number(line);
+	p.meta_size = number(line, true); /* what is no pool has none */
 	p.meta_used = percent(line, true, p.meta_size);
 	/* lv_attr: 1st type, 8th zeroing, 9th health */
 	if (!rd_done(line) || strlen(attr) < 10)
