@@ -40,7 +40,8 @@ struct vmm_monitor_ops {
 	int (*command)(struct vmm_monitor *m, enum ld_cmd cmd, vmm_done_fn fn, void *fn_arg);
 	int (*memory)(struct vmm_monitor *m, vmm_memory_fn fn, void *fn_arg);
 	/* save and load (docs/states.md §3), of a machine that was started as source or clone, once in its life: as command, fn is called when the
-	   whole state was written or read. fd: vmm_plan.state. save leaves the machine stopped for good. load: disk is the one whose size may
+	   whole state was written or read. save: fd is ours, handed to the machine, and stays ours; -EAGAIN: not now. It leaves the machine stopped for
+	   good. load: fd is vmm_plan.state; disk is the one whose size may
 	   differ from the source's ("" = none): the guest is told the size that it has. */
 	int (*save)(struct vmm_monitor *m, int fd, vmm_done_fn fn, void *fn_arg);
 	int (*load)(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, void *fn_arg);

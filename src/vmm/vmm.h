@@ -24,7 +24,7 @@ struct vmm_plan {
 	int monitor, console, link; /* connected sockets */
 	int kernel, initrd;
 	int ram;   /* a start as source: what becomes its RAM, shared; as clone: the RAM of the state, mapped privately; -1 for a cold start */
-	int state; /* source: where the state of its devices is to go; clone: where it comes from. The monitor names it (vmm/monitor.h) */
+	int state; /* clone: where the state of its devices comes from. The monitor names it (vmm/monitor.h) */
 	int layers[VM_DISKS_MAX][VM_LAYERS_MAX];
 	int ephemeral[VM_DISKS_MAX]; /* the unlinked file of a disk with ephemeral_size */
 };

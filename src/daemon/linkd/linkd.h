@@ -34,7 +34,7 @@ struct linkd {
 	unsigned ending_ticks;
 
 	uint8_t start;	/* enum vm_start */
-	int state_fd;	/* number of the machine's descriptor for its state; -1 */
+	int state_fd;	/* source: where its state goes; clone: number of its machine's descriptor of the state; -1 */
 	bool ready_told, frozen, loading, loaded, wake_due; /* wake_due: the next CONT wakes a clone for the first time */
 	struct pending *freeze, *cont, *wake; /* commands that wait: for FROZEN, for the end of the load, for SEEDED */
 

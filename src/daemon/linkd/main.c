@@ -80,13 +80,18 @@ static int options(int argc, char **argv, struct linkd *d)
 	return argc % 2 == 1 && d->vmm && d->id.qid && d->id.name[0] ? 0 : -EINVAL;
 }
 
-static int check_fds(void)
+static int check_fds(const struct linkd *d)
 {
 	for (int fd = LINKD_FD_QMP; fd < LINKD_FD_N; fd++) {
 		if (fcntl(fd, F_GETFD) < 0)
 			return -EBADF;
 		fd_cloexec(fd, true);
 	}
+	/* Ours only in a source; a clone's is a number of its machine. */
+	if (d->start == VM_START_SOURCE && (d->state_fd < LINKD_FD_N || fcntl(d->state_fd, F_GETFD) < 0))
+		return -EBADF;
+	if (d->start == VM_START_SOURCE)
+		fd_cloexec(d->state_fd, true);
 	return 0;
 }
 
@@ -132,7 +137,7 @@ int main(int argc, char **argv)
 	}
 	log_init("linkd", d.id.name, -1);
 	signal(SIGPIPE, SIG_IGN);
-	if (check_fds() < 0) {
+	if (check_fds(&d) < 0) {
 		log_error("descriptors 3 to %d are needed", LINKD_FD_N - 1);
 		return 2;
 	}

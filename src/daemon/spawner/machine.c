@@ -57,7 +57,8 @@ static void lay_out(struct layout *l, const struct vm_spec *s, const struct disk
 		l->plan.ephemeral[i] = place(l, d->ephemeral[i]);
 	}
 	l->plan.ram = place(l, d->ram);
-	l->plan.state = place(l, d->state);
+	/* That of a source goes by its linkd. */
+	l->plan.state = s->start == VM_START_CLONE ? place(l, d->state) : -1;
 }
 
 /* "Pid:" of /proc/self/fdinfo of a pidfd: the number by which we know a process that the shim knows by another. */

@@ -190,19 +190,24 @@ static int start_linkd(struct start *t, struct err *e)
 		{ t->socks[RS_CHAN], LINKD_FD_CHAN },	      { t->socks[RS_CONSOLE], LINKD_FD_CONSOLE_LISTEN },
 		{ t->pairs[P_QREXEC].host, LINKD_FD_QREXEC },  { t->pairs[P_QUBESDB].host, LINKD_FD_QUBESDB },
 		{ console_log, LINKD_FD_LOG },		      { t->pairs[P_LIFELINE].host, LINKD_FD_LIFELINE },
+		{ t->disks.state, LINKD_FD_STATE }, /* the last: only of a source */
 	};
+	bool source = t->spec.start == VM_START_SOURCE;
 	const char *argv[] = { "linkd", "--qid", qid, "--name", t->spec.name, "--start-id", t->spec.start_id, "--vmm",
 			       t->vmm->name, "--accel", vmm_accel_name(t->accel), "--qemu-pid", pid, "--qemu-start", ticks,
-			       "--start", starts[t->spec.start], t->state_fd >= 0 ? "--state-fd" : NULL, state_fd, NULL };
+			       "--start", starts[t->spec.start],
+			       t->spec.start != VM_START_COLD ? "--state-fd" : NULL, state_fd, NULL };
 	int r;
 
-	_Static_assert(ARRAY_SIZE(places) == LINKD_FD_N - 3, "every descriptor of linkd is given");
+	_Static_assert(ARRAY_SIZE(places) == LINKD_FD_N - 3 + 1, "every descriptor of linkd is given");
 	if (console_log < 0)
 		return console_log;
+	if (source)
+		t->state_fd = LINKD_FD_STATE;
 	if (str_printf(state_fd, sizeof state_fd, "%d", t->state_fd) < 0 || str_printf(qid, sizeof qid, "%u", t->spec.qid) < 0 || str_printf(pid, sizeof pid, "%u", t->reply.qemu_pid) < 0 ||
 	    str_printf(ticks, sizeof ticks, "%llu", (unsigned long long)t->reply.qemu_start) < 0)
 		return err_set(e, EINVAL, "numbers of linkd");
-	r = role_spawn(&t->linkd, "linkd", argv, ID_QUBE + t->spec.qid, places, ARRAY_SIZE(places), log_open("linkd", t->spec.name, e), e);
+	r = role_spawn(&t->linkd, "linkd", argv, ID_QUBE + t->spec.qid, places, ARRAY_SIZE(places) - !source, log_open("linkd", t->spec.name, e), e);
 	if (r >= 0)
 		r = remember(t, ROLE_LINKD, &t->linkd, e);
 	if (r >= 0)

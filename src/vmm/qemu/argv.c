@@ -207,7 +207,7 @@ int qemu_argv_build(const struct vm_spec *s, const struct vmm_plan *p, struct vm
 	memset(ret, 0, sizeof *ret);
 	if (p->monitor < 0 || p->console < 0 || p->link < 0)
 		return err_set(e, EINVAL, "QEMU needs its monitor, console and link");
-	if (s->start != VM_START_COLD && (p->ram < 0 || p->state < 0))
+	if ((s->start != VM_START_COLD && p->ram < 0) || (s->start == VM_START_CLONE && p->state < 0))
 		return err_set(e, EINVAL, "QEMU needs the files of the saved state");
 	arg(ret, p->program ? p->program : QEMU_PROGRAM);
 	machine(ret, s, p);

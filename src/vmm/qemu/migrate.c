@@ -37,12 +37,9 @@ static int set_capabilities(struct vmm_monitor *m)
 	return qmp_call(m->qmp, "migrate-set-capabilities", args, on_step, m);
 }
 
-static int go(struct vmm_monitor *m, const char *command, int fd)
+/* By name for a descriptor that was handed over, by number for one that was there from the start: QEMU 7.2 takes each only for one direction. */
+static int go(struct vmm_monitor *m, const char *command, const char *uri)
 {
-	char uri[24];
-
-	if (str_printf(uri, sizeof uri, "fd:%d", fd) < 0)
-		return -EINVAL;
 	return qmp_call(m->qmp, command, json_pack("{s:s}", "uri", uri), on_step, m);
 }
 
@@ -82,14 +79,17 @@ int qemu_save(struct vmm_monitor *m, int fd, vmm_done_fn fn, void *fn_arg)
 	if (r == -EBUSY)
 		return r;
 	if (r >= 0)
-		r = go(m, "migrate", fd);
+		r = qmp_call_fd(m->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), fd, on_step, m);
+	if (r >= 0)
+		r = go(m, "migrate", "fd:state");
 	return r < 0 ? failed(m, r) : 0;
 }
 
 int qemu_load(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, void *fn_arg)
 {
 	struct migration g = { .done = fn, .arg = fn_arg, .incoming = true };
-	int r = str_copy(g.disk, sizeof g.disk, disk);
+	char uri[24];
+	int r = str_printf(uri, sizeof uri, "fd:%d", fd) < 0 ? -EINVAL : str_copy(g.disk, sizeof g.disk, disk);
 
 	if (r < 0)
 		return r;
@@ -100,7 +100,7 @@ int qemu_load(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, v
 	if (r >= 0 && disk[0])
 		r = qmp_call(m->qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), on_nodes, m);
 	if (r >= 0)
-		r = go(m, "migrate-incoming", fd);
+		r = go(m, "migrate-incoming", uri);
 	return r < 0 ? failed(m, r) : 0;
 }
 
