@@ -610,11 +610,46 @@ static void against_slow(void **state)
 	pol_sysinfo_clear(&si);
 }
 
+/* Whether a disposable outlives its call: the rule's word, else it stays after a copy of files only. */
+static void keep(void **state)
+{
+	static const struct {
+		const char *service, *parameters;
+		bool want;
+	} rules[] = {
+		{ "qubes.Filecopy", "allow", true },	  { "qubes.Filecopy", "allow keep=no", false }, { "qubes.VMShell", "allow", false },
+		{ "qubes.VMShell", "allow keep=yes", true }, { "qubes.Filecopy", "ask", true },	       { "qubes.Filecopy", "ask keep=no", false },
+		{ "qubes.OpenInVM", "ask keep=yes", true },
+	};
+	struct pol_sysinfo si = table();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		_cleanup_free_ char *text = xasprintf("* * work @dispvm %s", rules[i].parameters);
+		const struct pol_query q = { rules[i].service, "+", "work", "@dispvm", NULL };
+		struct policy *p = parse(text);
+		struct pol_decision d;
+
+		pol_evaluate(&d, p, &si, &q);
+		assert_true(d.outcome == POL_O_ALLOW || d.outcome == POL_O_ASK);
+		assert_int_equal(d.keep, rules[i].want);
+		pol_decision_fini(&d);
+		if (strstr(text, "ask")) {
+			pol_evaluate_answer(&d, p, &si, &q, "@dispvm:dvm");
+			assert_int_equal(d.outcome, POL_O_ALLOW);
+			assert_int_equal(d.keep, rules[i].want);
+			pol_decision_fini(&d);
+		}
+		policy_free(p);
+	}
+	pol_sysinfo_clear(&si);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_hand),
 		cmocka_unit_test(answers),
+		cmocka_unit_test(keep),
 		cmocka_unit_test(against_slow),
 	};
 

@@ -80,6 +80,8 @@ static const struct {
 	{ "a * b c allow notify=no autostart=yes", "a * b c allow" },
 	{ "a * b c deny notify=no", "a * b c deny notify=no" },
 	{ "a * b c deny notify=yes", "a * b c deny" },
+	{ "a * b c allow keep=yes", "a * b c allow keep=yes" },
+	{ "a * b c ask keep=no", "a * b c ask keep=no" },
 	{ "a * b c ask default_target=@dispvm target=dom0", "a * b c ask target=@adminvm default_target=@dispvm" },
 	{ "a * b @default allow target=@dispvm:x", "a * b @default allow target=@dispvm:x" },
 	{ "a * b @default ask", "a * b @default ask" },
