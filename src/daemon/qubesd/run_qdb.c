@@ -8,6 +8,7 @@
 #include "base/paths.h"
 #include "base/str.h"
 #include "daemon/qubesd/run.h"
+#include "proto/states.h"
 
 static void put(struct run *r, const char *key, const char *value)
 {
@@ -117,6 +118,7 @@ static void put_all(struct run *r)
 	char number[16];
 
 	put(r, "/name", r->q->name.s);
+	put(r, STATE_UUID_KEY, r->q->uuid.s);
 	put(r, "/type", klass_name(r->q->klass));
 	put_prop(r, "/default-user", P_default_user);
 	put(r, "/qubes-vm-type", vm_type(r));
