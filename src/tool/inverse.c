@@ -165,21 +165,21 @@ static void revert_done(struct inverse *inv)
 	if (inv->payload[0])
 		return;
 	free(inv->text);
-	inv->text = xstrdup("the volume kept no revision of what the revert replaced");
+	inv->text = xstrdup("the volume kept no revision of what was replaced");
 	inv->method[0] = '\0';
 }
 
+/* What the change replaces becomes a revision: text says what the volume is then. */
 static bool inv_revert(const struct change *c, const char *text, struct inverse *out)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 };
 
-	(void)text;
 	if (ask(&rep, c->dest, sibling(c->method, "ListSnapshots"), c->arg) < 0)
 		return false;
 	out->before = xstrdup(rep.data);
 	out->finish = revert_done;
-	out->text = xasprintf("volume %s:%s as it was before the revert", c->dest, c->arg);
-	call_is(out, c->dest, xstrdup(c->method), c->arg, "");
+	out->text = xasprintf("volume %s:%s as it was before the %s", c->dest, c->arg, text ? text : "revert");
+	call_is(out, c->dest, sibling(c->method, "Revert"), c->arg, "");
 	return true;
 }
 
@@ -379,8 +379,9 @@ bool inverse_allowed(const char *method)
 {
 	if (streq(method, "admin.vm.Remove") || streq(method, "admin.pool.Remove"))
 		return true;
+	/* Imports, copies and clearings are taken back by a revert, never by one of themselves. */
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].fn != inv_never && rows[i].fn != inv_create && fits(rows[i].method, method))
+		if ((rows[i].fn != inv_revert || streq(method, "admin.vm.volume.Revert")) && rows[i].fn != inv_never && rows[i].fn != inv_create && fits(rows[i].method, method))
 			return true;
 	return false;
 }

@@ -173,7 +173,7 @@ static size_t table_names(const struct ls *ls, char names[TABLE_COLS][64])
 {
 	static const char *const flag_props[] = { "virt_mode", "updateable", "provides_network", "installed_by_rpm", "debug", "autostart",
 						  "feature.internal" };
-	static const char *const always[] = { "label", "template", "netvm" }; /* colours, filters, --tree */
+	static const char *const always[] = { "label", "template", "netvm", "pause_reason" }; /* colours, filters, --tree, notes */
 	size_t n = 0;
 	const char *kv;
 

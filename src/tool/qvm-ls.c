@@ -223,6 +223,19 @@ static void note_outdated(const struct ls *ls, struct ls_row **order, size_t n)
 				  order[i]->q->name);
 }
 
+/* One that nobody asked to stand still. */
+static void note_paused(const struct ls *ls, struct ls_row **order, size_t n)
+{
+	char why[256];
+
+	for (size_t i = 0; i < n; i++) {
+		const char *reason = ls_cell(ls, order[i], "PAUSE_REASON", why, sizeof why);
+
+		if (reason && *reason)
+			tool_note(ls->t, "%s is paused: %s; when that is over, 'qvm-unpause %s'", order[i]->q->name, reason, order[i]->q->name);
+	}
+}
+
 static void print_table(const struct ls *ls, struct ls_row **order, size_t n)
 {
 	_cleanup_(table_freep) struct table *tb = table_new(ls->n_cols);
@@ -241,6 +254,7 @@ static void print_table(const struct ls *ls, struct ls_row **order, size_t n)
 	if (ls->t->tty && ls->t->verbose >= 0 && emulated_here())
 		printf("\nThis host has no usable hardware virtualization: its qubes are %s.\n", EMULATED_TEXT);
 	note_outdated(ls, order, n);
+	note_paused(ls, order, n);
 }
 
 /* A column that no qube has a value for, and that is not one of ours, is a slip of the pen when no qube knows such a property. */

@@ -18,6 +18,7 @@ static const struct tool_opt opts[] = {
 static const struct tool_sub subs[] = {
 	{ "list", "", "list the pools" },
 	{ "info", "POOL", "show a pool's options and usage" },
+	{ "usage", "[POOL...]", "show how full the pools are" },
 	{ "add", "NAME DRIVER -o KEY=VALUE...", "add a pool" },
 	{ "remove", "POOL...", "remove pools; their volumes must be gone" },
 	{ "set", "POOL -o KEY=VALUE...", "change options of a pool" },
@@ -195,6 +196,77 @@ static int info(struct tool *t, const char *pool)
 	return 0;
 }
 
+static uint64_t number(const char *info, const char *key)
+{
+	char text[32];
+	uint64_t n;
+
+	return adm_kv(info, key, text, sizeof text) == 0 && str_u64(text, UINT64_MAX, &n) == 0 ? n : 0;
+}
+
+static void usage_row(struct tool *t, struct table *tb, struct json *j, const char *name, const char *info)
+{
+	uint64_t size = number(info, "size"), used = number(info, "usage"), at = number(info, "warn_at"), percent = size ? used / (size / 100 + 1) : 0;
+	const char *note = !size ? "" : percent >= 99 ? "full" : percent >= (at ? at : 90) ? "little room" : "";
+
+	if (j) {
+		json_open(j, NULL, '{');
+		json_str(j, "name", name);
+		json_int(j, "size", (int64_t)size);
+		json_int(j, "usage", (int64_t)used);
+		json_int(j, "percent", (int64_t)percent);
+		json_bool(j, "low", *note != '\0');
+		json_close(j, '}');
+		return;
+	}
+	table_add(tb, name);
+	table_addf(tb, "%llu", (unsigned long long)(used >> 20));
+	table_addf(tb, "%llu", (unsigned long long)(size >> 20));
+	table_addf(tb, "%llu%%", (unsigned long long)percent);
+	table_add(tb, note);
+}
+
+/* One pool after the other; a pool of kernels has no room of its own. */
+static int usage(struct tool *t, int argc, char **argv)
+{
+	_cleanup_(table_freep) struct table *tb = table_new(5);
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	bool json = opt_has(t, KEY_JSON);
+	struct json j = { 0 };
+	struct err e = { 0 };
+	char *text, *name;
+	int r = adm_text(&rep, "dom0", "admin.pool.List", NULL, NULL, &e);
+
+	for (int i = 0; r >= 0 && i < argc; i++) {
+		_cleanup_reply_ struct adm_reply one = { 0 };
+
+		r = adm_text(&one, "dom0", "admin.pool.Info", argv[i], NULL, &e);
+	}
+	if (r < 0)
+		return tool_api(t, r, &e);
+	for (size_t i = 0; i < 5; i++)
+		table_add(tb, (const char *const[]){ "NAME", "USED-MIB", "SIZE-MIB", "USED", "NOTE" }[i]);
+	for (size_t i = 1; i < 4; i++)
+		table_right(tb, i);
+	if (json)
+		json_open(&j, NULL, '[');
+	text = rep.data;
+	while ((name = adm_line(&text))) {
+		_cleanup_reply_ struct adm_reply info = { 0 };
+		bool wanted = argc == 0;
+
+		for (int i = 0; i < argc; i++)
+			wanted |= streq(argv[i], name);
+		if (wanted && adm_text(&info, "dom0", "admin.pool.Info", name, NULL, &e) >= 0 && (argc || number(info.data, "size")))
+			usage_row(t, tb, json ? &j : NULL, name, info.data);
+	}
+	if (json)
+		json_close(&j, ']');
+	else
+		table_print(tb, t, true);
+	return 0;
+}
+
 /* All -o options as lines "key=value" behind lead. */
 static int option_lines(struct tool *t, struct wr *w)
 {
@@ -239,7 +311,7 @@ static int set(struct tool *t, const char *pool)
 {
 	_cleanup_wr_ struct wr w = wr_grow(32768);
 	struct err e = { 0 };
-	static const char *const keys[] = { "revisions_to_keep", "ephemeral_volatile", NULL };
+	static const char *const keys[] = { "revisions_to_keep", "ephemeral_volatile", "size_limit", "volume_limit", "warn_at", NULL };
 	char *text, *line;
 	int r;
 
@@ -258,7 +330,7 @@ static int set(struct tool *t, const char *pool)
 		*eq = '\0';
 		r = kv_set("dom0", "admin.pool.Set", keys, line, pool, eq + 1, &e);
 		if (r == -EINVAL)
-			return tool_usage(t, "only revisions_to_keep and ephemeral_volatile can be changed, not '%s'", line);
+			return tool_usage(t, "revisions_to_keep, ephemeral_volatile, size_limit, volume_limit and warn_at can be changed, not '%s'", line);
 		if (r < 0)
 			return tool_api(t, r, &e);
 	}
@@ -299,6 +371,8 @@ static int run(struct tool *t, int argc, char **argv)
 		return list(t);
 	if (streq(cmd, "drivers") && argc <= 2)
 		return argc == 2 ? driver_options(t, argv[1]) : drivers(t);
+	if (streq(cmd, "usage"))
+		return usage(t, argc - 1, argv + 1);
 	if (streq(cmd, "info") && argc == 2)
 		return info(t, argv[1]);
 	if (streq(cmd, "add") && argc == 3)
@@ -313,7 +387,7 @@ static int run(struct tool *t, int argc, char **argv)
 const struct verb verb_qvm_pool = {
 	.name = "qvm-pool",
 	.summary = "manage storage pools",
-	.args = "[list|info|add|remove|set|drivers] [ARGUMENT...]",
+	.args = "[list|info|usage|add|remove|set|drivers] [ARGUMENT...]",
 	.opts = opts,
 	.subs = subs,
 	.words = { W_SUB, W_POOL },

@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/io.h"
 #include "tool/kvlist.h"
 #include "tool/volume.h"
+
+#define COPY_CHUNK (1u << 20)
 
 static const struct tool_opt opts[] = {
 	{ 'p', "pool", "POOL", "list: only volumes of this pool", 0, W_POOL },
 	{ KEY_FULL, "full", NULL, "list: a line for each qube that uses a volume", 0, W_ANY },
-	{ 'f', "force", NULL, "resize: also make smaller, which can destroy data", 0, W_ANY },
+	{ 'f', "force", NULL, "resize: taken for older scripts; a volume never becomes smaller. export: write over a file", 0, W_ANY },
 	{ KEY_SIZE, "size", "SIZE", "import: this many bytes of the file", 0, W_ANY },
 	{ KEY_NO_RESIZE, "no-resize", NULL, "import: keep the volume's size; the file must have just that", 0, W_ANY },
 	OPT_JSON,
@@ -20,9 +23,10 @@ static const struct tool_sub subs[] = {
 	{ "list", "[-p POOL] [--full] [QUBE...]", "list volumes" },
 	{ "info", "QUBE:VOLUME [PROPERTY]", "show a volume's properties and revisions, or one value" },
 	{ "config", "QUBE:VOLUME PROPERTY VALUE", "change rw, revisions_to_keep or ephemeral" },
-	{ "resize", "[-f] QUBE:VOLUME SIZE", "change the size: bytes, or with a unit such as 20GiB" },
+	{ "resize", "QUBE:VOLUME SIZE", "make larger, also while its qube runs: bytes, or with a unit such as 20GiB" },
 	{ "revert", "QUBE:VOLUME [REVISION]", "go back to a revision (the last one)" },
 	{ "import", "QUBE:VOLUME FILE", "replace the content by a file, - for standard input" },
+	{ "export", "QUBE:VOLUME FILE", "write what is committed to a file, - for standard output" },
 	{ "clone", "QUBE:VOLUME QUBE:VOLUME", "copy the content of one volume to another" },
 	{ "clear", "QUBE:VOLUME", "empty a volume" },
 	{ 0 },
@@ -136,8 +140,8 @@ static int resize(struct tool *t, const struct volref *v, const char *size)
 		return vol_fail(t, v, r, &e);
 	if (adm_kv(rep.data, "size", value, sizeof value) < 0 || str_u64(value, UINT64_MAX, &now) < 0)
 		return tool_fail(t, "the answer of qubesd has no size");
-	if (want < now && !opt_has(t, 'f'))
-		return tool_usage(t, "%s:%s has %llu bytes; making it smaller can destroy data and needs --force", v->qube, v->vol,
+	if (want < now)
+		return tool_usage(t, "%s:%s has %llu bytes, and a volume never becomes smaller: make a new one and copy the files", v->qube, v->vol,
 				  (unsigned long long)now);
 	if (str_printf(value, sizeof value, "%llu", (unsigned long long)want) < 0)
 		return EXIT_FAIL;
@@ -189,6 +193,79 @@ static int import(struct tool *t, const struct volref *v, const char *path)
 	return r < 0 ? vol_fail(t, v, r, &e) : 0;
 }
 
+/* An image with its holes, as far as the target has such. */
+static int copy_image(int in, int out, uint64_t size, struct err *e)
+{
+	bool holes = lseek(out, 0, SEEK_CUR) == 0 && ftruncate(out, (off_t)size) == 0;
+	_cleanup_free_ uint8_t *buf = xmalloc(COPY_CHUNK);
+	uint64_t at = 0;
+
+	while (at < size) {
+		off_t data = holes ? lseek(in, (off_t)at, SEEK_DATA) : (off_t)at;
+		size_t n = (size_t)MIN((uint64_t)COPY_CHUNK, size - at);
+		int r;
+
+		if (data < 0)
+			break; /* only a hole is left */
+		if ((uint64_t)data > at) {
+			at = (uint64_t)data;
+			continue;
+		}
+		if (pread(in, buf, n, (off_t)at) != (ssize_t)n)
+			return err_set(e, EIO, "reading the volume failed");
+		r = holes && lseek(out, (off_t)at, SEEK_SET) < 0 ? -errno : write_full(out, buf, n);
+		if (r < 0)
+			return err_errno(e, -r, "writing the file");
+		at += n;
+	}
+	return holes && fsync(out) < 0 ? err_errno(e, errno, "writing the file") : 0;
+}
+
+static int export_to(const struct volref *v, const char *id, int out, struct err *e)
+{
+	_cleanup_reply_ struct adm_reply begin = { 0 }, end = { 0 };
+	_cleanup_fd_ int in = -1;
+	uint64_t size = 0;
+	char *path;
+	int r = adm_internal(&begin, v->qube, "internal.vm.volume.ExportBegin", v->vol, id, e);
+
+	if (r < 0)
+		return r;
+	path = strchr(begin.data, ' ');
+	if (path)
+		*path++ = '\0';
+	if (!path || *path != '/' || str_u64(begin.data, INT64_MAX, &size) < 0) {
+		r = err_set(e, ADM_BAD_ANSWER, "the answer of qubesd to ExportBegin is malformed");
+	} else {
+		path[strcspn(path, "\n")] = '\0';
+		in = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		r = in < 0 ? err_errno(e, errno, "opening '%s'", path) : copy_image(in, out, size, e);
+	}
+	(void)!adm_internal(&end, v->qube, "internal.vm.volume.ExportEnd", v->vol, id, NULL);
+	return r;
+}
+
+static int export(struct tool *t, const struct volref *v, const char *path)
+{
+	bool std = streq(path, "-"), force = opt_has(t, 'f');
+	_cleanup_fd_ int out = std ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_CREAT | (force ? O_TRUNC : O_EXCL) | O_CLOEXEC, 0600);
+	struct err e = { 0 };
+	char id[32];
+	int r;
+
+	if (out < 0 && errno == EEXIST)
+		return tool_fail(t, "'%s' is there already; --force writes over it", path);
+	if (out < 0)
+		return tool_fail(t, "opening '%s': %s", path, strerror(errno));
+	if (str_printf(id, sizeof id, "volume%d", (int)getpid()) < 0)
+		return EXIT_FAIL;
+	r = export_to(v, id, out, &e);
+	/* Half an image is worse than none. */
+	if (r < 0 && !std)
+		(void)unlink(path);
+	return r < 0 ? vol_fail(t, v, r, &e) : 0;
+}
+
 static int clone(struct tool *t, const struct volref *from, const struct volref *to)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 };
@@ -198,7 +275,7 @@ static int clone(struct tool *t, const struct volref *from, const struct volref 
 	return r < 0 ? vol_fail(t, from, r, &e) : simple(t, to, "admin.vm.volume.CloneTo", rep.data);
 }
 
-enum act { A_INFO, A_CONFIG, A_RESIZE, A_REVERT, A_IMPORT, A_CLONE, A_CLEAR, A_N };
+enum act { A_INFO, A_CONFIG, A_RESIZE, A_REVERT, A_IMPORT, A_EXPORT, A_CLONE, A_CLEAR, A_N };
 
 static const struct {
 	const char *name, *other; /* other: an older spelling */
@@ -206,7 +283,7 @@ static const struct {
 } acts[A_N] = {
 	[A_INFO] = { "info", "i", 1, 2 },	[A_CONFIG] = { "config", "set", 3, 3 }, [A_RESIZE] = { "resize", "extend", 2, 2 },
 	[A_REVERT] = { "revert", "r", 1, 2 }, [A_IMPORT] = { "import", "import", 2, 2 }, [A_CLONE] = { "clone", "clone", 2, 2 },
-	[A_CLEAR] = { "clear", "clear", 1, 1 },
+	[A_CLEAR] = { "clear", "clear", 1, 1 },	[A_EXPORT] = { "export", "export", 2, 2 },
 };
 
 static int act(struct tool *t, enum act what, const struct volref *v, int argc, char **argv)
@@ -226,6 +303,8 @@ static int act(struct tool *t, enum act what, const struct volref *v, int argc, 
 		return revert(t, v, second);
 	case A_IMPORT:
 		return import(t, v, second);
+	case A_EXPORT:
+		return export(t, v, second);
 	case A_CLEAR:
 		return simple(t, v, "admin.vm.volume.Clear", NULL);
 	case A_CLONE:

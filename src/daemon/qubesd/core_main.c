@@ -99,6 +99,17 @@ static void on_probe(void *arg, int r, const struct st_reply *reply, struct err 
 	}
 }
 
+static void on_swept(struct qd *d)
+{
+	struct err e = { 0 };
+	int r = serve(d, &e);
+
+	if (r < 0) {
+		log_error("%s", err_text(&e, r));
+		ev_stop(d->loop, 1);
+	}
+}
+
 /* Later steps need the storage worker's answer, so a fresh instance begins to serve when that came. */
 static int first_start(struct qd *d, struct err *e)
 {
@@ -160,7 +171,10 @@ static int run(struct qd *d, struct err *e)
 	r = confine(e);
 	if (r < 0)
 		return r;
-	r = store_fresh(d->store) ? first_start(d, e) : serve(d, e);
+	if (store_fresh(d->store))
+		r = first_start(d, e);
+	else
+		storage_sweep(d, on_swept);
 	return r < 0 ? r : ev_run(d->loop);
 }
 

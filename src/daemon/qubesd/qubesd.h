@@ -52,6 +52,8 @@ void dom0_services_start(struct qd *d);
 
 /* storage.c */
 int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *arg, struct err *e);
+/* storage_sweep removes from all pools what earlier lives left half-made, then calls done (perhaps before it returns). Before anything is served. */
+void storage_sweep(struct qd *d, void (*done)(struct qd *d));
 
 /* run.c: the daemon's part of the core's operations */
 extern const struct core_ops run_ops;

@@ -11,6 +11,7 @@
 #include "daemon/qubesd/run.h"
 #include "storage/drivers.h"
 
+#define ROOM_LEAST (1u << 20) /* with less free a pool is full: an image grows by whole clusters and their tables */
 #define NOTICE_GAP_US (10ull * 1000000) /* between two notices about the same qube */
 
 const char *const run_serials[VOL_N] = { "root", "private", "volatile", "modules" };
@@ -99,7 +100,8 @@ int run_disk_may_go_on(struct run *r, struct err *e)
 		const struct pool_driver *d = p ? pool_driver_find(p->driver) : NULL;
 		struct statvfs st;
 
-		if (d && d->kind == POOL_FILES && statvfs(pool_dir(p), &st) == 0 && st.f_bfree == 0)
+		if (d && d->kind == POOL_FILES && statvfs(pool_dir(p), &st) == 0 &&
+		    (uint64_t)st.f_bfree * st.f_frsize < ROOM_LEAST)
 			return err_set(e, AE_STORAGE, "pool '%s' is still full: make room first, '%s' would stop again at once", p->name, r->q->name.s);
 		if (p && pool_over_limit(p))
 			return err_set(e, AE_STORAGE, "pool '%s' still holds more than its size_limit: remove something, or raise it with "

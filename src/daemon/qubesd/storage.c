@@ -2,7 +2,10 @@
 /* Storage operations of the core: one message to the spawner each. */
 #include "storage/storage.h"
 
+#include "base/log.h"
+#include "base/str.h"
 #include "daemon/qubesd/state.h"
+#include "storage/drivers.h"
 
 struct pending {
 	struct qd *d;
@@ -45,4 +48,44 @@ int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *a
 	if (r < 0)
 		free(p);
 	return r;
+}
+
+struct sweep {
+	struct qd *d;
+	void (*done)(struct qd *d);
+	unsigned open; /* answers that are awaited, and one for the loop that asks */
+};
+
+static void swept(void *arg, int r, const struct st_reply *reply, struct err *e)
+{
+	struct sweep *s = arg;
+
+	/* A pool that is away now is no reason not to serve the others. */
+	if (r < 0)
+		log_warn("tidying a pool: %s", err_text(e, r));
+	if (--s->open)
+		return;
+	s->done(s->d);
+	free(s);
+}
+
+void storage_sweep(struct qd *d, void (*done)(struct qd *d))
+{
+	struct sweep *s = xcalloc(1, sizeof *s);
+	struct err e = { 0 };
+
+	*s = (struct sweep){ d, done, 1 };
+	for (const struct pool *p = d->core->pools; p; p = p->next) {
+		const struct pool_driver *driver = pool_driver_find(p->driver);
+		struct st_request rq = { .op = ST_SWEEP };
+
+		if (!driver || driver->kind == POOL_KERNELS || str_copy(rq.driver, sizeof rq.driver, p->driver) < 0 ||
+		    str_copy(rq.pool_dir, sizeof rq.pool_dir, pool_dir(p)) < 0)
+			continue;
+		if (storage_submit(d, &rq, swept, s, &e) == 0)
+			s->open++;
+		else
+			log_warn("tidying pool %s: %s", p->name, e.msg);
+	}
+	swept(s, 0, NULL, &e);
 }
