@@ -3,13 +3,14 @@
 #ifndef BENCH_BARE_H
 #define BENCH_BARE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <sys/types.h>
+#include "base/proc.h"
 
-/* bare_start starts a process that listens on path and answers each connection with these bytes: after the first ones it got, or (until_eof) when
-   the client has ended its request. Its connections are otherwise treated as our servers treat them. -errno. */
-pid_t bare_start(const char *path, const void *answer, size_t n, bool until_eof);
-void bare_stop(pid_t pid);
+enum bare_kind { BARE_POLICY, BARE_ADMIN };
+
+/* bare_start starts this very program once more, as a server on path that answers each connection as policy.sock (after the first bytes it got) or the Admin API
+   (when the client has ended its request) does, and waits until it listens. Ended by proc_fini. -errno. */
+int bare_start(struct proc *ret, const char *path, enum bare_kind kind);
+/* bare_main is called first of all in main: it serves, and does not come back, when the program was started so. */
+void bare_main(int argc, char **argv);
 
 #endif

@@ -181,15 +181,13 @@ static void measure(const char *name, size_t n, const char *sock, const char *me
 /* The exchange of property.Get with a server that does nothing: connect, request, half-close, answer, close. */
 static void measure_floor(void)
 {
-	static const char answer[] = "0\0default=True type=int 400";
 	char path[128];
 	double v[CALLS];
-	pid_t bare;
+	struct proc bare = PROC_INIT;
 
 	if (str_printf(path, sizeof path, "%s/run/bare.sock", root) < 0)
 		die(root);
-	bare = bare_start(path, answer, sizeof answer - 1, true);
-	if (bare < 0)
+	if (bare_start(&bare, path, BARE_ADMIN) < 0)
 		die(path);
 	for (size_t i = 0; i < CALLS; i++) {
 		uint64_t t0 = now_us();
@@ -197,7 +195,7 @@ static void measure_floor(void)
 		call("bare.sock", "admin.vm.property.Get", "memory", "qube-100", "", NULL, 1);
 		v[i] = (double)(now_us() - t0) / 1000.0;
 	}
-	bare_stop(bare);
+	proc_fini(&bare);
 	figure("admin-floor", v, CALLS, "ms");
 }
 
@@ -380,6 +378,7 @@ int main(int argc, char **argv)
 	double v[STARTS], rss;
 	struct err e = { 0 };
 
+	bare_main(argc, argv);
 	bin_dir[n > 0 ? n : 0] = '\0';
 	if (!strrchr(bin_dir, '/'))
 		die("/proc/self/exe");

@@ -149,12 +149,11 @@ static void ask_socket(const char *name, const char *path, const char *note)
 static void bench_socket(struct rig *g)
 {
 	_cleanup_free_ char *path = xasprintf("%s/bare.sock", g->root);
-	static const char answer[] = "user=DEFAULT\nresult=allow\ntarget=qube2\nautostart=True\nrequested_target=qube2\n";
-	pid_t bare = bare_start(path, answer, sizeof answer - 1, false);
+	struct proc bare = PROC_INIT;
 
-	must((int)bare, "socket");
+	must(bare_start(&bare, path, BARE_POLICY), "socket");
 	ask_socket("policy-socket-floor", path, "the same exchange with a server that does nothing");
-	bare_stop(bare);
+	proc_fini(&bare);
 	ask_socket("policy-socket", g->sock, NULL);
 }
 
@@ -171,8 +170,9 @@ static void bench_rss(struct rig *g)
 	figure("policy-rss", &mib, 1, "MiB", "policyd after these requests");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bare_main(argc, argv);
 	_cleanup_free_ char *policy = policy_text(false);
 	const char *names[QUBES + 1] = { 0 };
 	char text[QUBES][16];

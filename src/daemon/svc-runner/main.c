@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * svc-runner: runs one service of dom0 for one call of a qube (and with --call is the caller's side of a call that dom0 makes). Started by the spawner for a ticket, so the call is already decided; the
+ * svc-runner: runs one service of dom0 for one call of a qube (with --call it is the caller's side of a call that dom0 makes). Started by the spawner for a ticket, so the call is already decided; the
  * words of the ticket are data here (arguments and environment of the service), never commands.
  */
 #include "fds.h"
