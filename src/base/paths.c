@@ -185,6 +185,7 @@ static const struct {
 	{ PATH_STATES, ID_STATES, ID_STATES, 0700 },
 	{ PATH_HOLDER_RUN, 0, 0, 0700 },
 	{ PATH_LOG, 0, CLIENTS, 0750 },
+	{ PATH_UPDATE_LOGS, 0, CLIENTS, 02770 },
 	{ PATH_ETC, 0, 0, 0755 },
 	/* members of the group answer "always" and edit the policy without being root */
 	{ PATH_POLICY_ETC, 0, CLIENTS, 02775 },

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-update: brings templates and standalone qubes up to date, several at once. */
+#include <limits.h>
+
 #include "base/io.h"
+#include "base/paths.h"
 #include "tool/colour.h"
 #include "tool/update.h"
 
@@ -148,12 +151,22 @@ static int status_of(const struct tool *t, const struct target *v, size_t n)
 	return none && opt_has(t, KEY_SIGNAL_NONE) ? UPDATE_NONE : worst;
 }
 
+/* Nobody shall think that a network qube does it. */
+static void say_uplink(const struct tool *t)
+{
+	char path[PATH_MAX];
+
+	if (!paths_system_mode() && access(path_fmt(path, PATH_POLICY_ETC, "/" UPDATE_SESSION_RULE), F_OK) == 0)
+		tool_note(t, "there is no network qube: a confined process of this session fetches packages (%s)", UPDATE_SESSION_RULE);
+}
+
 static int update(struct tool *t, struct target *v, size_t n, size_t at_once)
 {
 	bool json = opt_has(t, KEY_JSON), whole = update_show(t, v, n, at_once);
 	struct json j = { 0 };
 	int status, late = 0;
 
+	say_uplink(t);
 	if (json) {
 		json_open(&j, NULL, '{');
 		summary_json(t, &j, v, n);

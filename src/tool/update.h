@@ -13,6 +13,8 @@ enum {
 	KEY_NO_APPLY, KEY_LOG, KEY_SHOW_OUTPUT, KEY_NO_CLEANUP, KEY_SIGNAL_NONE, KEY_NO_PROGRESS, KEY_FORCE_UPGRADE, KEY_CHECK, KEY_WORKER,
 };
 
+/* The rule by which dom0 itself fetches packages. */
+#define UPDATE_SESSION_RULE "85-session-uplink.policy"
 /* Set on a qube for the time of its update: while it is there, what the qube writes is not kept (docs/storage.md). */
 #define FEATURE_UNFINISHED "update-unfinished"
 /* The revision of root before the last update. */

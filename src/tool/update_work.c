@@ -84,7 +84,7 @@ static void open_log(struct work *w)
 	path_fmt(path, PATH_UPDATE_LOGS, "/%s.log", w->name);
 	if (stat(path, &st) == 0 && st.st_size > LOG_MAX)
 		(void)rename(path, path_fmt(old, PATH_UPDATE_LOGS, "/%s.old.log", w->name));
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0660);
 	w->log = fd < 0 ? NULL : fdopen(fd, "a");
 }
 

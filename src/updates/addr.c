@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which addresses are of the public network. A row is a prefix that is not. */
+/*
+ * Which addresses are of the public network. A row is a prefix that is not. Networks that are set aside for examples are not rows: nobody's
+ * machines are behind them, and closed test networks use them as if they were public.
+ */
 #include "updates/updates.h"
 
 struct prefix {
@@ -7,17 +10,14 @@ struct prefix {
 };
 
 static const struct prefix not4[] = {
-	{ { 0 }, 8 },		  { { 10 }, 8 },	    { { 100, 64 }, 10 },    { { 127 }, 8 },	     { { 169, 254 }, 16 }, { { 172, 16 }, 12 },
-	{ { 192, 0, 0 }, 24 },	  { { 192, 0, 2 }, 24 },    { { 192, 88, 99 }, 24 }, { { 192, 168 }, 16 },   { { 198, 18 }, 15 },  { { 198, 51, 100 }, 24 },
-	{ { 203, 0, 113 }, 24 }, { { 224 }, 4 },	    { { 240 }, 4 },
+	{ { 0 }, 8 },	      { { 10 }, 8 },	      { { 100, 64 }, 10 },   { { 127 }, 8 },	  { { 169, 254 }, 16 }, { { 172, 16 }, 12 },
+	{ { 192, 0, 0 }, 24 }, { { 192, 88, 99 }, 24 }, { { 192, 168 }, 16 }, { { 198, 18 }, 15 }, { { 224 }, 4 },	    { { 240 }, 4 },
 };
 
-/* Only 2000::/3 is given out; within it, what holds an address of version 4, and examples. */
+/* Only 2000::/3 is given out; within it, what holds an address of version 4. */
 static const struct prefix not6[] = {
-	{ { 0x20, 0x01, 0x00, 0x00 }, 32 },	/* Teredo */
-	{ { 0x20, 0x01, 0x0d, 0xb8 }, 32 },	/* documentation */
-	{ { 0x20, 0x02 }, 16 },			/* 6to4 */
-	{ { 0x3f, 0xff }, 20 },			/* documentation */
+	{ { 0x20, 0x01, 0x00, 0x00 }, 32 }, /* Teredo */
+	{ { 0x20, 0x02 }, 16 },		     /* 6to4 */
 };
 
 static bool matches(const struct prefix *p, const uint8_t *b)
