@@ -162,8 +162,11 @@ static int move_files(struct tool *t, int argc, char **argv)
 	struct move_rest rest = move_pending();
 	struct move m = MOVE_INIT;
 	struct err e = { 0 };
+	uint64_t hours = opt_has(t, KEY_UNDOABLE) ? MOVE_UNDO_HOURS : 0;
 	int r, kept;
 
+	if (opt_str(t, KEY_UNDOABLE) && (str_u64(opt_str(t, KEY_UNDOABLE), MOVE_UNDO_HOURS_MAX, &hours) < 0 || !hours))
+		return tool_usage(t, "'%s' is no number of hours from 1 to %d", opt_str(t, KEY_UNDOABLE), MOVE_UNDO_HOURS_MAX);
 	if (rest.confirmed)
 		tool_note(t, "an earlier move arrived but broke off before its originals were deleted: 'qvm-move-to-vm --resume' deletes them, "
 			     "'qvm-move-to-vm --forget' keeps them");
@@ -175,10 +178,24 @@ static int move_files(struct tool *t, int argc, char **argv)
 		move_drop(&m);
 		return r;
 	}
-	kept = move_finish(&m, tell_kept, t, &e);
+	kept = hours ? move_finish_undoable(&m, (unsigned)hours, tell_kept, t, &e) : move_finish(&m, tell_kept, t, &e);
+	if (kept >= 0 && hours)
+		tool_note(t, "the originals are put aside for %u hours; 'qvm-move-to-vm --undo' brings them back", (unsigned)hours);
 	if (kept < 0)
 		return tool_fail(t, "everything was copied, but nothing was deleted: %s", err_text(&e, kept));
 	return kept ? tool_fail(t, "everything was copied, but %d of the originals stay", kept) : 0;
+}
+
+static int undo(struct tool *t)
+{
+	struct move_undone u;
+	struct err e = { 0 };
+	int r = move_undo(tell_kept, t, &u, &e);
+
+	if (r < 0)
+		return tool_fail(t, "%s", err_text(&e, r));
+	tool_note(t, "%u originals are back where they were; the qube still has what it got", u.restored);
+	return u.kept ? tool_fail(t, "%u of the originals stay put aside: make room for them and repeat", u.kept) : 0;
 }
 
 static int end_old(struct tool *t)
@@ -230,6 +247,10 @@ int copy_run(struct tool *t, int argc, char **argv, bool move)
 	walk_raise_limit();
 	if (opt_has(t, KEY_SENDER))
 		return sender(t, argv + 1, (size_t)argc - 1);
+	if (move)
+		move_expire();
+	if (opt_has(t, KEY_UNDO))
+		return argc ? tool_usage(t, "--undo takes neither qube nor file") : undo(t);
 	if (opt_has(t, KEY_RESUME) || opt_has(t, KEY_FORGET))
 		return argc ? tool_usage(t, "--resume and --forget take neither qube nor file") : end_old(t);
 	if (argc < 2)

@@ -5,7 +5,7 @@
 
 #include "tool/util.h"
 
-enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_JOURNAL, KEY_RESUME, KEY_FORGET };
+enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_JOURNAL, KEY_RESUME, KEY_FORGET, KEY_UNDO, KEY_UNDOABLE };
 
 #define COPY_OPTS                                                                                                    \
 	{ KEY_ALL_NAMES, "allow-all-names", NULL, "also file names with unusual characters", 0, W_ANY },             \
@@ -16,7 +16,9 @@ enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_J
 
 #define MOVE_OPTS                                                                                                    \
 	{ KEY_RESUME, "resume", NULL, "delete the originals of moves that arrived but broke off", 0, W_ANY },        \
-	{ KEY_FORGET, "forget", NULL, "keep the originals of moves that arrived but broke off", 0, W_ANY }
+	{ KEY_FORGET, "forget", NULL, "keep the originals of moves that arrived but broke off", 0, W_ANY },          \
+	{ KEY_UNDOABLE, "undoable", "HOURS", "put the originals aside for so long (24), do not delete them", OPT_OPTIONAL, W_ANY }, \
+	{ KEY_UNDO, "undo", NULL, "bring the originals of the last undoable move back", 0, W_ANY }
 
 /* copy_run is the whole tool; argv: QUBE FILE…. move: delete what arrived. */
 int copy_run(struct tool *t, int argc, char **argv, bool move);

@@ -12,7 +12,7 @@ static int run(struct tool *t, int argc, char **argv)
 const struct verb verb_qvm_move_to_vm = {
 	.name = "qvm-move-to-vm",
 	.summary = "move files of dom0 to a qube",
-	.args = "QUBE FILE... | --resume | --forget",
+	.args = "QUBE FILE... | --undo | --resume | --forget",
 	.desc = "They arrive in the folder QubesIncoming/dom0 of the qube's user.",
 	.opts = opts,
 	.words = { W_QUBE, W_FILE },

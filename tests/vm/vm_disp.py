@@ -351,3 +351,14 @@ def kill_storm(inst):
         for p in ps:
             p.wait(600)
         nothing_left(inst)
+
+
+@suite.test
+def undo_of_a_move(inst):
+    inst.sh("alpha", "rm -rf ~/un && mkdir -p ~/un/d && echo one >~/un/d/f && echo two >~/un/g")
+    inst.sh("alpha", "cd ~/un && qvm-move-to-vm --undoable beta d g", timeout=300)
+    equal(inst.sh("alpha", "ls -A ~/un").text, "", "they are gone")
+    r = inst.sh("alpha", "qvm-move --undo")
+    equal(inst.sh("alpha", "cat ~/un/d/f ~/un/g").text, "one\ntwo\n", f"they are back: {r}")
+    equal(inst.sh("beta", "cat ~/QubesIncoming/alpha/d/f; rm -rf ~/QubesIncoming/alpha/d ~/QubesIncoming/alpha/g").text, "one\n", "the other qube keeps what it got")
+    equal(inst.sh("alpha", "qvm-move --undo", ok=False).rc, 1, "nothing more to undo")

@@ -8,6 +8,7 @@
 #include "base/fsx.h"
 #include "base/io.h"
 #include "base/rd.h"
+#include "base/str.h"
 
 #define JOURNAL_MAX (1u << 30)
 #define FLUSH_AT (256u * 1024)
@@ -86,6 +87,8 @@ struct removal {
 	void (*report)(const char *text, const char *path, void *arg);
 	void *arg;
 	bool again; /* an earlier run has deleted some already */
+	int trash;
+	unsigned n; /* number of the entry */
 	int base; /* directory of the current group */
 	char base_name[QFILE_PATH_MAX + 1];
 	int kept;
@@ -124,6 +127,24 @@ static bool unchanged(const struct removal *m, const struct entry *x, const stru
 	return nanoseconds(&st->st_ctim) == x->ctime || was_shared(m, x);
 }
 
+static int take_away(const struct removal *m, int dir, const char *base, bool is_dir)
+{
+	char number[16];
+
+	if (m->trash < 0 || is_dir)
+		return unlinkat(dir, base, is_dir ? AT_REMOVEDIR : 0);
+	if (str_printf(number, sizeof number, "%u", m->n) < 0)
+		abort(); /* a number fits */
+	return renameat(dir, base, m->trash, number);
+}
+
+static const char *why_not(int code)
+{
+	if (code == EXDEV)
+		return "it lies on another file system than your home, so its move could not be undone: it stays";
+	return code == ENOTEMPTY || code == EEXIST ? "not empty, so it stays" : strerror(code);
+}
+
 static void remove_entry(struct removal *m, const struct entry *x)
 {
 	_cleanup_fd_ int dir = -1;
@@ -145,8 +166,8 @@ static void remove_entry(struct removal *m, const struct entry *x)
 		keep(m, "changed after it was sent, so it stays", x->name);
 		return;
 	}
-	if (unlinkat(dir, base, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0) {
-		keep(m, errno == ENOTEMPTY || errno == EEXIST ? "not empty, so it stays" : strerror(errno), x->name);
+	if (take_away(m, dir, base, S_ISDIR(st.st_mode)) < 0) {
+		keep(m, why_not(errno), x->name);
 		return;
 	}
 	if (!S_ISDIR(st.st_mode) && st.st_nlink > 1 && !was_shared(m, x)) {
@@ -203,6 +224,7 @@ static void remove_all(struct removal *m, struct rd r)
 
 		if (type == 'E') {
 			remove_entry(m, x);
+			m->n++;
 		} else if (type == 'B') {
 			fd_closep(&m->base);
 			m->base = open(x->name, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -221,7 +243,36 @@ bool journal_is_committed(const char *path)
 	return fs_read(AT_FDCWD, path, JOURNAL_MAX, &text, &n, NULL) == 0 && is_committed(rd_mem(text, n));
 }
 
-int journal_remove(const char *path, bool again, void (*report)(const char *text, const char *path, void *arg), void *arg,
+int journal_each(const char *path, int (*fn)(const struct journal_item *i, void *arg), void *arg, struct err *e)
+{
+	_cleanup_free_ struct entry *x = xcalloc(1, sizeof *x);
+	_cleanup_free_ char *text = NULL, *base = NULL;
+	struct journal_item i = { 0 };
+	struct rd r;
+	size_t n;
+	int q = fs_read(AT_FDCWD, path, JOURNAL_MAX, &text, &n, e), type;
+
+	if (q < 0)
+		return q;
+	r = rd_mem(text, n);
+	if (!is_committed(r))
+		return err_set(e, EBADMSG, "the journal of the move is not whole");
+	while ((type = get_record(&r, x)) == 'B' || type == 'E') {
+		if (type == 'B') {
+			free(base);
+			base = xstrdup(x->name);
+			continue;
+		}
+		i = (struct journal_item){ .base = base ? base : "", .name = x->name, .mode = x->mode, .n = i.n };
+		q = fn(&i, arg);
+		if (q)
+			return q;
+		i.n++;
+	}
+	return 0;
+}
+
+int journal_remove(const char *path, bool again, int trash, void (*report)(const char *text, const char *path, void *arg), void *arg,
 		   struct err *e)
 {
 	_cleanup_free_ struct removal *m = xcalloc(1, sizeof *m);
@@ -238,6 +289,7 @@ int journal_remove(const char *path, bool again, void (*report)(const char *text
 	m->report = report;
 	m->arg = arg;
 	m->again = again;
+	m->trash = trash;
 	m->base = -1;
 	remove_all(m, r);
 	fd_closep(&m->base);

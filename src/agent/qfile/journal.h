@@ -28,10 +28,20 @@ void journal_close(struct journal *j);
 /* journal_is_committed: does the file hold a whole journal with its closing record? */
 bool journal_is_committed(const char *path);
 
+/* One entry of a journal, in the order of sending: a folder after its content. */
+struct journal_item {
+	const char *base, *name; /* absolute folder of the group, and the path below it */
+	uint64_t mode;
+	unsigned n; /* its number in the journal, from 0 */
+};
+/* journal_each calls fn for each entry of a committed journal until it gives non-zero, which it returns. -EBADMSG as below. */
+int journal_each(const char *path, int (*fn)(const struct journal_item *i, void *arg), void *arg, struct err *e);
+
 /* journal_remove deletes what a committed journal names, as long as it is still exactly what was sent. Everything that
    changed stays and is told through report(text, path). Gives the number of entries that stay, or -errno: -EBADMSG when the journal is
-   not committed or damaged (then nothing is deleted). again: an earlier run may have deleted a part; what is gone is fine. */
-int journal_remove(const char *path, bool again, void (*report)(const char *text, const char *path, void *arg), void *arg,
+   not committed or damaged (then nothing is deleted). again: an earlier run may have deleted a part; what is gone is fine.
+   trash: -1, or a folder into which files and links go, under their numbers, instead of being deleted; what lies on another file system stays and is told. */
+int journal_remove(const char *path, bool again, int trash, void (*report)(const char *text, const char *path, void *arg), void *arg,
 		   struct err *e);
 
 #endif

@@ -90,10 +90,41 @@ void move_drop(struct move *m)
 
 int move_finish(struct move *m, move_report_fn report, void *arg, struct err *e)
 {
-	int kept = journal_remove(m->journal, false, report, arg, e);
+	int kept = journal_remove(m->journal, false, -1, report, arg, e);
 
 	move_drop(m);
 	return kept;
+}
+
+/* In this order: whatever breaks off in between, the originals are put aside in a folder that is a move that broke off, or one that can be undone. */
+int move_finish_undoable(struct move *m, unsigned hours, move_report_fn report, void *arg, struct err *e)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	char undo[PATH_MAX];
+	const char *slash = strrchr(m->dir, '/');
+	int kept = journal_remove(m->journal, false, m->lock, report, arg, e);
+
+	if (kept < 0) {
+		move_drop(m);
+		return kept;
+	}
+	clock_gettime(CLOCK_REALTIME, &times[1]);
+	times[1].tv_sec += (time_t)hours * 3600;
+	if (utimensat(m->lock, "journal", times, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    str_printf(undo, sizeof undo, "%.*s/undo-%s", (int)(slash - m->dir), m->dir, slash + 1 + strlen("move-")) < 0 || rename(m->dir, undo) < 0)
+		return err_errno(e, errno, "the originals are put aside in '%s' and nothing will delete them", m->dir);
+	m->dir[0] = '\0';
+	fd_closep(&m->lock);
+	return kept;
+}
+
+bool move_each_place(unsigned i, char out[PATH_MAX])
+{
+	if (i >= ARRAY_SIZE(places))
+		return false;
+	if (!places[i](out) || !is_safe(out))
+		out[0] = '\0';
+	return true;
 }
 
 /* Calls fn for the journal folder of each move that nobody works on. */
@@ -152,6 +183,20 @@ struct resume {
 	struct err *e;
 };
 
+/* An undoable move that broke off has put some originals aside. */
+static int bring_back(struct resume *x, const char *journal)
+{
+	struct move_undone u = { 0 };
+	char dir[PATH_MAX];
+	int r;
+
+	if (str_printf(dir, sizeof dir, "%.*s", (int)(strrchr(journal, '/') - journal), journal) < 0)
+		return -ENAMETOOLONG;
+	r = move_restore(dir, x->report, x->arg, &u, x->e);
+	x->rest->kept += u.kept;
+	return r < 0 ? r : u.kept == 0;
+}
+
 static int resume_one(const char *journal, void *arg)
 {
 	struct resume *x = arg;
@@ -163,8 +208,8 @@ static int resume_one(const char *journal, void *arg)
 	}
 	x->rest->confirmed++;
 	if (x->forget)
-		return 1;
-	kept = journal_remove(journal, true, x->report, x->arg, x->e);
+		return bring_back(x, journal);
+	kept = journal_remove(journal, true, -1, x->report, x->arg, x->e);
 	if (kept < 0)
 		return kept;
 	x->rest->kept += (unsigned)kept;

@@ -22,7 +22,8 @@
 #define EXIT_CANCELLED 130
 
 struct job {
-	bool move, to_vm, resume, forget;
+	bool move, to_vm, resume, forget, undo;
+	unsigned undo_hours; /* 0 = originals are deleted at once */
 	bool ignore_links;
 	unsigned name_flags;
 	const char *progress; /* as $PROGRESS_TYPE; NULL = what fits */
@@ -53,9 +54,12 @@ static int usage(const struct job *j, FILE *out, int code)
 		j->to_vm ? " Dom0's rules decide; VM is only proposed." : " Which qube is asked for on the screen.");
 	if (j->move)
 		fprintf(out,
+			"      --undoable[=HOURS]  puts the originals aside for so long (24) instead of deleting them\n"
+			"usage: %s --undo\n"
+			"Brings the originals of the last --undoable move back. What the other qube got it keeps.\n"
 			"usage: %s --resume | --forget\n"
 			"Ends moves that arrived but broke off while the originals were deleted: deletes the rest, or keeps it.\n",
-			program);
+			program, program);
 	return code;
 }
 
@@ -66,9 +70,11 @@ static int parse_options(struct job *j, int argc, char **argv)
 		{ "allow-unsafe-symlinks", no_argument, NULL, 'u' }, { "without-progress", no_argument, NULL, 'n' },
 		{ "with-progress", no_argument, NULL, 'p' },	    { "progress", required_argument, NULL, 'P' },
 		{ "resume", no_argument, NULL, 'r' },		    { "forget", no_argument, NULL, 'f' },
+		{ "undo", no_argument, NULL, 'U' },		    { "undoable", optional_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },		    { NULL, 0, NULL, 0 },
 	};
 	enum progress_kind kind;
+	uint64_t hours;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
@@ -99,6 +105,15 @@ static int parse_options(struct job *j, int argc, char **argv)
 		case 'f':
 			j->forget = true;
 			break;
+		case 'U':
+			j->undo = true;
+			break;
+		case 'k':
+			hours = MOVE_UNDO_HOURS;
+			if (!j->move || (optarg && str_u64(optarg, MOVE_UNDO_HOURS_MAX, &hours) < 0) || !hours)
+				return usage(j, stderr, 2);
+			j->undo_hours = (unsigned)hours;
+			break;
 		case 'h':
 			exit(usage(j, stdout, 0));
 		default:
@@ -114,8 +129,8 @@ static int parse(struct job *j, int argc, char **argv)
 
 	if (r)
 		return r;
-	if (j->resume || j->forget)
-		return j->move && !(j->resume && j->forget) && optind == argc ? 0 : usage(j, stderr, 2);
+	if (j->resume || j->forget || j->undo)
+		return j->move && j->resume + j->forget + j->undo == 1 && optind == argc ? 0 : usage(j, stderr, 2);
 	j->target = "@default";
 	if (j->to_vm && optind < argc)
 		j->target = argv[optind++];
@@ -284,8 +299,21 @@ static int move_or_copy(struct job *j, struct err *e)
 		move_drop(&j->m);
 		return r;
 	}
-	kept = move_finish(&j->m, tell_kept, NULL, e);
+	kept = j->undo_hours ? move_finish_undoable(&j->m, j->undo_hours, tell_kept, NULL, e) : move_finish(&j->m, tell_kept, NULL, e);
+	if (kept >= 0 && j->undo_hours)
+		fprintf(stderr, "%s: the originals are put aside for %u hours; '%s --undo' brings them back\n", program, j->undo_hours, program);
 	return kept > 0 ? err_set(e, EBUSY, "everything was copied, but %d of the originals stay", kept) : kept;
+}
+
+static int undo(struct err *e)
+{
+	struct move_undone u;
+	int r = move_undo(tell_kept, NULL, &u, e);
+
+	if (r < 0)
+		return r;
+	printf("%u originals are back where they were. The other qube still has what it got.\n", u.restored);
+	return u.kept ? err_set(e, EEXIST, "%u of the originals stay put aside: make room for them and repeat", u.kept) : 0;
 }
 
 static int end_old(const struct job *j, struct err *e)
@@ -329,7 +357,10 @@ int main(int argc, char **argv)
 	if (r)
 		return r;
 	walk_raise_limit();
-	if (j.resume || j.forget) {
+	move_expire();
+	if (j.undo) {
+		r = undo(&e);
+	} else if (j.resume || j.forget) {
 		r = end_old(&j, &e);
 	} else {
 		r = survey(&j, &e);

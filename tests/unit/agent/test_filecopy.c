@@ -80,7 +80,7 @@ static int remove_by_journal(bool again)
 	int r;
 
 	reports = 0;
-	r = journal_remove(in_dir("journal"), again, count_report, NULL, &e);
+	r = journal_remove(in_dir("journal"), again, -1, count_report, NULL, &e);
 	assert_true(r >= 0 || e.code);
 	return r;
 }
@@ -414,12 +414,87 @@ static void test_left_moves(void **state)
 	assert_int_equal(rest.confirmed + rest.open, 0);
 }
 
+static void begin_move(struct move *m, const char *const *names, size_t n)
+{
+	struct journal j;
+	struct stat st;
+
+	assert_int_equal(move_begin(m, NULL), 0);
+	assert_int_equal(journal_open(&j, m->journal, NULL), 0);
+	journal_base(&j, dir);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(lstat(in_dir(names[i]), &st), 0);
+		journal_entry(&j, names[i], &st);
+	}
+	assert_int_equal(journal_commit(&j, NULL), 0);
+	journal_close(&j);
+}
+
+/* Originals put aside come back to where they were, with their folders; once; not over anything else; not for ever. */
+static void test_undo(void **state)
+{
+	static const char *const names[] = { "u/v/b", "u/v", "u/l", "u", "a1" }, *const one[] = { "a2" };
+	struct move m;
+	struct move_undone u;
+	struct move_rest rest;
+	struct err e = { 0 };
+	struct stat st;
+
+	setenv("XDG_STATE_HOME", in_dir("state"), 1);
+	assert_int_equal(fs_mkdir_p(in_dir("u/v"), 0750, NULL), 0);
+	assert_int_equal(chmod(in_dir("u/v"), 0750), 0);
+	make_file("u/v/b");
+	make_file("a1");
+	make_file("a2");
+	assert_int_equal(symlink("v/b", in_dir("u/l")), 0);
+	assert_int_equal(move_undo(count_kept, NULL, &u, &e), -ENOENT);
+	begin_move(&m, names, 5);
+	assert_int_equal(move_finish_undoable(&m, 1, count_kept, NULL, &e), 0);
+	assert_false(exists("u") || exists("a1"));
+	begin_move(&m, one, 1);
+	assert_int_equal(move_finish_undoable(&m, 1, count_kept, NULL, &e), 0);
+	rest = move_pending();
+	assert_int_equal(rest.confirmed + rest.open, 0); /* they are no moves that broke off */
+	/* the last one first */
+	assert_int_equal(move_undo(count_kept, NULL, &u, &e), 0);
+	assert_int_equal(u.restored, 1);
+	assert_true(exists("a2") && !exists("a1"));
+	/* a name that is taken */
+	make_file("a1");
+	kept_reports = 0;
+	assert_int_equal(move_undo(count_kept, NULL, &u, &e), 0);
+	assert_int_equal(u.restored, 2);
+	assert_int_equal(u.kept, 1);
+	assert_int_equal(kept_reports, 1);
+	assert_int_equal(lstat(in_dir("u/v"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0750);
+	assert_int_equal(lstat(in_dir("u/l"), &st), 0);
+	assert_true(S_ISLNK(st.st_mode) && exists("u/v/b"));
+	assert_int_equal(unlink(in_dir("a1")), 0);
+	assert_int_equal(move_undo(count_kept, NULL, &u, &e), 0);
+	assert_int_equal(u.restored, 1);
+	assert_true(exists("a1"));
+	assert_int_equal(move_undo(count_kept, NULL, &u, &e), -ENOENT);
+	/* a time that is over; one that broke off is kept by --forget */
+	begin_move(&m, one, 1);
+	assert_int_equal(move_finish_undoable(&m, 0, count_kept, NULL, &e), 0);
+	assert_int_equal(move_undo(count_kept, NULL, &u, &e), -ENOENT);
+	assert_false(exists("a2"));
+	begin_move(&m, &names[4], 1);
+	assert_int_equal(journal_remove(m.journal, false, m.lock, count_kept, NULL, &e), 0);
+	close(m.lock);
+	assert_false(exists("a1"));
+	assert_int_equal(move_resume(true, count_kept, NULL, &rest, &e), 0);
+	assert_true(exists("a1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_journal), cmocka_unit_test(test_damaged_journal), cmocka_unit_test(test_journal_stays_below),
 		cmocka_unit_test(test_place),	cmocka_unit_test(test_users),		cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_progress), cmocka_unit_test(test_phase),		cmocka_unit_test(test_left_moves),
+		cmocka_unit_test(test_undo),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
