@@ -87,6 +87,7 @@ static const struct mux_ops ops = { .hello = on_hello, .seed = on_seed, .offered
 
 static void act(struct state *s, uint8_t what, uint8_t which)
 {
+	static const uint8_t bytes[LINK_SEED_LEN];
 	struct mux_chan *c = s->c[which % KEEP];
 	struct mux_chan *opened;
 	size_t room;
@@ -98,6 +99,14 @@ static void act(struct state *s, uint8_t what, uint8_t which)
 		mux_lost(s->m, "lost");
 	if (what == 0xf2)
 		fifo_drop(mux_out(s->m), SIZE_MAX);
+	if (what == 0xf8)
+		(void)mux_wake(s->m, bytes, bytes, 1);
+	if (what == 0xf9)
+		(which & 1 ? mux_release : mux_hold)(s->m);
+	if (what == 0xfa)
+		(void)mux_frozen(s->m);
+	if (what == 0xfb)
+		(void)(which & 1 ? mux_freeze : mux_ready)(s->m);
 	if (!c)
 		return;
 	if (what == 0xf3)
@@ -163,8 +172,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (n)
 			mux_input(s.m, data + i, n);
 		i += n;
-		if (fifo_len(mux_out(s.m)) > MUX_OUT_HARD)
+		if (mux_queued(s.m) > MUX_OUT_HARD) {
+			mux_release(s.m);
 			fifo_drop(mux_out(s.m), SIZE_MAX);
+		}
 		if (mux_n_chans(s.m) > MUX_CHANS_MAX)
 			abort();
 	}

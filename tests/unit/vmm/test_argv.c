@@ -128,6 +128,60 @@ static bool has(const struct vmm_args *a, const char *word)
 	return false;
 }
 
+static const char *value_of(const struct vmm_args *a, const char *option)
+{
+	for (size_t i = 0; i + 1 < a->n; i++)
+		if (streq(a->v[i], option))
+			return a->v[i + 1];
+	return NULL;
+}
+
+/* A source and its clones are the same machine but for where its memory comes from, and for the kernel. */
+static void saved_states(void **state)
+{
+	_cleanup_(vmm_args_fini) struct vmm_args cold = { .n = 0 }, src = { .n = 0 }, clone = { .n = 0 };
+	struct vm_spec s = sample();
+	struct vmm_plan p = plan(ACCEL_TCG);
+	size_t i, k, odd = 0;
+
+	assert_int_equal(qemu_argv_build(&s, &p, &cold, NULL), 0);
+	assert_null(value_of(&cold, "-object"));
+	p.ram = 30;
+	p.state = 31;
+	s.start = VM_START_SOURCE;
+	assert_int_equal(qemu_argv_build(&s, &p, &src, NULL), 0);
+	assert_string_equal(value_of(&src, "-object"), "memory-backend-file,id=ram,size=400M,mem-path=/proc/self/fd/30,share=on");
+	assert_non_null(strstr(value_of(&src, "-machine"), ",memory-backend=ram"));
+	assert_non_null(strstr(value_of(&src, "-append"), " bulkhead.state "));
+	assert_null(value_of(&src, "-incoming"));
+	s.start = VM_START_CLONE;
+	assert_int_equal(qemu_argv_build(&s, &p, &clone, NULL), 0);
+	assert_string_equal(value_of(&clone, "-object"), "memory-backend-file,id=ram,size=400M,mem-path=/proc/self/fd/30,share=off");
+	assert_string_equal(value_of(&clone, "-incoming"), "defer");
+	assert_null(value_of(&clone, "-kernel"));
+	assert_null(value_of(&clone, "-initrd"));
+	assert_null(value_of(&clone, "-append"));
+	for (i = k = 0; i < src.n && k < clone.n; i++, k++) {
+		if (streq(src.v[i], "-kernel"))
+			i += 6;
+		if (streq(clone.v[k], "-incoming"))
+			k += 2;
+		if (streq(src.v[i], clone.v[k]))
+			continue;
+		assert_true(strstr(src.v[i], "memory-backend-file") != NULL);
+		odd++;
+	}
+	assert_true(i == src.n && k == clone.n && odd == 1);
+	/* Without its files there is no such machine. */
+	p.state = -1;
+	vmm_args_fini(&clone);
+	assert_int_equal(qemu_argv_build(&s, &p, &clone, NULL), -EINVAL);
+	p.ram = -1;
+	vmm_args_fini(&src);
+	s.start = VM_START_SOURCE;
+	assert_int_equal(qemu_argv_build(&s, &p, &src, NULL), -EINVAL);
+}
+
 static void never(void **state)
 {
 	static const char *const banned[] = { "-netdev", "-net", "-nic", "-usb", "-drive", "-hda", "-monitor", "-daemonize", "-pidfile" };
@@ -206,7 +260,7 @@ static void accelerator(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(word_by_word), cmocka_unit_test(never), cmocka_unit_test(missing),
+		cmocka_unit_test(word_by_word), cmocka_unit_test(saved_states), cmocka_unit_test(never), cmocka_unit_test(missing),
 		cmocka_unit_test(largest),	cmocka_unit_test(vcpus), cmocka_unit_test(accelerator),
 	};
 
