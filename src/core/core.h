@@ -139,6 +139,8 @@ struct core_ops {
 	int (*report)(void *ctx, struct qube *q, const char *prefix, struct call *c, report_fn fn);
 	/* After a commit that touched policy-relevant data: true = ready() follows when every decision sees it. */
 	bool (*policy_sync)(void *ctx, struct call *c);
+	/* After a commit: true = call_synced follows when every link between machines that was to be cut is cut. */
+	bool (*net_sync)(void *ctx, struct call *c);
 	/* Would src be allowed to call service ("NAME+ARG") on each of the targets (names, one space between them), nobody being asked? fn gets
 	   one '1' or '0' a target, or NULL when nobody decides; it is never called before this returns. */
 	int (*policy_ask)(void *ctx, const char *src, const char *service, const char *targets, policy_fn fn, void *arg, struct err *e);

@@ -67,7 +67,7 @@ const char *ipc_role_name(uint8_t role)
 		[ROLE_IMAGE_WORKER] = "image-worker",
 		[ROLE_SVC_RUNNER] = "svc-runner",
 		[ROLE_DOM0_CLIENT] = "dom0-client",
-		[ROLE_STATE_HOLDER] = "state-holder",
+		[ROLE_STATE_HOLDER] = "state-holder", [ROLE_UPLINK] = "uplink",
 	};
 
 	return role < ROLE_N ? names[role] : "?";

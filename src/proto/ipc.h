@@ -49,7 +49,7 @@ int ipc_reply_err(const struct msg *m, struct err *e);
 
 enum ipc_role {
 	ROLE_QEMU, ROLE_LINKD, ROLE_QREXEC_DAEMON, ROLE_QUBESDB_DAEMON, ROLE_POLICYD, ROLE_IMAGE_WORKER, ROLE_SVC_RUNNER, ROLE_DOM0_CLIENT,
-	ROLE_STATE_HOLDER, ROLE_N
+	ROLE_STATE_HOLDER, ROLE_UPLINK, ROLE_N
 };
 const char *ipc_role_name(uint8_t role);
 

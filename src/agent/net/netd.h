@@ -27,19 +27,22 @@ struct netd {
 	struct qdbc db, watch;
 	struct ev_io *watch_io, *link_io;
 	int link_fd;
-	const char *nft, *ip, *conntrack, *sys_net, *proc_sys, *resolv_conf;
+	const char *nft, *ip, *conntrack, *modprobe, *sys_net, *proc_sys, *resolv_conf;
 	struct netd_port port[NETD_PORTS_MAX];
 	size_t n_ports;
 	bool provides; /* this qube is somebody's NetVM */
 	bool filters; /* qubes-firewall will run: until it does, nothing is forwarded */
 	bool ipv6;
 	bool base; /* the tables are loaded */
+	bool driver; /* so is the driver */
 };
 
 /* netd_run.c: programs; 0 or -errno with text. netd_base loads the tables of every qube unless they are loaded. */
 int netd_base(struct netd *d, struct err *e);
 int netd_nft(const struct netd *d, struct wr *text, struct err *e);
 int netd_ip(const struct netd *d, struct wr *text, struct err *e);
+/* netd_driver loads the driver of network devices once. */
+void netd_driver(struct netd *d);
 void netd_forget_flows(const struct netd *d, const struct netport *p);
 /* netd_sysctl writes one setting below /proc/sys; failures are logged. */
 void netd_sysctl(const struct netd *d, const char *path, const char *value);

@@ -43,7 +43,9 @@ static void on_watch(struct ev_io *io, int fd, int events, void *arg)
 		if (m.h.type != QDB_RESP_WATCH)
 			continue;
 		any = true;
-		if (!str_starts(m.h.path, NETPORT_KEY))
+		if (str_starts(m.h.path, NETPORT_KEY))
+			netd_driver(d);
+		else
 			own_addresses_changed(d);
 	}
 	if (r < 0 || k < 0) {
@@ -90,8 +92,15 @@ static void facts(struct netd *d)
 	d->filters = d->provides && access("/run/qubes-service/qubes-firewall", F_OK) == 0;
 }
 
+static int on_port_key(void *arg, const char *key, const char *value)
+{
+	*(bool *)arg = true;
+	return 0;
+}
+
 static int run(struct netd *d, const char *socket, struct err *e)
 {
+	bool any = false;
 	int r = qdbc_open(&d->watch, socket, e);
 
 	if (r >= 0)
@@ -105,6 +114,8 @@ static int run(struct netd *d, const char *socket, struct err *e)
 		r = netd_base(d, e);
 	if (r < 0)
 		return r;
+	if (qdbc_each(&d->db, NETPORT_KEY, false, on_port_key, &any, NULL) == 0 && any)
+		netd_driver(d);
 	netd_scan(d);
 	if (d->provides) {
 		netd_sysctl(d, "net/ipv4/ip_forward", "1");
@@ -121,7 +132,7 @@ static void on_term(struct ev_signal *s, int signum, void *arg)
 
 int main(int argc, char **argv)
 {
-	static struct netd d = { .nft = "/usr/sbin/nft", .ip = "/usr/sbin/ip", .conntrack = "/usr/sbin/conntrack", .sys_net = "/sys/class/net",
+	static struct netd d = { .nft = "/usr/sbin/nft", .ip = "/usr/sbin/ip", .conntrack = "/usr/sbin/conntrack", .modprobe = "/usr/sbin/modprobe", .sys_net = "/sys/class/net",
 				 .proc_sys = "/proc/sys", .resolv_conf = "/etc/resolv.conf", .link_fd = -1 };
 	const char *socket = QDB_SOCKET;
 	bool good = true;
@@ -131,14 +142,15 @@ int main(int argc, char **argv)
 	log_init("netd", NULL, -1);
 	for (int i = 1; i < argc; i += 2) {
 		const char **o = streq(argv[i], "--socket") ? &socket : streq(argv[i], "--sys-net") ? &d.sys_net :
-				 streq(argv[i], "--resolv-conf") ? &d.resolv_conf : NULL;
+				 streq(argv[i], "--resolv-conf") ? &d.resolv_conf :
+				 streq(argv[i], "--modprobe") ? &d.modprobe : NULL;
 
 		good &= o && i + 1 < argc;
 		if (good)
 			*o = argv[i + 1];
 	}
 	if (!good) {
-		fputs("usage: bulkhead-netd [--socket QUBESDB] [--sys-net DIR] [--resolv-conf FILE]\n", stderr);
+		fputs("usage: bulkhead-netd [--socket QUBESDB] [--sys-net DIR] [--resolv-conf FILE] [--modprobe PROGRAM]\n", stderr);
 		return 2;
 	}
 	d.db.fd = d.watch.fd = -1;

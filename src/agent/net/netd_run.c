@@ -60,6 +60,20 @@ int netd_base(struct netd *d, struct err *e)
 	return r < 0 ? err_add(e, r, "the tables of packets") : 0;
 }
 
+void netd_driver(struct netd *d)
+{
+	const char *const argv[] = { "modprobe", "virtio_net", NULL };
+	struct proc_spec s = { .path = d->modprobe, .argv = argv, .keep_stderr = true };
+	struct err e = { 0 };
+
+	if (d->driver)
+		return;
+	d->driver = true;
+	/* Nobody else does: udevd does not run in most qubes. A kernel that has it built in does not mind. */
+	if (proc_run(&s, &e) < 0)
+		log_warn("the driver of network devices: %s", e.msg);
+}
+
 /* An address may have belonged to another qube a moment ago. */
 void netd_forget_flows(const struct netd *d, const struct netport *p)
 {

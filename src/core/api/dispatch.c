@@ -258,6 +258,10 @@ void call_finish(struct call *c, int r)
 			c->syncing = true;
 			return;
 		}
+		if (r == 0 && c->core->ops->net_sync && c->core->ops->net_sync(c->core->ops_ctx, c)) {
+			c->syncing = true;
+			return;
+		}
 	}
 	c->result = r;
 	call_synced(c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The table of running qubes and what its parts share. */
+#include "daemon/qubesd/net.h"
 #include "daemon/qubesd/state.h"
 
 #include <fcntl.h>
@@ -22,6 +23,7 @@ const struct core_ops run_ops = {
 	.state = state_op,
 	.hold = run_op_hold,
 	.policy_sync = policy_sync,
+	.net_sync = net_sync,
 	.policy_ask = policy_ask,
 	.report = run_op_report,
 	.grow = run_op_grow,
@@ -82,7 +84,10 @@ int runs_start(struct qd *d, struct err *e)
 	run_live_start(d);
 	run_pools_start(d);
 	run_disp_start(d);
+	net_watch_start(d);
 	r = run_adopt_all(d, e);
+	if (r >= 0)
+		net_adopted(d);
 	if (r >= 0)
 		states_start(d);
 	return r < 0 ? r : policy_start(d->runs, e);
@@ -119,6 +124,7 @@ void run_free(struct run *r)
 	if (*p)
 		*p = r->next;
 	r->q->run = NULL;
+	net_free(r);
 	warm_free(r);
 	run_disconnect(r);
 	ev_timer_free(r->watch);
@@ -219,5 +225,7 @@ void runs_on_exit(struct qd *d, struct msg *m)
 		return;
 	}
 	/* What the end of a role means comes from the channels that close with it; this is for the log. */
+	if (x.role == ROLE_UPLINK && run_find(d, x.qid))
+		net_uplink_gone(run_find(d, x.qid));
 	log_debug("process ended: role=%s qid=%u pid=%u status=%u", ipc_role_name(x.role), x.qid, x.pid, x.status);
 }

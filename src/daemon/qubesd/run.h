@@ -6,6 +6,7 @@
 #ifndef QUBESD_RUN_H
 #define QUBESD_RUN_H
 
+#include "daemon/qubesd/netstate.h"
 #include "daemon/qubesd/qubesd.h"
 #include "qdb/client.h"
 #include "vmm/spec.h"
@@ -56,6 +57,7 @@ struct run {
 	struct qdbc qdb;
 	struct ev_io *qdb_io;
 	unsigned qdb_open; /* requests without an answer */
+	struct run_net net;
 	struct ev_timer *watch, *limit, *kill, *gone;
 	unsigned gone_polls, restarts, reconnects;
 	struct call *starters, *enders; /* calls that wait for Running, for Halted */
@@ -85,6 +87,9 @@ struct runs {
 	struct live live;
 	struct qd *d;
 	struct run *list;
+	struct live net_live;
+	unsigned net_cuts; /* ends of links that were told to go and have not answered */
+	struct call *net_waiting; /* calls that end when there is none */
 	char timezone[64]; /* "" = unknown */
 	uint64_t n_starts, n_retries;
 	struct ev_timer *stats; /* runs while there are listeners */

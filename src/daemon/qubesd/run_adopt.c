@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
-#include "daemon/qubesd/run.h"
+#include "daemon/qubesd/net.h"
 
 #define HELLO_MS 2000
 
@@ -72,6 +72,8 @@ static void load_line(struct run *r, char *line, bool *up)
 	*eq++ = '\0';
 	if (streq(line, "start_time") && str_u64(eq, INT64_MAX, &n) == 0)
 		r->q->start_time = n;
+	else if (streq(line, "net"))
+		net_load(r, eq);
 	else if (streq(line, "held"))
 		r->q->held = true;
 	else if (streq(line, "up"))

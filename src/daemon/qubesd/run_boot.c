@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
+#include "daemon/qubesd/net.h"
 #include "daemon/qubesd/state.h"
 
 uint64_t run_timeout_ms(const struct run *r, enum prop_id id)
@@ -44,6 +45,7 @@ void run_save(struct run *r)
 		wr_printf(&w, "dispose=%u.%u\n", r->dispose_peer, r->dispose_port);
 	if (r->spec.start == VM_START_CLONE)
 		wr_printf(&w, "clone=%s\n", r->spec.state);
+	net_save(r, &w);
 	for (unsigned i = 0; i < VOL_N; i++)
 		wr_printf(&w, "head.%u=%s\n", i, r->q->vol_head[i]);
 	run_write_file(path_fmt(path, PATH_QUBE_RUN, "/%u/state", r->q->qid), w.buf, w.len);
@@ -226,6 +228,7 @@ void run_ready(struct run *r)
 	log_info("%s is up after %llu ms (%s, attempt %u)", r->q->name.s, (unsigned long long)(now_us() - r->boot_us) / 1000,
 		 r->spec.start == VM_START_CLONE ? "clone" : "cold", r->attempt);
 	state_up(r);
+	net_up(r);
 	calls_end(&r->starters, 0, NULL);
 }
 

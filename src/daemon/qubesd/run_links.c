@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
+#include "daemon/qubesd/net.h"
 #include "daemon/qubesd/state.h"
 
 static void role_gone(struct run *r, uint32_t role);
@@ -76,6 +77,9 @@ static void on_link_event(struct run *r, struct ipc_ld_event *ev)
 		break;
 	case LD_EV_CALL:
 		call_ended(r, ev);
+		break;
+	case LD_EV_NIC_GONE:
+		net_port_gone(r, ev->detail);
 		break;
 	case LD_EV_DISK_ERROR:
 		run_disk_error(r, ev->detail, ev->text);

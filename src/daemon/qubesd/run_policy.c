@@ -8,7 +8,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "daemon/qubesd/run.h"
+#include "daemon/qubesd/net.h"
 
 #define DELAY_MIN_MS 100
 #define DELAY_MAX_MS 10000
@@ -180,7 +180,8 @@ static void synced(struct runs *rs, uint32_t token)
 
 		rs->syncs = w->next;
 		free(w);
-		call_synced(c);
+		if (!net_sync(rs->d, c))
+			call_synced(c);
 	}
 }
 

@@ -42,6 +42,7 @@ static int describe(struct run *r, struct err *e)
 	s->debug = prop_bool(c, q, P_debug);
 	s->template_based = q->klass == K_APP || q->klass == K_DISP;
 	s->memory_mib = (uint32_t)MIN(prop_int(c, q, P_memory, 400), (int64_t)UINT32_MAX);
+	s->ports = net_ports(c, q);
 	s->vcpus = (uint32_t)MIN(prop_int(c, q, P_vcpus, 1), (int64_t)1024);
 	if (run_start_id(s->start_id) < 0)
 		return err_set(e, AE_GENERIC, "no random numbers");

@@ -2,6 +2,7 @@
 /* The end of a run: by order, by force, by itself; then its volumes. Pause belongs here too. */
 #include "base/log.h"
 #include "base/str.h"
+#include "daemon/qubesd/net.h"
 #include "daemon/qubesd/state.h"
 #include "daemon/qubesd/unfinished.h"
 
@@ -228,6 +229,7 @@ void run_cleanup(struct run *r)
 {
 	r->phase = PH_CLEANUP;
 	r->volume = 0;
+	net_down(r);
 	if (r->shutdown_limit)
 		ev_timer_stop(r->shutdown_limit);
 	stop_volume(r);

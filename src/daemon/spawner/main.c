@@ -25,6 +25,7 @@ static const struct rule {
 	{ IPC_SP_CALL, 2, on_call },
 	{ IPC_SP_USAGE, 0, on_usage },
 	{ IPC_SP_TRACE_LOG, 0, on_trace_log },
+	{ IPC_SP_UPLINK, 1, on_uplink },
 	{ IPC_SP_FORGET, 0, on_forget },
 	{ IPC_SP_STATE_KEEP, 0, on_state_keep },
 	{ IPC_SP_STATE_DROP, 0, on_state_drop },

@@ -130,6 +130,8 @@ int limits_enter(const struct spawner *s, uint32_t qid, pid_t pid, struct err *e
 /* --- runner.c: services of dom0 -------------------------------------------------------------------------------------------------- */
 
 int on_dom0_service(struct spawner *s, struct msg *m, struct err *e);
+/* uplink.c */
+int on_uplink(struct spawner *s, struct msg *m, struct err *e);
 /* on_call starts the process that reads what a qube answers to a call of dom0, with that qube's own identity. */
 int on_call(struct spawner *s, struct msg *m, struct err *e);
 /* runner_refill makes the runner that waits for the next call, if calls have come and none waits. A failure is only logged: calls start one then. */

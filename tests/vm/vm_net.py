@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network of real qubes: alpha and beta behind fw1 behind net1, links made and cut while everything runs. Packets go from QEMU to QEMU."""
+import os
+import signal
+
+import bh
+from bh import check, equal, wait_for
+
+suite = bh.Suite("vm.net")
+PORT = 8080
+WAIT = 120
+
+# Answers every TCP connection with the address that it came from.
+SERVER = ("setsid perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => %d, Listen => 9, ReuseAddr => 1) or die; "
+          "while (my $c = $s->accept) { print $c \"from \", $c->peerhost, \"\\n\"; close $c }' </dev/null >/dev/null 2>&1 &" % PORT)
+
+
+def ip(inst, qube):
+    return inst.good("qvm-prefs", qube, "ip").text.strip()
+
+
+def ask(inst, qube, addr, limit=20):
+    """What a client in the qube is told by the server at addr, or why not."""
+    r = inst.run("qvm-run", "-p", "-u", "user", qube,
+                 f"timeout {limit} bash -c 'exec 3<>/dev/tcp/{addr}/{PORT} && cat <&3' 2>&1 || echo failed", timeout=limit + 60)
+    text = r.text.strip()
+    return text.splitlines()[-1] if text else "nothing"
+
+
+def interfaces(inst, qube):
+    return inst.sh(qube, "ls /sys/class/net", user="root").text.split()
+
+
+def linked(inst, qube, name="eth0"):
+    wait_for(lambda: name in interfaces(inst, qube), f"{name} in {qube}: {tell(inst, qube)}", WAIT)
+
+
+def tell(inst, qube):
+    return inst.run("qvm-run", "-p", "-u", "root", qube, "ip -br addr; ip route; journalctl -b --no-pager -u bulkhead-netd -u qubes-firewall | tail -20; "
+                    "qubesdb-list -f /net-port").text
+
+
+@suite.test
+def prepare(inst):
+    for name, label, netvm in (("net1", "red", ""), ("fw1", "orange", "net1")):
+        inst.good("qvm-create", "-l", label, "-t", "debian-12-minimal", "--property", "provides_network=True", name)
+        inst.good("qvm-prefs", name, "netvm", netvm)
+    inst.good("qvm-start", "fw1", timeout=900)
+    check({"net1", "fw1"} <= {n for n, s in inst.states().items() if s == "Running"}, "the NetVM starts with its client")
+    linked(inst, "fw1")
+    inst.sh("net1", SERVER + f" nft add rule ip qubes custom-input tcp dport {PORT} accept", user="root")
+
+
+@suite.test
+def a_qube_without_a_netvm_has_no_device(inst):
+    equal(interfaces(inst, "alpha"), ["lo"], "alpha")
+
+
+@suite.test
+def plugged_while_it_runs(inst):
+    inst.good("qvm-prefs", "alpha", "netvm", "fw1")
+    linked(inst, "alpha")
+    wait_for(lambda: ask(inst, "alpha", ip(inst, "net1")) == f"from {ip(inst, 'fw1')}", f"alpha to net1 through fw1: {tell(inst, 'alpha')} {tell(inst, 'fw1')}", WAIT)
+    check(inst.sh("alpha", "ip -4 -br addr show eth0", user="root").text.split()[2] == ip(inst, "alpha") + "/32", "alpha's address")
+
+
+@suite.test
+def rules_change_at_once(inst):
+    net1 = ip(inst, "net1")
+    inst.good("qvm-firewall", "alpha", "reset")
+    inst.good("qvm-firewall", "alpha", "del", "--rule-no", "0")
+    inst.good("qvm-firewall", "alpha", "add", "accept", "dsthost=192.0.2.1")
+    wait_for(lambda: ask(inst, "alpha", net1, 5).startswith("failed"), "the rule that lets nothing through to net1", WAIT)
+    inst.good("qvm-firewall", "alpha", "add", "accept", f"dsthost={net1}", "tcp", str(PORT))
+    wait_for(lambda: ask(inst, "alpha", net1) == f"from {ip(inst, 'fw1')}", "the rule that lets it through", WAIT)
+    inst.good("qvm-firewall", "alpha", "reset")
+
+
+@suite.test
+def another_netvm_while_it_runs(inst):
+    inst.good("qvm-prefs", "alpha", "netvm", "net1")
+    wait_for(lambda: ask(inst, "alpha", ip(inst, "net1")) == f"from {ip(inst, 'alpha')}", f"alpha straight to net1: {tell(inst, 'alpha')}", WAIT)
+    check("vif" + inst.good("qvm-prefs", "alpha", "qid").text.strip() + ".0" not in interfaces(inst, "fw1"), "fw1 has lost its client")
+
+
+@suite.test
+def none_cuts_the_cable(inst):
+    net1 = ip(inst, "net1")
+    # A stream of datagrams; the count of what arrives must stand still from the moment of the answer.
+    inst.sh("net1", f"nft add rule ip qubes custom-input udp dport 9 counter drop", user="root")
+    inst.sh("alpha", f"setsid bash -c 'while echo x >/dev/udp/{net1}/9; do :; done' </dev/null >/dev/null 2>&1 & echo $! >/tmp/flood", user="user")
+
+    def arrived():
+        out = inst.sh("net1", "nft list chain ip qubes custom-input | grep 'dport 9'", user="root").text
+        return int(out.split("packets ")[1].split()[0])
+    first = arrived()
+    wait_for(lambda: arrived() > first, "datagrams of alpha", WAIT)
+    inst.good("qvm-prefs", "alpha", "netvm", "")
+    # What was in the socket when it was cut is read before the first answer below.
+    at_answer = arrived()
+    check(ask(inst, "alpha", net1, 5).startswith("failed"), "nothing answers")
+    equal(arrived(), at_answer, "packets after the answer")
+    wait_for(lambda: interfaces(inst, "alpha") == ["lo"], f"the device is gone: {interfaces(inst, 'alpha')}", WAIT)
+
+
+@suite.test
+def a_netvm_that_comes_again_has_its_clients(inst):
+    inst.good("qvm-prefs", "alpha", "netvm", "fw1")
+    linked(inst, "alpha")
+    inst.good("qvm-kill", "fw1")
+    wait_for(lambda: "eth0" not in interfaces(inst, "alpha"), "alpha's device goes with its NetVM", WAIT)
+    inst.good("qvm-start", "fw1", timeout=900)
+    linked(inst, "alpha")
+    wait_for(lambda: ask(inst, "alpha", ip(inst, "net1")) == f"from {ip(inst, 'fw1')}", f"alpha again: {tell(inst, 'alpha')} {tell(inst, 'fw1')}", WAIT)
+
+
+@suite.test
+def the_core_comes_again_and_knows_the_links(inst):
+    for pid in inst.role_pids("qubesd"):
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            if b"--core" in f.read().split(b"\0"):
+                os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: inst.run("qvm-ls", timeout=20).rc == 0, "the core", WAIT)
+    equal(ask(inst, "alpha", ip(inst, "net1")), f"from {ip(inst, 'fw1')}", "the link was not touched")
+    inst.good("qvm-prefs", "alpha", "netvm", "")
+    wait_for(lambda: interfaces(inst, "alpha") == ["lo"], "a link of an earlier core is cut", WAIT)
+
+
+@suite.test
+def the_host_has_no_part_in_it(inst):
+    """No program of the instance but an uplink holds an internet socket, and no interface of the host belongs to a qube."""
+    for pid, argv in inst.processes():
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                check("socket:" not in os.readlink(f"/proc/{pid}/fd/{fd}") or not inet(pid, os.readlink(f"/proc/{pid}/fd/{fd}")), f"{argv} has an internet socket")
+        except FileNotFoundError:
+            continue
+    check(not [n for n in os.listdir("/sys/class/net") if n.startswith(("vif", "tap"))], "interfaces of the host")
+
+
+def inet(pid, link):
+    inode = link[link.index("[") + 1:-1]
+    for proto in ("tcp", "tcp6", "udp", "udp6", "raw", "packet"):
+        try:
+            with open(f"/proc/{pid}/net/{proto}") as f:
+                if any(line.split()[9:10] == [inode] or line.split()[-1:] == [inode] for line in f.readlines()[1:]):
+                    return True
+        except FileNotFoundError:
+            continue
+    return False
+
+
+@suite.test
+def a_link_ends_with_its_qube(inst):
+    inst.good("qvm-prefs", "beta", "netvm", "fw1")
+    linked(inst, "beta")
+    inst.good("qvm-kill", "beta")
+    vif = "vif" + inst.good("qvm-prefs", "beta", "qid").text.strip() + ".0"
+    wait_for(lambda: vif not in interfaces(inst, "fw1"), f"{vif} is gone: {interfaces(inst, 'fw1')}", WAIT)
+    inst.good("qvm-prefs", "beta", "netvm", "")
+    inst.good("qvm-start", "beta", timeout=900)
+    inst.good("qvm-kill", "fw1", "net1")
