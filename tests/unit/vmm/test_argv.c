@@ -230,6 +230,27 @@ static void largest(void **state)
 	assert_int_equal(qemu_argv_build(&s, &p, &a, NULL), 0);
 }
 
+/* QEMU refuses a block device as a file, and a file as a device. In memory what is written lies over it. */
+static void devices(void **state)
+{
+	_cleanup_(vmm_args_fini) struct vmm_args a = { .n = 0 }, over = { .n = 0 };
+	struct vm_spec s = sample();
+	struct vmm_plan p = plan(ACCEL_TCG);
+
+	s.disks[1] = (struct vm_disk){ .serial = "private", .n_layers = 1, .layers = { { "vm-work-private-snap", VM_FMT_DEVICE } } };
+	assert_int_equal(qemu_argv_build(&s, &p, &a, NULL), 0);
+	assert_true(has(&a, "driver=host_device,node-name=private-f0,filename=/dev/fdset/3,read-only=off,auto-read-only=off,locking=auto,discard=unmap,"
+			    "cache.direct=off,cache.no-flush=off"));
+	assert_true(has(&a, "driver=raw,node-name=private,file=private-f0,read-only=off,auto-read-only=off,discard=unmap,cache.direct=off,"
+			    "cache.no-flush=off"));
+	s.disks[1].ephemeral_size = 1 << 20;
+	p.ephemeral[1] = 17;
+	assert_int_equal(qemu_argv_build(&s, &p, &over, NULL), 0);
+	assert_true(has(&over, "driver=host_device,node-name=private-f0,filename=/dev/fdset/3,read-only=on,auto-read-only=off,locking=off,cache.direct=off,"
+			       "cache.no-flush=off"));
+	assert_true(has(&over, "driver=raw,node-name=private-l0,file=private-f0,read-only=on,auto-read-only=off,cache.direct=off,cache.no-flush=off"));
+}
+
 static void vcpus(void **state)
 {
 	assert_int_equal(qemu_vcpus(ACCEL_TCG, 2, 2), 1);
@@ -262,6 +283,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(word_by_word), cmocka_unit_test(saved_states), cmocka_unit_test(never), cmocka_unit_test(missing),
 		cmocka_unit_test(largest),	cmocka_unit_test(vcpus), cmocka_unit_test(accelerator),
+		cmocka_unit_test(devices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
