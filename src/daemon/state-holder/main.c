@@ -137,8 +137,12 @@ static int on_list(struct holder *h, struct msg *m, struct err *e)
 {
 	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
 	struct ipc_sp_states head = { .n = h->n_states };
+	struct rd r = msg_rd(m);
+	struct ipc_ho_list q;
 	const struct state *s;
 
+	if (ipc_get_ho_list(&r, &q) < 0 || !rd_done(&r))
+		return -EBADMSG;
 	ipc_put_sp_states(&w, &head);
 	TAILQ_FOREACH(s, &h->states, link) {
 		struct ipc_sp_state x = { .bytes = s->size[PART_RAM], .in_memory = s->in_memory, .on_disk = s->on_disk, .last_use = s->last_use };
