@@ -272,8 +272,13 @@ static void device(struct xml_import *im, struct qube *q, json_t *o)
 	dev_field_put(&w, "mode", *mode ? mode : streq(cls, "pci") ? "required" : "auto-attach");
 	json_object_foreach(json_object_get(o, "options"), key, v) {
 		_cleanup_free_ char *name = xasprintf("_%s", key);
+		const char *value = json_string_value(v);
+		bool on;
 
-		dev_field_put(&w, name, json_string_value(v));
+		/* any word for a truth was written once; here it is yes or no */
+		if (streq(cls, "block") && streq(key, "read-only") && str_bool(value, &on) == 0)
+			value = on ? "yes" : "no";
+		dev_field_put(&w, name, value);
 	}
 	r = wr_ok(&w) ? dev_assignment_parse(&a, rd_mem(w.buf, w.len), &why) : -E2BIG;
 	if (r >= 0) {
