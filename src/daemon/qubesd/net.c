@@ -131,12 +131,12 @@ void net_cut(struct run *r)
 bool net_sync(void *ctx, struct call *c)
 {
 	struct runs *rs = ((struct qd *)ctx)->runs;
-	struct call **p = &rs->net_waiting;
+	struct call **p;
 
-	if (!rs->net_cuts)
+	if (!rs || !rs->net_cuts) /* --no-vms: nothing runs */
 		return false;
-	while (*p)
-		p = &(*p)->next;
+	for (p = &rs->net_waiting; *p; p = &(*p)->next)
+		;
 	c->next = NULL;
 	*p = c;
 	return true;
