@@ -9,23 +9,28 @@
 	"-q", "-y", "-o", "APT::Status-Fd=" JOB_STATUS_TEXT, "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=600", "-o", \
 		"Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Acquire::Retries=3"
 
+/* The two halves of a job's part: fetching, and the work of dpkg. *arg: dpkg has begun. */
 static void on_status(const struct job *j, struct rd line)
 {
 	static unsigned last = 1001;
-	unsigned permille, now;
+	unsigned permille, now, middle = j->arg ? j->from + (j->to - j->from) * 3 / 8 : j->to;
 	bool download;
 
 	if (!update_apt_status(line, &download, &permille))
 		return;
-	now = j->from + permille * (j->to - j->from) / 1000;
+	if (j->arg && !download && !*(bool *)j->arg) {
+		*(bool *)j->arg = true;
+		say("phase", "install");
+	}
+	now = download ? j->from + permille * (middle - j->from) / 1000 : middle + permille * (j->to - middle) / 1000;
 	if (now != last)
 		say("progress", "%u", now);
 	last = now;
 }
 
-static int apt(const char *const *argv, unsigned from, unsigned to)
+static int apt(const char *const *argv, unsigned from, unsigned to, bool *installing)
 {
-	const struct job j = { .path = APT, .argv = argv, .output = job_log, .status = on_status, .from = from, .to = to };
+	const struct job j = { .path = APT, .argv = argv, .output = job_log, .status = on_status, .from = from, .to = to, .arg = installing };
 	int r = job_run(&j);
 
 	say("progress", "%u", to);
@@ -47,7 +52,7 @@ static int refresh(bool force)
 	static const char *const any[] = { "apt-get", COMMON, "update", NULL };
 
 	say("phase", "refresh");
-	return apt(force ? any : strict, 0, 150);
+	return apt(force ? any : strict, 0, 150, NULL);
 }
 
 static void on_plan(const struct job *j, struct rd line)
@@ -72,24 +77,17 @@ static int plan(void)
 	return r == 0 ? (int)MIN(n, 100000u) : r < 0 ? r : -EIO;
 }
 
-static int download(void)
+static int upgrade(void)
 {
-	static const char *const first[] = { "apt-get", COMMON, "--with-new-pkgs", "--download-only", "upgrade", NULL };
+	static const char *const first[] = { "apt-get", COMMON, "--with-new-pkgs", "upgrade", NULL };
 	/* What a cache on the way keeps may be damaged: it is asked to fetch anew. */
-	static const char *const again[] = { "apt-get", COMMON, "-o", "Acquire::http::No-Cache=true", "--with-new-pkgs", "--download-only", "upgrade", NULL };
+	static const char *const again[] = { "apt-get", COMMON, "-o", "Acquire::http::No-Cache=true", "--with-new-pkgs", "upgrade", NULL };
+	bool installing = false;
 	int r;
 
 	say("phase", "download");
-	r = apt(first, 150, 450);
-	return r == 0 ? 0 : apt(again, 150, 450);
-}
-
-static int install(void)
-{
-	static const char *const argv[] = { "apt-get", COMMON, "--with-new-pkgs", "--no-download", "upgrade", NULL };
-
-	say("phase", "install");
-	return apt(argv, 450, 950);
+	r = apt(first, 150, 950, &installing);
+	return r == 0 || installing ? r : apt(again, 150, 950, &installing);
 }
 
 static int cleanup(void)
@@ -97,7 +95,7 @@ static int cleanup(void)
 	static const char *const argv[] = { "apt-get", COMMON, "clean", NULL };
 
 	say("phase", "cleanup");
-	return apt(argv, 950, 1000);
+	return apt(argv, 950, 1000, NULL);
 }
 
 int apt_update(const struct update *u)
@@ -106,7 +104,7 @@ int apt_update(const struct update *u)
 
 	if (!u->check && repair() != 0)
 		return UPDATE_PRE;
-	if (refresh(u->force) != 0)
+	if (refresh(u->force) != 0 && !u->force)
 		return UPDATE_REFRESH;
 	n = plan();
 	if (n < 0)
@@ -116,7 +114,7 @@ int apt_update(const struct update *u)
 		notify();
 		return n == 0 ? UPDATE_NONE : UPDATE_OK;
 	}
-	if (download() != 0 || install() != 0)
+	if (upgrade() != 0)
 		return UPDATE_INSTALL;
 	return !u->keep && cleanup() != 0 ? UPDATE_CLEANUP : UPDATE_OK;
 }
