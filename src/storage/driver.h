@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The interface of a storage driver: its operations. One row of drivers.def names the driver, this table does the work; storage_run
- * (storage.c) checks the request, finds the row and calls one operation. docs/storage.md §7 tells how to add a driver.
+ * (storage.c) checks the request, finds the row and calls one operation. docs/storage.md §9 tells how to add a driver.
  *
  * Rules for each operation: it can be killed at any moment, and leaves the committed state old or new, whole; repeated, it finishes what was
  * begun; all it knows is in the names on the disk. It never parses what a guest wrote into a volume.
