@@ -8,23 +8,6 @@
 #include "base/proc.h"
 #include "base/wr.h"
 
-static const char *const drivers[] = { "file-reflink", "file-qcow2", "lvm_thin" };
-
-static struct pool *begin(struct pool *p, const char *driver)
-{
-	pool_make(p, driver, "/tmp");
-	return p;
-}
-
-static bool wanted(const char *driver)
-{
-	return !getenv("BULKHEAD_TEST_LVM") || streq(driver, "lvm_thin");
-}
-
-#define EACH_DRIVER(p)                                                                             \
-	for (size_t d_ = 0; d_ < ARRAY_SIZE(drivers); d_++)                                        \
-		for (struct pool p##_, *p = wanted(drivers[d_]) ? begin(&p##_, drivers[d_]) : NULL; p; pool_remove(p), p = NULL)
-
 static void create_and_remove(void **state)
 {
 	EACH_DRIVER(p) {
