@@ -6,6 +6,7 @@
  *   X.l<N>.img       state N whole, raw (after a flatten, an import or a revert); preferred when both are there
  *   X-dirty.qcow2    what a running qube writes, an overlay over the greatest state (the head)
  *   X-dirty.img      the same with revisions_to_keep -1: the head itself, which has no number as long as it runs
+ *   X.l<N>.part.*    a layer that the next number needs, and no state itself (a clone's, qcow2_share.c)
  *   X.below<N>       states from number N on are being made and do not count (qcow2_states.h)
  * A commit renames the dirty overlay to the next number. Older states are the revisions. Nothing in the middle of a chain that is
  * needed is ever removed, and each step is one rename, so every prefix of the steps is a valid volume.
@@ -134,7 +135,7 @@ static int add_chain(const struct vol *v, const struct chain *c, struct st_reply
 	for (size_t i = 0; r >= 0 && i < c->n; i++) {
 		char file[160];
 
-		state_file(v, c->s[i].n, i == 0, file);
+		layer_file(v, &c->s[i], i == 0, file);
 		r = add_layer(v, file, i == 0, ret, e);
 	}
 	return r;
@@ -436,7 +437,7 @@ static int revisions(struct vol *v, const struct st_request *q, struct st_reply 
 	int r = states_head(v, &l, &c, e);
 
 	for (size_t i = 0; r >= 0 && i + 1 < l.n; i++)
-		if (states_chain(&l, i, &old) && revision_id(v, &l.s[i], id, sizeof id) == 0)
+		if (!l.s[i].part && states_chain(&l, i, &old) && revision_id(v, &l.s[i], id, sizeof id) == 0)
 			wr_printf(&w, "%s\n", id);
 	wr_u8(&w, 0);
 	if (r >= 0 && !wr_ok(&w))
@@ -456,7 +457,7 @@ static int revert(struct vol *v, const struct st_request *q, struct err *e)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i + 1 < l.n; i++) {
-		if (!states_chain(&l, i, &old) || revision_id(v, &l.s[i], id, sizeof id) < 0 || !streq(id, q->revision))
+		if (l.s[i].part || !states_chain(&l, i, &old) || revision_id(v, &l.s[i], id, sizeof id) < 0 || !streq(id, q->revision))
 			continue;
 		/* The old state's files again, under the next numbers: nothing is copied, and its identity comes back with it. */
 		r = chain_share(v, &old, v, chain_number(&c) + 1, e);

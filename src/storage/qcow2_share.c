@@ -26,7 +26,7 @@ int chain_materialize(const struct vol *from, const struct chain *c, const struc
 	for (size_t i = 0; r >= 0 && i < c->n; i++) {
 		_cleanup_fd_ int fd = -1;
 
-		state_file(from, c->s[i].n, i == 0, file);
+		layer_file(from, &c->s[i], i == 0, file);
 		fd = fs_open_beneath(from->dir, file, O_RDONLY, 0, e);
 		if (fd < 0)
 			return fd;
@@ -42,10 +42,12 @@ int chain_materialize(const struct vol *from, const struct chain *c, const struc
 static bool link_chain(const struct vol *from, const struct chain *c, const struct vol *v, uint32_t first)
 {
 	for (size_t i = 0; i < c->n; i++) {
+		/* Only the top is a state of v. What is below it was one of the source's, whose past is nobody else's business. */
+		const struct state to = { .n = first + (uint32_t)i, .part = i + 1 < c->n };
 		char old[160], new[160];
 
-		state_file(from, c->s[i].n, i == 0, old);
-		state_file(v, first + (uint32_t)i, i == 0, new);
+		layer_file(from, &c->s[i], i == 0, old);
+		layer_file(v, &to, i == 0, new);
 		if (linkat(from->dir, old, v->dir, new, 0) < 0)
 			return false;
 	}
@@ -55,8 +57,12 @@ static bool link_chain(const struct vol *from, const struct chain *c, const stru
 int chain_share(const struct vol *from, const struct chain *c, const struct vol *v, uint32_t first, struct err *e)
 {
 	char file[160];
-	int r = states_mark(v, first, e);
+	int r;
 
+	/* Number 0 is always a whole state. */
+	if (first == 0 && c->n > 1)
+		first = 1;
+	r = states_mark(v, first, e);
 	if (r < 0)
 		return r;
 	if (link_chain(from, c, v, first))

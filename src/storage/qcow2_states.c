@@ -13,6 +13,14 @@ void state_file(const struct vol *v, uint32_t n, bool raw, char out[160])
 		abort(); /* name is at most 63 bytes */
 }
 
+void layer_file(const struct vol *v, const struct state *s, bool raw, char out[160])
+{
+	if (!s->part)
+		state_file(v, s->n, raw, out);
+	else if (str_printf(out, 160, "%s.l%u.part.%s", v->name, s->n, raw ? "img" : "qcow2") < 0)
+		abort(); /* name is at most 63 bytes */
+}
+
 void dirty_file(const struct vol *v, bool raw, char out[160])
 {
 	if (str_printf(out, 160, "%s-dirty.%s", v->name, raw ? "img" : "qcow2") < 0)
@@ -37,7 +45,7 @@ static bool parse_mark(const char *name, const char *file, uint32_t *ret)
 }
 
 /* Decodes a file name of a state; false for any other file. */
-static bool parse_state(const char *name, const char *file, uint32_t *ret_n, bool *ret_raw)
+static bool parse_state(const char *name, const char *file, uint32_t *ret_n, bool *ret_raw, bool *ret_part)
 {
 	size_t n = strlen(name);
 	const char *dot;
@@ -49,6 +57,7 @@ static bool parse_state(const char *name, const char *file, uint32_t *ret_n, boo
 	file += n;
 	*ret_n = 0;
 	*ret_raw = true;
+	*ret_part = false;
 	if (streq(file, ".img"))
 		return true;
 	dot = str_starts(file, ".l") ? strchr(file + 2, '.') : NULL;
@@ -56,6 +65,8 @@ static bool parse_state(const char *name, const char *file, uint32_t *ret_n, boo
 	    str_u64(num, UINT32_MAX - 1, &k) < 0 || k == 0)
 		return false;
 	*ret_n = (uint32_t)k;
+	*ret_part = str_starts(dot, ".part.");
+	dot += *ret_part ? strlen(".part") : 0;
 	*ret_raw = streq(dot, ".img");
 	return *ret_raw || streq(dot, ".qcow2");
 }
@@ -64,14 +75,14 @@ static int add_state(const char *file, void *arg)
 {
 	struct states *l = arg;
 	uint32_t n;
-	bool raw;
+	bool raw, part;
 
 	if (parse_mark(l->v->name, file, &n)) {
 		l->below = l->cut ? MIN(l->below, n) : n;
 		l->cut = true;
 		return 0;
 	}
-	if (!parse_state(l->v->name, file, &n, &raw))
+	if (!parse_state(l->v->name, file, &n, &raw, &part))
 		return 0;
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->s[i].n != n)
@@ -83,7 +94,7 @@ static int add_state(const char *file, void *arg)
 	if (l->n == STATES_MAX)
 		l->full = true;
 	else
-		l->s[l->n++] = (struct state){ n, raw, !raw };
+		l->s[l->n++] = (struct state){ n, raw, !raw, part };
 	return 0;
 }
 
@@ -149,7 +160,7 @@ int states_settle(const struct vol *v, struct err *e)
 
 		if (s->n < l.below || !(i % 2 ? s->raw : s->cow))
 			continue;
-		state_file(v, s->n, i % 2, file);
+		layer_file(v, s, i % 2, file);
 		r = vol_unlink(v, file, e);
 	}
 	return r < 0 ? r : states_unmark(v, l.below, e);
@@ -195,7 +206,7 @@ uint32_t chain_number(const struct chain *c)
 
 void chain_file(const struct vol *v, const struct chain *c, char out[160])
 {
-	state_file(v, chain_number(c), c->s[c->n - 1].raw, out);
+	layer_file(v, &c->s[c->n - 1], c->s[c->n - 1].raw, out);
 }
 
 static bool wanted(const struct states *l, int32_t keep, size_t i)
@@ -204,8 +215,8 @@ static bool wanted(const struct states *l, int32_t keep, size_t i)
 	struct chain c;
 
 	for (size_t k = i + 1; k < l->n; k++)
-		newer += states_chain(l, k, &c);
-	return states_chain(l, i, &c) && newer <= (keep > 0 ? (size_t)keep : 0);
+		newer += !l->s[k].part && states_chain(l, k, &c);
+	return !l->s[i].part && states_chain(l, i, &c) && newer <= (keep > 0 ? (size_t)keep : 0);
 }
 
 int states_prune(const struct vol *v, int32_t keep, struct err *e)
@@ -228,11 +239,11 @@ int states_prune(const struct vol *v, int32_t keep, struct err *e)
 		char file[160];
 
 		if (l.s[i].cow && !cow[i]) {
-			state_file(v, l.s[i].n, false, file);
+			layer_file(v, &l.s[i], false, file);
 			r = vol_unlink(v, file, e);
 		}
 		if (r >= 0 && l.s[i].raw && !raw[i]) {
-			state_file(v, l.s[i].n, true, file);
+			layer_file(v, &l.s[i], true, file);
 			r = vol_unlink(v, file, e);
 		}
 	}

@@ -10,6 +10,7 @@
 struct state {
 	uint32_t n;
 	bool raw, cow;
+	bool part; /* no state of its own: a layer that a shared state above it needs */
 };
 
 struct states {
@@ -29,6 +30,8 @@ struct chain {
 
 /* state_file, dirty_file, mark_file write the name of a file. raw: the committed state itself is in use (revisions_to_keep -1). */
 void state_file(const struct vol *v, uint32_t n, bool raw, char out[160]);
+/* layer_file is state_file for any layer of a chain. */
+void layer_file(const struct vol *v, const struct state *s, bool raw, char out[160]);
 void dirty_file(const struct vol *v, bool raw, char out[160]);
 void mark_file(const struct vol *v, uint32_t below, char out[160]);
 /* states_mark makes states numbered `below` or more invisible until states_unmark, which shows all of them in one step. */

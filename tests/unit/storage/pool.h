@@ -213,19 +213,19 @@ static inline unsigned files_with(const struct pool *p, const char *rel, const c
 /* Every driver: a new one joins by its name here. */
 static const char *const drivers[] __attribute__((unused)) = { "file-reflink", "file-qcow2", "lvm_thin" };
 
-static inline struct pool *begin(struct pool *p, const char *driver)
+static inline struct pool *pool_begin(struct pool *p, const char *driver)
 {
 	pool_make(p, driver, "/tmp");
 	return p;
 }
 
-static inline bool wanted(const char *driver)
+static inline bool pool_wanted(const char *driver)
 {
 	return !getenv("BULKHEAD_TEST_LVM") || streq(driver, "lvm_thin");
 }
 
 #define EACH_DRIVER(p)                                                                             \
 	for (size_t d_ = 0; d_ < ARRAY_SIZE(drivers); d_++)                                        \
-		for (struct pool p##_, *p = wanted(drivers[d_]) ? begin(&p##_, drivers[d_]) : NULL; p; pool_remove(p), p = NULL)
+		for (struct pool p##_, *p = pool_wanted(drivers[d_]) ? pool_begin(&p##_, drivers[d_]) : NULL; p; pool_remove(p), p = NULL)
 
 #endif

@@ -55,7 +55,7 @@ static void clones_are_apart(void **state)
 /* A clone and a revert of a file-qcow2 volume copy nothing, wherever the pool is. */
 static void qcow2_shares(void **state)
 {
-	struct pool pool, *p = begin(&pool, "file-qcow2");
+	struct pool pool, *p = pool_begin(&pool, "file-qcow2");
 	struct st_request q = from_mail(p, ST_CLONE, COPY);
 	struct stat st;
 	struct st_reply r;
@@ -64,7 +64,7 @@ static void qcow2_shares(void **state)
 	(void)op(p, ST_CREATE, VID, 1 << 20);
 	(void)cycle(p, VID, 1, 0, 'a');
 	assert_int_equal(run(&q, &r), 0);
-	fd = open_file(p, "appvms/copy/private.l1.qcow2", O_RDONLY);
+	fd = open_file(p, "appvms/copy/private.l2.qcow2", O_RDONLY);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_nlink, 2);
 	assert_int_equal(files_with(p, "appvms/copy", ".below"), 0);
@@ -165,7 +165,7 @@ static void exports(void **state)
 static void sweeps(void **state)
 {
 	for (size_t d = 0; d < 2; d++) {
-		struct pool pool, *p = begin(&pool, drivers[d]);
+		struct pool pool, *p = pool_begin(&pool, drivers[d]);
 		static const char *const left[] = { "appvms/mail/private.img~", "appvms/mail/private-import.img", "appvms/mail/private-export-x1.img",
 						    "appvms/mail/private-dirty.img~", ".unnamed-abc" };
 		struct st_request q = request(p, ST_SWEEP, "");
@@ -244,7 +244,7 @@ static void full_disk(void **state)
 
 	for (size_t d = 0; d < 2; d++)
 		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-			struct pool pool, *p = begin(&pool, drivers[d]);
+			struct pool pool, *p = pool_begin(&pool, drivers[d]);
 			struct st_reply r;
 
 			if (mount("bh-test", p->dir, "tmpfs", 0, "size=8m") < 0) {
