@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "proto/ipc.h"
+#include "storage/drivers.h"
 #include "storage/storage.h"
 
 #define FD_CHANNEL 3
@@ -26,6 +27,7 @@ static int serve(const struct msg *m, struct err *e)
 	static struct st_reply reply;
 	static uint8_t buf[REPLY_MAX];
 	struct wr w = wr_mem(buf, sizeof buf);
+	const struct pool_driver *d;
 	struct ipc_sp_storage head;
 	struct st_request q;
 	struct rd r = msg_rd(m);
@@ -33,6 +35,9 @@ static int serve(const struct msg *m, struct err *e)
 
 	if (m->type != IPC_SP_STORAGE || ipc_get_sp_storage(&r, &head) < 0 || st_request_get(&r, &q) < 0 || head.op != q.op)
 		return err_set(e, EBADMSG, "malformed storage request");
+	d = pool_driver_find(q.driver);
+	if (q.driver[0] && (!d || d->worker != WORKER_IMAGE))
+		return err_set(e, EINVAL, "driver '%s' is not the image-worker's", q.driver);
 	k = confine(&q, e);
 	if (k >= 0)
 		k = storage_run(&q, &reply, e);
