@@ -73,7 +73,7 @@ static void next_volume(struct leftover *l)
 
 void unfinished_start(struct qd *d)
 {
-	for (size_t i = 0; i < d->core->n_sorted; i++) {
+	for (size_t i = 0; d->runs && i < d->core->n_sorted; i++) {
 		struct qube *q = d->core->sorted[i];
 		struct leftover *l;
 
