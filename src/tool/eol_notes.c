@@ -7,6 +7,7 @@
 
 #include "base/fsx.h"
 #include "base/paths.h"
+#include "proto/osfacts.h"
 #include "proto/tpl.h"
 
 #define N_FACTS 3
@@ -24,39 +25,16 @@ int64_t tool_today(void)
 	return clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec / 86400 : 0;
 }
 
-/* KEY=VALUE or KEY="VALUE" of os-release. */
-static bool os_release(const char *text, const char *key, char *out, size_t cap)
-{
-	struct rd r = rd_mem(text, strlen(text)), line;
-	size_t k = strlen(key);
-
-	while (rd_line(&r, &line)) {
-		char row[300];
-		char *v = row + k + 1;
-		size_t n;
-
-		rd_text(&line, row, sizeof row);
-		if (!rd_ok(&line) || !str_starts(row, key) || row[k] != '=')
-			continue;
-		n = strlen(v);
-		if (n >= 2 && v[0] == '"' && v[n - 1] == '"') {
-			v[n - 1] = '\0';
-			v++;
-		}
-		return str_copy(out, cap, v) == 0;
-	}
-	return false;
-}
-
 void eol_host(eol_told *told, void *arg)
 {
 	_cleanup_free_ char *text = NULL;
 	char id[40], version[40], release[90];
+	size_t n = 0;
 	struct eol x = eol_judge("bulkhead", BULKHEAD_VERSION, NULL, tool_today());
 
 	told("this system", "Bulkhead " BULKHEAD_VERSION, &x, arg);
-	if (fs_read(AT_FDCWD, "/etc/os-release", 16384, &text, NULL, NULL) < 0 || !os_release(text, "ID", id, sizeof id) ||
-	    !os_release(text, "VERSION_ID", version, sizeof version) || str_printf(release, sizeof release, "%s %s", id, version) < 0)
+	if (fs_read(AT_FDCWD, "/etc/os-release", 16384, &text, &n, NULL) < 0 || !osfacts_value(rd_mem(text, n), "ID", id, sizeof id) ||
+	    !osfacts_value(rd_mem(text, n), "VERSION_ID", version, sizeof version) || str_printf(release, sizeof release, "%s %s", id, version) < 0)
 		return;
 	x = eol_judge(id, version, NULL, tool_today());
 	told("the host", release, &x, arg);

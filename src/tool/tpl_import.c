@@ -18,8 +18,8 @@
 #include "base/paths.h"
 #include "proto/isotime.h"
 #include "proto/names.h"
+#include "proto/osfacts.h"
 #include "template/flavour.h"
-#include "tool/tpl_import.h"
 #include "tool/tpl_verb.h"
 
 #define ROOT_BYTES (UINT64_C(10) << 30)
@@ -172,59 +172,10 @@ static void read_release(struct import *im)
 	if (!text)
 		return;
 	/* What is no word or number stays unsaid. */
-	if (tpl_import_value(rd_mem(text, n), "ID", value, sizeof value))
+	if (osfacts_value(rd_mem(text, n), "ID", value, sizeof value))
 		(void)!tpl_field_set(&im->info, "distribution", value, NULL);
-	if (tpl_import_value(rd_mem(text, n), "VERSION_ID", value, sizeof value))
+	if (osfacts_value(rd_mem(text, n), "VERSION_ID", value, sizeof value))
 		(void)!tpl_field_set(&im->info, "os-version", value, NULL);
-}
-
-bool tpl_import_value(struct rd r, const char *key, char *out, size_t cap)
-{
-	size_t k = strlen(key);
-	struct rd line;
-
-	while (rd_line(&r, &line)) {
-		char row[300], *v = row + k + 1;
-		size_t n;
-
-		if (rd_left(&line) >= sizeof row)
-			continue;
-		rd_text(&line, row, sizeof row);
-		if (!rd_ok(&line) || !str_starts(row, key) || row[k] != '=')
-			continue;
-		n = strlen(v);
-		if (n >= 2 && (v[0] == '"' || v[0] == '\'') && v[n - 1] == v[0]) {
-			v[n - 1] = '\0';
-			v++;
-		}
-		return str_copy(out, cap, v) == 0;
-	}
-	return false;
-}
-
-bool tpl_import_installed(struct rd r, const char *package)
-{
-	bool this_one = false;
-	struct rd line;
-
-	while (rd_line(&r, &line)) {
-		char row[200];
-
-		if (rd_left(&line) == 0)
-			this_one = false;
-		if (rd_left(&line) >= sizeof row)
-			continue;
-		rd_text(&line, row, sizeof row);
-		if (str_starts(row, "Package: ")) {
-			size_t n = strlen(package);
-
-			/* Libraries of Debian 13 have a longer name. */
-			this_one = strncmp(row + 9, package, n) == 0 && (row[9 + n] == '\0' || streq(row + 9 + n, "t64"));
-		} else if (this_one && str_starts(row, "Status: ") && str_ends(row, " installed")) {
-			return true;
-		}
-	}
-	return false;
 }
 
 /* Which of the blank separated packages the image lacks. */
@@ -238,7 +189,7 @@ static int check_packages(const struct import *im, const char *list, struct err 
 	if (!status)
 		return err_set(e, EINVAL, "its list of packages (var/lib/dpkg/status) is missing");
 	for (char *p = strtok_r(copy, " ", &save); p; p = strtok_r(NULL, " ", &save)) {
-		if (tpl_import_installed(rd_mem(status, n), p))
+		if (osfacts_installed(rd_mem(status, n), p))
 			continue;
 		if (w.len < 200)
 			wr_printf(&w, " %s", p);

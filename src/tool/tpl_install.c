@@ -130,6 +130,25 @@ static void drop_import(const char *name)
 	(void)!adm_internal(&rep, name, "internal.vm.volume.ImportEnd", "root", "fail\nthe installation was killed", NULL);
 }
 
+/* An import may have begun just as its owner was killed: one of our own comes behind it, and is dropped with what it replaced. */
+static int drop_replacement(const char *name)
+{
+	uint64_t end = now_us() + DROP_WAIT_US;
+
+	for (;;) {
+		_cleanup_reply_ struct adm_reply rep = { 0 };
+		int r = adm_internal(&rep, name, "internal.vm.volume.ImportBegin", "root", NULL, NULL);
+
+		if (r == 0)
+			drop_import(name);
+		if (r == 0 || r == -ADM_EXC_NOT_FOUND || r == -ADM_EXC_NOT_HALTED)
+			return 0;
+		if (now_us() > end)
+			return r;
+		(void)poll(NULL, 0, 50);
+	}
+}
+
 static int marks(const struct dirent *d)
 {
 	return d->d_name[0] != '.' && str_ends(d->d_name, SUFFIX);
@@ -147,7 +166,7 @@ static bool recover_one(const char *path, const char *name)
 		return false;
 	drop_import(name);
 	/* The mark goes when what it stands for has gone. */
-	r = str_starts(text, "new") ? drop_new(name) : 0;
+	r = str_starts(text, "new") ? drop_new(name) : drop_replacement(name);
 	if (r >= 0)
 		(void)unlink(path);
 	return r > 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Manifests and indexes of templates. First byte: which. What is taken, written again, gives the same. */
+/* Manifests and indexes of templates, and facts of foreign systems. First byte: which. What is taken, written again, gives the same. */
+#include "proto/osfacts.h"
 #include "proto/tpl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -46,6 +47,17 @@ static void index_(struct rd r)
 	wr_free(&w);
 }
 
+static void facts(struct rd r)
+{
+	char out[40];
+
+	if (osfacts_value(r, "ID", out, sizeof out) && strlen(out) >= sizeof out)
+		abort();
+	/* Nothing is installed whose name is not there. */
+	if (osfacts_installed(r, "base-files") && !memmem(r.p, rd_left(&r), "base-files", 10))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tpl_head h;
@@ -53,7 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
-	if (data[0] & 1)
+	if (data[0] & 4)
+		facts(rd_mem(data + 1, size - 1));
+	else if (data[0] & 1)
 		index_(rd_mem(data + 1, size - 1));
 	else
 		manifest(rd_mem(data + 1, size - 1));

@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "proto/eol.h"
+#include "proto/osfacts.h"
 #include "proto/tpl.h"
 
 #define SHA "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -251,11 +252,39 @@ static void ends(void **state)
 	assert_true(eol_judge("bulkhead", BULKHEAD_VERSION, NULL, day).level == EOL_FAR);
 }
 
+static bool installed(const char *status, const char *package)
+{
+	return osfacts_installed(rd_mem(status, strlen(status)), package);
+}
+
+static void facts(void **state)
+{
+	static const char release[] = "NAME=x\nPRETTY=\"a\nID=debian\nVERSION_ID=\"13\"\nQ='q'\nEMPTY=\nLAST=l";
+	static const char status[] = "Package: a\nStatus: install ok installed\nVersion: 1\n\nPackage: libx1t64\nStatus: hold ok installed\n\n"
+				     "Package: gone\nStatus: deinstall ok config-files\n\nPackage: half\n\nStatus: install ok installed\n";
+	static const struct {
+		const char *key, *value;
+	} rows[] = { { "ID", "debian" }, { "VERSION_ID", "13" }, { "Q", "q" }, { "EMPTY", "" }, { "LAST", "l" }, { "PRETTY", "\"a" } };
+	char out[8];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_true(osfacts_value(rd_mem(release, strlen(release)), rows[i].key, out, sizeof out));
+		assert_string_equal(out, rows[i].value);
+	}
+	assert_false(osfacts_value(rd_mem(release, strlen(release)), "NOT", out, sizeof out));
+	assert_false(osfacts_value(rd_mem(release, strlen(release)), "VERSION", out, sizeof out));
+	assert_false(osfacts_value(rd_mem("ID=12345678", 11), "ID", out, sizeof out));
+	assert_true(installed(status, "a") && installed(status, "libx1"));
+	assert_false(installed(status, "libx") || installed(status, "gone") || installed(status, "half") || installed(status, "") || installed("", "a"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip), cmocka_unit_test(strict_manifest), cmocka_unit_test(strict_index),
 		cmocka_unit_test(versions),   cmocka_unit_test(heads),		 cmocka_unit_test(ends),
+		cmocka_unit_test(facts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
