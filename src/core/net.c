@@ -3,6 +3,7 @@
 #include "core/net.h"
 
 #include "base/str.h"
+#include "core/txn.h"
 
 /* A chain is as long as the number of qubes at most; checks refuse loops, this bound is for a database edited by hand. */
 #define CHAIN_MAX 64
@@ -57,4 +58,30 @@ bool net_loops(const struct core *c, const struct qube *q, const struct qube *ne
 		netvm = prop_vm(c, netvm, P_netvm);
 	}
 	return netvm != NULL;
+}
+
+#define DEFERRED "deferred-netvm-original"
+
+void netvm_settled(struct core *c, struct qube *q)
+{
+	if (!kv_get(&q->features, DEFERRED))
+		return;
+	eventf(c, q, "domain-feature-pre-delete:", DEFERRED, "feature", DEFERRED, NULL);
+	txn_feature(c, q, DEFERRED, NULL);
+	eventf(c, q, "domain-feature-delete:", DEFERRED, "feature", DEFERRED, NULL);
+}
+
+void netvm_deferred(struct core *c, struct qube *q, const char *was, const char *now)
+{
+	const char *first = kv_get(&q->features, DEFERRED);
+
+	if (q->state != LIFE_PAUSED && q->state != LIFE_SUSPENDED)
+		return;
+	if (first && streq(first, now)) {
+		netvm_settled(c, q);
+	} else if (!first && !streq(was, now)) {
+		eventf(c, q, "domain-feature-pre-set:", DEFERRED, "feature", DEFERRED, "value", was, NULL);
+		txn_feature(c, q, DEFERRED, was);
+		eventf(c, q, "domain-feature-set:", DEFERRED, "feature", DEFERRED, "value", was, NULL);
+	}
 }

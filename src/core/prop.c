@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "core/core.h"
+#include "core/net.h"
 #include "core/prop_rules.h"
 
 const struct prop props[P_N] = {
@@ -201,6 +202,8 @@ int prop_set(struct core *c, struct qube *q, const struct prop *p, const char *v
 	eventf(c, q, "property-pre-set:", p->name, "name", p->name, "newvalue", now, old.has ? "oldvalue" : NULL, shown(&old), NULL);
 	change(c, q, p, null ? "" : out);
 	eventf(c, q, "property-set:", p->name, "name", p->name, "newvalue", now, old.has ? "oldvalue" : NULL, shown(&old), NULL);
+	if (q && prop_id(p) == P_netvm)
+		netvm_deferred(c, q, old.has && !old.null ? old.s : "", null ? "" : out);
 	return 0;
 }
 
@@ -227,6 +230,8 @@ int prop_reset(struct core *c, struct qube *q, const struct prop *p, struct err 
 	eventf(c, q, "property-pre-reset:", p->name, "name", p->name, old.has ? "oldvalue" : NULL, shown(&old), NULL);
 	change(c, q, p, NULL);
 	eventf(c, q, "property-reset:", p->name, "name", p->name, old.has ? "oldvalue" : NULL, shown(&old), NULL);
+	if (q && prop_id(p) == P_netvm)
+		netvm_deferred(c, q, old.has && !old.null ? old.s : "", next.has && !next.null ? next.s : "");
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
+#include "core/net.h"
 
 const struct core_ops run_ops = {
 	.storage = storage_submit,
@@ -157,6 +158,8 @@ void run_state(struct run *r, enum life_event ev)
 		return;
 	}
 	r->q->state = (enum life_state)next;
+	if (r->q->state != LIFE_PAUSED && r->q->state != LIFE_SUSPENDED)
+		netvm_settled(r->d->core, r->q);
 	txn_sysinfo(r->d->core);
 }
 
