@@ -12,9 +12,15 @@
 #define LATER_MS 1000
 #define ROOM_LATER_MS 10000
 #define FAILED_MS 30000 /* after a preloaded one did not come up */
-#define RUN_IN "DEFAULT:QUBESRPC qubes.WaitForRunningSystem+ dom0"
-#define RUN_INS_EMULATED 3 /* the emulator translates a program anew until it has seen it */
-#define RUN_INS 1
+
+/* What is run in it before it is paused. The first is all where programs run natively; the emulator has to translate what a call needs,
+   so there the ways that calls commonly take are gone once or twice. */
+static const char *const run_ins[] = {
+	"DEFAULT:QUBESRPC qubes.WaitForRunningSystem+ dom0",
+	"DEFAULT:QUBESRPC qubes.VMShell+ dom0",
+	"DEFAULT:QUBESRPC qubes.VMExec+true dom0",
+	"DEFAULT:QUBESRPC qubes.VMExec+true dom0",
+};
 
 enum fill_phase { F_IDLE, F_BUILD, F_CREATE, F_START, F_WARM, F_PAUSE };
 
@@ -247,7 +253,7 @@ static void run_in(struct fill *f)
 		return;
 	}
 	f->phase = F_WARM;
-	if (f->runs < (r->accel == ACCEL_TCG ? RUN_INS_EMULATED : RUN_INS) && warm_run(r, RUN_IN, ran, f, &e) == 0)
+	if (f->runs < (r->accel == ACCEL_TCG ? ARRAY_SIZE(run_ins) : 1) && warm_run(r, run_ins[f->runs], ran, f, &e) == 0)
 		return;
 	f->phase = F_PAUSE;
 	internal_call(d, "admin.vm.Pause", NULL, "dom0", f->name, paused, f);
