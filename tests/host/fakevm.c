@@ -13,6 +13,8 @@
 #include "base/str.h"
 #include "proto/fds.h"
 
+const char *vm_kind;
+int vm_state_fd = -1;
 const char *linkd_path, *agentd_path;
 
 void wait_readable(int fd, const char *what)
@@ -109,21 +111,42 @@ void vm_qmp_send(struct fakevm *v, const char *line)
 	send_all(v->qmp, "\r\n", 2);
 }
 
-void vm_qmp_answer(struct fakevm *v, const char *command, const char *error)
+/* The next command: its id, and its line for those who want to see its arguments. */
+static unsigned long qmp_command(struct fakevm *v, const char *command, char *line, size_t cap)
 {
-	_cleanup_free_ char *want = xasprintf("\"execute\":\"%s\"", command), *reply = NULL;
-	char line[1024], *id;
+	_cleanup_free_ char *want = xasprintf("\"execute\":\"%s\"", command);
+	char *id;
 
-	qmp_line(v, line, sizeof line);
+	qmp_line(v, line, cap);
 	if (!strstr(line, want))
 		fail_msg("QMP: '%s' instead of %s", line, command);
 	id = strstr(line, "\"id\":");
 	assert_non_null(id);
+	return strtoul(id + 5, NULL, 10);
+}
+
+void vm_qmp_answer(struct fakevm *v, const char *command, const char *error)
+{
+	_cleanup_free_ char *reply = NULL;
+	char line[1024];
+	unsigned long id = qmp_command(v, command, line, sizeof line);
+
 	if (error)
-		reply = xasprintf("{\"id\": %lu, \"error\": {\"class\": \"GenericError\", \"desc\": \"%s\"}}",
-				  strtoul(id + 5, NULL, 10), error);
+		reply = xasprintf("{\"id\": %lu, \"error\": {\"class\": \"GenericError\", \"desc\": \"%s\"}}", id, error);
 	else
-		reply = xasprintf("{\"return\": {}, \"id\": %lu}", strtoul(id + 5, NULL, 10));
+		reply = xasprintf("{\"return\": {}, \"id\": %lu}", id);
+	vm_qmp_send(v, reply);
+}
+
+void vm_qmp_give(struct fakevm *v, const char *command, const char *argument, const char *result)
+{
+	_cleanup_free_ char *reply = NULL;
+	char line[1024];
+	unsigned long id = qmp_command(v, command, line, sizeof line);
+
+	if (!strstr(line, argument))
+		fail_msg("QMP: '%s' lacks %s", line, argument);
+	reply = xasprintf("{\"return\": %s, \"id\": %lu}", result, id);
 	vm_qmp_send(v, reply);
 }
 
@@ -310,7 +333,7 @@ static void spawn_linkd(struct fakevm *v, const int fds[LINKD_FD_N])
 {
 	_cleanup_free_ char *qid = xasprintf("%u", v->qid), *name = xasprintf("vm%u", v->qid);
 	const char *argv[] = { "linkd", "--qid", qid, "--name", name, "--start-id", "run-1", "--vmm", "qemu", "--accel", "tcg",
-			       "--qemu-pid", "4711", "--qemu-start", "99", NULL };
+			       "--qemu-pid", "4711", "--qemu-start", "99", vm_kind ? "--start" : NULL, vm_kind, "--state-fd", "13", NULL };
 	const char *env[] = { "PATH=/usr/bin:/bin", NULL, NULL };
 	struct proc_spec s = { .path = linkd_path, .argv = argv, .keep_stderr = true, .envp = env };
 	_cleanup_free_ char *off = NULL;
@@ -322,6 +345,10 @@ static void spawn_linkd(struct fakevm *v, const int fds[LINKD_FD_N])
 	for (int i = 3; i < LINKD_FD_N; i++) {
 		s.fds[s.n_fds].fd = fds[i];
 		s.fds[s.n_fds++].as = i;
+	}
+	if (vm_state_fd >= 0) {
+		s.fds[s.n_fds].fd = vm_state_fd;
+		s.fds[s.n_fds++].as = LINKD_FD_STATE;
 	}
 	if (proc_spawn(&v->linkd, &s, &e) < 0)
 		fail_msg("%s", e.msg);

@@ -38,6 +38,10 @@ struct fakevm {
 /* Paths of the programs, from the command line. */
 extern const char *linkd_path, *agentd_path;
 
+/* How the machines that follow are started: NULL or --start of linkd, and what is its LINKD_FD_STATE then. */
+extern const char *vm_kind;
+extern int vm_state_fd;
+
 /* vm_start starts linkd, answers its monitor, connects as the core, starts agentd and waits for the link. */
 struct fakevm *vm_start(uint32_t qid);
 struct fakevm *vm_start_without_agent(uint32_t qid);
@@ -49,6 +53,8 @@ void vm_agent_line(struct fakevm *v, const char *prefix, char *out, size_t cap);
 /* vm_qmp_answer waits for the command and answers with {} (or error text). vm_qmp_send sends a line. */
 void vm_qmp_answer(struct fakevm *v, const char *command, const char *error);
 void vm_qmp_send(struct fakevm *v, const char *line);
+/* vm_qmp_give waits for the command, whose line must hold argument, and answers with result (JSON). */
+void vm_qmp_give(struct fakevm *v, const char *command, const char *argument, const char *result);
 
 /* vm_event waits until the event was seen more often than n times. */
 void vm_event(struct fakevm *v, enum ld_event ev, unsigned n);
