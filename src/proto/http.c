@@ -257,6 +257,9 @@ static int request_line(struct rd line, struct http_request *q, struct err *e)
 
 static void get_range(struct rd v, struct http_request *q)
 {
+	/* of two the last one counts */
+	q->range = false;
+	q->first = 0;
 	if (!starts_with(&v, "bytes=") || rd_left(&v) < 2 || v.end[-1] != '-')
 		return;
 	v.end--;
