@@ -139,6 +139,26 @@ static void on_eol(const char *name, const char *release, const struct eol *x, v
 		row(p, x->level == EOL_PAST ? BAD : NOTE, what, "%s %s", release, eol_text(text, x));
 }
 
+/* Only where an instance runs: this page is about the computer. */
+static void saved_states(struct report *p)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	size_t ready = 0, failed = 0;
+	char *text, *line;
+
+	if (adm_text(&rep, "dom0", "admin.state.List", NULL, NULL, NULL) < 0)
+		return;
+	text = rep.data;
+	while ((line = adm_line(&text))) {
+		ready += streq(line, "status=ready");
+		failed += streq(line, "status=failed");
+	}
+	if (failed)
+		row(p, NOTE, "saved states", "%zu ready, %zu could not be built: 'qvm-state' and the log name them", ready, failed);
+	else
+		row(p, GOOD, "saved states", "%zu ready", ready);
+}
+
 static int words(const struct tool *t, const struct host_facts *f)
 {
 	_cleanup_(table_freep) struct table *table = table_new(3);
@@ -152,6 +172,7 @@ static int words(const struct tool *t, const struct host_facts *f)
 	virtualization(&p, f);
 	devices(&p, f);
 	host(&p, f);
+	saved_states(&p);
 	eol_host(on_eol, &p);
 	eol_templates(on_eol, &p);
 	if (opt_has(t, KEY_JSON)) {

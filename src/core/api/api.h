@@ -92,6 +92,7 @@ struct call {
 	bool syncing;	  /* waits for policy */
 	bool keep_open;	  /* admin.Events: the answer was the first of a stream */
 	bool fresh;	  /* a disposable that is made now, not a preloaded one */
+	bool ahead;	  /* it is made for nobody yet: the marks of who asked come when it is given out */
 	void *state;	  /* of a handler with several steps; freed with the call */
 	struct subscriber *sub;
 

@@ -358,7 +358,8 @@ static int begin(struct call *c, enum klass k, const char *name, const char *lab
 		prop_init(c->core, q, P_dispid, dispid);
 		copy_from_template(c->core, q, t);
 	}
-	mark_creator(c, q);
+	if (!c->ahead)
+		mark_creator(c, q);
 	if (prop_find(q, "guivm")) {
 		const char *tags[2] = { prop_vm(c->core, q, P_guivm) ? "guivm-" : NULL, prop_vm(c->core, q, P_audiovm) ? "audiovm-" : NULL };
 		char text[64];
@@ -472,7 +473,8 @@ int api_create_disposable(struct call *c)
 	if (r < 0)
 		return r;
 	prop_init(c->core, cr->q, P_auto_cleanup, "True");
-	mark_asker(c, cr->q);
+	if (!c->ahead)
+		mark_asker(c, cr->q);
 	cr->disposable = true;
 	cr->answer_uuid = c->body[0] != '\0';
 	return go(c, cr);

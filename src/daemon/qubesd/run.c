@@ -213,7 +213,7 @@ void internal_call_fresh(struct qd *d, const char *method, const char *dest, voi
 {
 	struct call *c = internal_new(d, method, NULL, "dom0", dest, done, arg2);
 
-	c->fresh = true;
+	c->fresh = c->ahead = true;
 	if (call_start(c) < 0)
 		abort();
 }

@@ -124,7 +124,7 @@ void call_push(struct call **list, struct call *c);
 void internal_call(struct qd *d, const char *method, const char *arg, const char *src, const char *dest, void (*done)(struct call *c),
 		   void *arg2);
 
-/* internal_call_fresh is internal_call for a disposable that is made now, whatever is preloaded. */
+/* internal_call_fresh is internal_call for a disposable that is made now, for nobody yet, whatever is preloaded. */
 void internal_call_fresh(struct qd *d, const char *method, const char *dest, void (*done)(struct call *c), void *arg2);
 
 /* run_start.c */

@@ -85,7 +85,6 @@ void fill_used(struct qd *d, struct qube *t)
 void fill_discard(struct qd *d, struct qube *q, const char *why)
 {
 	struct qube *t = qube_template(d->core, q);
-	struct err e = { 0 };
 
 	log_info("preloaded disposable %s is removed: %s", q->name.s, why);
 	if (t)
@@ -98,7 +97,7 @@ void fill_discard(struct qd *d, struct qube *q, const char *why)
 	}
 	/* It removes itself when its machine has ended. */
 	if (run_op_kill(d, q, NULL) < 0)
-		log_warn("%s: %s", q->name.s, e.msg);
+		log_warn("%s cannot be ended now: %s", q->name.s, life_name(q->state));
 }
 
 /* Why the disposable of this name may not stay in t's queue; NULL = it may. */
