@@ -106,6 +106,10 @@ int wait_for_file(const char *dir, const char *name, int stop_fd, int timeout_ms
 
 /* post.c: what is left for the time when systemd runs. */
 int early_post(void);
+/* early_post_wanted is false when early_post would run nothing. */
+bool early_post_wanted(void);
+/* script_is_empty: comments and blank lines only. */
+bool script_is_empty(struct rd r);
 
 /* fsops.c */
 /* run_program runs an absolute path with arguments, waits; output goes to our stderr. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The late part: the user's start scripts and what only an ordinary system can run. */
 #include <dirent.h>
+#include <fcntl.h>
 
 #include "agent/early/early.h"
+#include "base/fsx.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -24,6 +26,47 @@ static void run_script(const char *path)
 static int is_rc(const struct dirent *ent)
 {
 	return str_ends(ent->d_name, ".rc") && ent->d_name[0] != '.';
+}
+
+bool script_is_empty(struct rd r)
+{
+	struct rd line;
+
+	while (rd_line(&r, &line)) {
+		while (rd_left(&line) > 0 && (*line.p == ' ' || *line.p == '\t'))
+			rd_skip(&line, 1);
+		if (rd_left(&line) > 0 && *line.p != '#')
+			return false;
+	}
+	return true;
+}
+
+/* As it comes into a new volume rc.local is nothing but comments: not worth a shell. */
+static bool rc_local_wanted(void)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	if (access(RW "/config/rc.local", X_OK) < 0)
+		return false;
+	return fs_read(AT_FDCWD, RW "/config/rc.local", 65536, &text, &len, NULL) < 0 || !script_is_empty(rd_mem(text, len));
+}
+
+bool early_post_wanted(void)
+{
+	struct dirent **list = NULL;
+	int n;
+
+	if (early_service("custom-persist"))
+		return false;
+	if (rc_local_wanted())
+		return true;
+	n = scandir(RC_DIR, &list, is_rc, alphasort);
+	for (int i = 0; i < n; i++)
+		free(list[i]);
+	if (n >= 0)
+		free(list);
+	return n > 0;
 }
 
 int early_post(void)

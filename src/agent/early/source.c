@@ -21,20 +21,26 @@
 #define SIZE_STEP_MS 2
 #define MACHINE_ID "/run/bulkhead/machine-id"
 
+/* Up to the next c, or to the end. */
+static struct rd field(struct rd *r, uint8_t c)
+{
+	const uint8_t *q = memchr(r->p, c, rd_left(r));
+	struct rd s = rd_sub(r, q ? (size_t)(q - r->p) : rd_left(r));
+
+	if (q)
+		rd_skip(r, 1);
+	return s;
+}
+
 void source_parse(struct rd line, struct source_args *ret)
 {
 	static const char state[] = "bulkhead.state", services[] = "bulkhead.services=";
 
 	memset(ret, 0, sizeof *ret);
 	while (rd_left(&line) > 0) {
-		struct rd word = rd_until(&line, ' ');
+		struct rd word = field(&line, ' ');
 		char text[SOURCE_SERVICES_MAX + sizeof services];
 
-		/* The last word has no blank behind it. */
-		if (!rd_ok(&word)) {
-			word = line;
-			rd_skip(&line, rd_left(&line));
-		}
 		rd_text(&word, text, sizeof text);
 		if (!rd_ok(&word))
 			continue;
@@ -64,13 +70,9 @@ int source_flags(const struct source_args *a, struct err *e)
 	int k = services_default(&q, e);
 
 	while (k >= 0 && rd_left(&r) > 0) {
-		struct rd word = rd_until(&r, ',');
+		struct rd word = field(&r, ',');
 		char name[64];
 
-		if (!rd_ok(&word)) {
-			word = r;
-			rd_skip(&r, rd_left(&r));
-		}
 		rd_text(&word, name, sizeof name);
 		if (rd_ok(&word) && service_name_ok(name))
 			k = service_set(name, true, e);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -27,6 +28,7 @@
 #define RESTART_DELAY_US 500000
 #define RESTART_DELAY_MAX_US 30000000
 #define HEALTHY_US 60000000
+#define WAKING_NICE (-15)
 #define NOTIFY_PATH "/run/bulkhead/notify"
 /* How long pid 1 waits for the host to take up the control channel: systemd's start would only
    slow the first call down. */
@@ -303,6 +305,17 @@ static void on_post(struct source *s)
 	s->post = PROC_INIT;
 }
 
+/* A qube is mostly woken for a call. Until it can be answered, what wakes up with it (systemd, for which time has jumped) waits. */
+static void hurry(bool on)
+{
+	const int nice = on ? WAKING_NICE : 0;
+
+	(void)setpriority(PRIO_PROCESS, 0, nice);
+	for (size_t i = 0; i < D_N; i++)
+		if (daemons[i].proc.pid > 0)
+			(void)setpriority(PRIO_PROCESS, (id_t)daemons[i].proc.pid, nice);
+}
+
 static void on_control(struct source *s)
 {
 	char what;
@@ -312,13 +325,18 @@ static void on_control(struct source *s)
 		fd_closep(&daemons[D_AGENTD].control);
 	if (n != 1 || what != AGENTD_WOKEN || !s->args.on || s->done)
 		return;
+	hurry(true);
 	/* Without an identity this machine is nobody's: the host will notice that it does not answer, and boot another one. */
-	if (early_configure(true) == 2)
+	if (early_configure(true) == 2) {
+		hurry(false);
 		return;
+	}
 	s->done = true;
 	daemons[D_AGENTD].arg2 = NULL;
 	tell_agentd(AGENTD_CONFIGURED);
-	run_post(s);
+	hurry(false);
+	if (early_post_wanted())
+		run_post(s);
 }
 
 static void source_start(struct source *s)

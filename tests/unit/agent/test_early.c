@@ -25,6 +25,42 @@ static int binds(const char *s, struct binds *b)
 	return binds_parse(rd_mem(s, strlen(s)), b, &e);
 }
 
+static struct source_args source_of(const char *line)
+{
+	struct source_args a;
+
+	source_parse(rd_mem(line, strlen(line)), &a);
+	return a;
+}
+
+static void test_source(void **state)
+{
+	char many[2000] = "bulkhead.state bulkhead.services=";
+	struct source_args a = source_of("root=/dev/mapper/dmroot quiet bulkhead.state bulkhead.services=cups,tracker bulkhead.user=user\n");
+
+	assert_true(a.on);
+	assert_string_equal(a.services, "cups,tracker");
+	assert_true(source_of("bulkhead.state").on);
+	assert_true(source_of("a bulkhead.state\n").on);
+	assert_false(source_of("bulkhead.states xbulkhead.state bulkhead.state=1").on);
+	assert_false(source_of("").on);
+	/* A list that does not fit is none, and no reason to boot as something else. */
+	memset(many + strlen(many), 'x', 1000);
+	a = source_of(many);
+	assert_true(a.on);
+	assert_string_equal(a.services, "");
+}
+
+static void test_empty_script(void **state)
+{
+	static const char *const empty[] = { "", "#!/bin/sh\n\n# Run as root\n", " \t# x\n\t\n" }, *const full[] = { "#!/bin/sh\nx\n", "exit", "\n a # b" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
+		assert_true(script_is_empty(rd_mem(empty[i], strlen(empty[i]))));
+	for (size_t i = 0; i < ARRAY_SIZE(full); i++)
+		assert_false(script_is_empty(rd_mem(full[i], strlen(full[i]))));
+}
+
 static void test_binds(void **state)
 {
 	struct binds b = { .n = 0 };
@@ -239,6 +275,7 @@ static void test_id(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_source),	 cmocka_unit_test(test_empty_script),
 		cmocka_unit_test(test_binds),	 cmocka_unit_test(test_binds_shell), cmocka_unit_test(test_persist),
 		cmocka_unit_test(test_bind_source), cmocka_unit_test(test_ext4),
 		cmocka_unit_test(test_hosts),	 cmocka_unit_test(test_names),	     cmocka_unit_test(test_base64),
