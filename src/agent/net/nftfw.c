@@ -141,13 +141,13 @@ static void statement(const struct ctx *c, const struct fw_rule *r, const struct
 		const char *name = proto == FW_PROTO_TCP ? "tcp" : "udp";
 
 		if (!r->dns && !r->has_ports)
-			wr_printf(w, "meta l4proto %s ", name);
+			wr_printf(w, "meta l4proto %u ", proto == FW_PROTO_TCP ? NFT_PROTO_TCP : NFT_PROTO_UDP);
 		else if (from == to)
 			wr_printf(w, "%s dport %u ", name, from);
 		else
 			wr_printf(w, "%s dport %u-%u ", name, from, to);
 	} else if (proto == FW_PROTO_ICMP) {
-		wr_printf(w, "meta l4proto %s ", c->s->v6 ? "ipv6-icmp" : "icmp");
+		wr_printf(w, "meta l4proto %u ", c->s->v6 ? NFT_PROTO_ICMP6 : NFT_PROTO_ICMP);
 		if (r->has_icmp)
 			wr_printf(w, "%s type %u ", c->s->v6 ? "icmpv6" : "icmp", r->icmp);
 	}

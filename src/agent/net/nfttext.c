@@ -28,7 +28,7 @@ static const char *fam(bool v6)
 /* Group 1 is the way out, group 2 are the clients. The antispoof chain knows which address belongs to which interface. */
 static void table(struct wr *w, bool v6, bool forwards)
 {
-	const char *f = fam(v6), *icmp = v6 ? "ipv6-icmp" : "icmp", *type = v6 ? "ipv6_addr" : "ipv4_addr";
+	const char *f = fam(v6), *type = v6 ? "ipv6_addr" : "ipv4_addr";
 
 	wr_printf(w, "add table %s qubes\ndelete table %s qubes\ntable %s qubes {\n", f, f, f);
 	wr_printf(w, "set downstream {\ntype %s\n}\nset allowed {\ntype ifname . %s\n}\n", type, type);
@@ -41,7 +41,7 @@ static void table(struct wr *w, bool v6, bool forwards)
 	wr_printf(w, "chain custom-input {\n}\nchain custom-forward {\n}\n");
 	wr_printf(w, "chain input {\ntype filter hook input priority filter; policy drop;\njump custom-input\nct state invalid counter drop\n");
 	wr_printf(w, "iifgroup 2 udp dport %u counter drop\n", v6 ? 546u : 68u);
-	wr_printf(w, "ct state established,related accept\niifgroup 2 meta l4proto %s accept\n", icmp);
+	wr_printf(w, "ct state established,related accept\niifgroup 2 meta l4proto %u accept\n", v6 ? NFT_PROTO_ICMP6 : NFT_PROTO_ICMP);
 	if (v6)
 		wr_printf(w, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept\n");
 	wr_printf(w, "iifname \"lo\" accept\n");

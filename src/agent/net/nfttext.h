@@ -13,6 +13,12 @@
 #define NFT_HOST_ADDRS 32 /* of one name in one family */
 #define NFT_NAMESERVERS 3
 
+/* Numbers of protocols: a small qube has no /etc/protocols in which nft could look up their names. */
+#define NFT_PROTO_ICMP 1u
+#define NFT_PROTO_TCP 6u
+#define NFT_PROTO_UDP 17u
+#define NFT_PROTO_ICMP6 58u
+
 /* The addresses of a name in one family, as texts. n = 0: it has none, or is not known (yet). */
 struct nft_host {
 	char name[256];

@@ -73,10 +73,10 @@ static void test_rules(void **state)
 	check("action=accept dst6=2001:db8::/32", false, "");
 	check("action=accept proto=tcp dstports=80-80", false, PRE4 "tcp dport 80 accept\n");
 	check("action=accept proto=udp dstports=1-9", false, PRE4 "udp dport 1-9 accept\n");
-	check("action=accept proto=tcp", false, PRE4 "meta l4proto tcp accept\n");
-	check("action=accept proto=icmp", false, PRE4 "meta l4proto icmp accept\n");
-	check("action=accept proto=icmp icmptype=8", false, PRE4 "meta l4proto icmp icmp type 8 accept\n");
-	check("action=accept proto=icmp icmptype=128", true, PRE6 "meta l4proto ipv6-icmp icmpv6 type 128 accept\n");
+	check("action=accept proto=tcp", false, PRE4 "meta l4proto 6 accept\n");
+	check("action=accept proto=icmp", false, PRE4 "meta l4proto 1 accept\n");
+	check("action=accept proto=icmp icmptype=8", false, PRE4 "meta l4proto 1 icmp type 8 accept\n");
+	check("action=accept proto=icmp icmptype=128", true, PRE6 "meta l4proto 58 icmpv6 type 128 accept\n");
 	check("action=accept specialtarget=dns", false,
 	      PRE4 "ip daddr @dns-addr tcp dport 53 accept\n" PRE4 "ip daddr @dns-addr udp dport 53 accept\n");
 	check("action=accept proto=udp specialtarget=dns", false, PRE4 "ip daddr @dns-addr udp dport 53 accept\n");
