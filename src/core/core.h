@@ -87,6 +87,7 @@ struct pool {
 	char name[64], driver[24];
 	struct kvmap config; /* dir_path, revisions_to_keep, ephemeral_volatile … */
 	uint64_t used;	     /* not persistent: bytes of its volumes when they were last counted, 0 = not counted (only with a size_limit) */
+	uint64_t size, room; /* not persistent: bytes that its place holds, and still takes, when it was last looked at; size 0 = never */
 	uint8_t level;	     /* not persistent: how little room was told last; run_pools.c */
 	bool counting;	     /* not persistent: its bytes are being counted */
 	struct pool *next;   /* ascending name */

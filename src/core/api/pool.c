@@ -39,10 +39,15 @@ static bool usage(const struct pool *p, uint64_t *size, uint64_t *used)
 {
 	struct statvfs st;
 
-	if (kind(p) != POOL_FILES || statvfs(pool_dir(p), &st) < 0)
+	if (p->size) {
+		*size = p->size;
+		*used = p->size - p->room;
+	} else if (kind(p) == POOL_FILES && statvfs(pool_dir(p), &st) == 0) {
+		*size = (uint64_t)st.f_blocks * st.f_frsize;
+		*used = *size - (uint64_t)st.f_bavail * st.f_frsize;
+	} else {
 		return false;
-	*size = (uint64_t)st.f_blocks * st.f_frsize;
-	*used = *size - (uint64_t)st.f_bavail * st.f_frsize;
+	}
 	/* The nearer end is the one that counts. */
 	if (p->used && pool_number(p, "size_limit") - MIN(p->used, pool_number(p, "size_limit")) < *size - *used) {
 		*size = pool_number(p, "size_limit");

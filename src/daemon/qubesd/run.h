@@ -64,6 +64,7 @@ struct run {
 	struct call *again;		/* calls that start it once it is halted */
 	struct call *waiters;		/* shutdown with wait: as enders, but limited in time */
 	struct ev_timer *shutdown_limit;
+	char full_pool[64]; /* without room when it was paused for that; "" = none */
 	uint64_t notice_us; /* no further notice about it before this time */
 	uint64_t stat_cpu_ms, stat_us;	/* of the last vm-stats */
 	/* saved states: */
@@ -95,6 +96,7 @@ struct runs {
 	struct ev_timer *stats; /* runs while there are listeners */
 	struct states *states;
 	struct ev_timer *pools;
+	unsigned pools_idle; /* looks without a running qube */
 	/* policyd */
 	struct peer *policyd;
 	struct ev_timer *policyd_again;
@@ -212,8 +214,9 @@ void run_notice(struct runs *rs, const char *source, const char *text);
 void run_disk_error(struct run *r, uint32_t bits, const char *text);
 /* run_pause_over_limit pauses a qube that writes to a pool which holds more than it may. */
 void run_pause_over_limit(struct run *r, const char *pool);
-/* run_disk_may_go_on: -AE_STORAGE while what a qube was paused for is not over. */
-int run_disk_may_go_on(struct run *r, struct err *e);
+/* run_disk_check asks whether what a qube was paused for is over, then calls fn with 0 or -AE_STORAGE and the reason. 0 and fn is never called: there
+   is nothing to ask. 1: fn follows. Negative: it is not over. */
+int run_disk_check(struct run *r, void (*fn)(void *arg, int k, struct err *e), void *arg, struct err *e);
 int run_op_grow(void *ctx, struct qube *q, unsigned vol, uint64_t size, struct call *c, void (*fn)(struct call *c, int r));
 int run_op_guest(void *ctx, struct qube *q, const char *service, const char *user, const char *input, struct call *c,
 		 void (*fn)(struct call *c, int r));

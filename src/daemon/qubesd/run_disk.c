@@ -3,13 +3,10 @@
  * Disks of running qubes: a disk without room stops its qube until there is some again, and a disk can grow while it is in use. Also the one
  * way by which the core tells the user's session something.
  */
-#include <sys/statvfs.h>
-
 #include "base/io.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/qubesd/run.h"
-#include "storage/drivers.h"
 
 #define ROOM_LEAST (1u << 20) /* with less free a pool is full: an image grows by whole clusters and their tables */
 #define NOTICE_GAP_US (10ull * 1000000) /* between two notices about the same qube */
@@ -70,6 +67,7 @@ void run_disk_error(struct run *r, uint32_t bits, const char *text)
 		(void)!snprintf(reason, sizeof reason, "pool %s is full", v ? v->pool : "of its disk");
 	else
 		(void)!snprintf(reason, sizeof reason, "disk error (%s)", text);
+	(void)!str_copy(r->full_pool, sizeof r->full_pool, bits & LD_DISK_FULL && v ? v->pool : "");
 	event(r->d->core, r->q, "domain-disk-error", "volume", v ? v->name : "", "pool", v ? v->pool : "", "full",
 	      bits & LD_DISK_FULL ? "True" : "False", "text", text, NULL);
 	run_commit(r->d);
@@ -89,24 +87,50 @@ void run_pause_over_limit(struct run *r, const char *pool)
 	if (r->phase != PH_UP || r->q->state != LIFE_RUNNING)
 		return;
 	(void)!snprintf(reason, sizeof reason, "pool %s has reached its size_limit", pool);
+	(void)!str_copy(r->full_pool, sizeof r->full_pool, pool);
 	if (run_cmd(r, LD_STOP, NULL, NULL, &e) == 0)
 		stand_still(r, reason);
 }
 
-int run_disk_may_go_on(struct run *r, struct err *e)
-{
-	for (unsigned i = 0; r->q->pause_reason[0] && i < r->q->n_vols; i++) {
-		const struct pool *p = r->q->vols[i].rw ? pool_find(r->d->core, r->q->vols[i].pool) : NULL;
-		const struct pool_driver *d = p ? pool_driver_find(p->driver) : NULL;
-		struct statvfs st;
+struct check {
+	struct qd *d;
+	char pool[64], qube[32];
+	void (*fn)(void *arg, int k, struct err *e);
+	void *arg;
+};
 
-		if (d && d->kind == POOL_FILES && statvfs(pool_dir(p), &st) == 0 &&
-		    (uint64_t)st.f_bfree * st.f_frsize < ROOM_LEAST)
-			return err_set(e, AE_STORAGE, "pool '%s' is still full: make room first, '%s' would stop again at once", p->name, r->q->name.s);
-		if (p && pool_over_limit(p))
-			return err_set(e, AE_STORAGE, "pool '%s' still holds more than its size_limit: remove something, or raise it with "
-				       "'qvm-pool set %s -o size_limit=BYTES'", p->name, p->name);
-	}
+static void room_known(void *arg, int k, const struct st_reply *reply, struct err *e)
+{
+	struct check x = *(struct check *)arg;
+	uint64_t left = 0;
+
+	free(arg);
+	if (k >= 0 && str_u64(reply->text, UINT64_MAX, &left) == 0 && left < ROOM_LEAST)
+		k = err_set(e, AE_STORAGE, "pool '%s' is still full: make room first, '%s' would stop again at once", x.pool, x.qube);
+	/* A worker that cannot tell is no reason to keep a qube from going on. */
+	x.fn(x.arg, k == -AE_STORAGE ? k : 0, e);
+}
+
+int run_disk_check(struct run *r, void (*fn)(void *arg, int k, struct err *e), void *arg, struct err *e)
+{
+	const struct pool *p = r->full_pool[0] ? pool_find(r->d->core, r->full_pool) : NULL;
+	struct st_request rq = { .op = ST_USAGE };
+	struct check *x;
+
+	if (!r->q->pause_reason[0] || !p)
+		return 0;
+	if (pool_over_limit(p))
+		return err_set(e, AE_STORAGE, "pool '%s' still holds more than its size_limit: remove something, or raise it with "
+			       "'qvm-pool set %s -o size_limit=BYTES'", p->name, p->name);
+	if (str_copy(rq.driver, sizeof rq.driver, p->driver) < 0 || str_copy(rq.pool_dir, sizeof rq.pool_dir, pool_dir(p)) < 0)
+		return 0;
+	x = xcalloc(1, sizeof *x);
+	*x = (struct check){ .d = r->d, .fn = fn, .arg = arg };
+	memcpy(x->pool, p->name, sizeof x->pool);
+	memcpy(x->qube, r->q->name.s, sizeof x->qube);
+	if (storage_submit(r->d, &rq, room_known, x, e) == 0)
+		return 1;
+	free(x);
 	return 0;
 }
 

@@ -3,14 +3,13 @@
  * Room in pools: looked at every few seconds, told as event and notice before there is none, and kept below a pool's size_limit. A file system
  * tells by itself; where a pool has a limit of its own, or is no directory, a storage worker counts.
  */
-#include <sys/statvfs.h>
-
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/qubesd/run.h"
 #include "storage/drivers.h"
 
 #define LOOK_MS 10000
+#define IDLE_LOOKS 3	/* as often when no qube runs */
 #define WARN_AT 90	/* percent, unless the pool says otherwise */
 #define CALM 2		/* percent below a step before it counts as left */
 
@@ -108,8 +107,9 @@ static void counted(void *arg, int k, const struct st_reply *reply, struct err *
 	}
 	limit = pool_number(p, "size_limit");
 	p->used = limit ? reply->usage : 0;
-	m.size = reply->size;
-	m.used = reply->size - MIN(free_bytes, reply->size);
+	p->size = m.size = reply->size;
+	p->room = MIN(free_bytes, reply->size);
+	m.used = m.size - p->room;
 	/* The nearer end counts: the limit, or that of the place itself. */
 	if (limit && (m.size <= m.used || limit <= reply->usage || limit - reply->usage < m.size - m.used))
 		m = (struct room){ limit, reply->usage };
@@ -134,30 +134,22 @@ static void count(struct qd *d, struct pool *p)
 	free(look);
 }
 
+/* Always by a worker: this process has a root of its own, in which file systems that were mounted later are not seen. */
 static void look_at(struct qd *d, struct pool *p)
 {
 	const struct pool_driver *driver = pool_driver_find(p->driver);
-	struct statvfs st;
-	struct room m;
 
-	if (!driver || driver->kind == POOL_KERNELS)
-		return;
-	if (driver->kind != POOL_FILES || pool_number(p, "size_limit")) {
+	if (driver && driver->kind != POOL_KERNELS)
 		count(d, p);
-		return;
-	}
-	p->used = 0;
-	if (statvfs(pool_dir(p), &st) < 0)
-		return;
-	m.size = (uint64_t)st.f_blocks * st.f_frsize;
-	m.used = m.size - MIN((uint64_t)st.f_bavail * st.f_frsize, m.size);
-	judge(d, p, &m);
 }
 
 static void on_look(struct ev_timer *t, void *arg)
 {
 	struct qd *d = arg;
 
+	/* Without a running qube little changes. */
+	if (!d->runs->list && ++d->runs->pools_idle % IDLE_LOOKS)
+		return;
 	for (struct pool *p = d->core->pools; p; p = p->next)
 		look_at(d, p);
 }

@@ -353,20 +353,45 @@ static void pause_done(void *arg, int k, struct msg *m, struct err *e)
 	call_finish(p.c, k);
 }
 
+static int pause_now(struct run *r, struct pausing *p, struct err *e)
+{
+	bool stop = p->ev == LIFE_EV_PAUSE || p->ev == LIFE_EV_SUSPEND;
+
+	return run_cmd(r, stop ? LD_STOP : state_unpaused(p->d, r->q), pause_done, p, e);
+}
+
+/* There is room again, or not. */
+static void may_go_on(void *arg, int k, struct err *e)
+{
+	struct pausing *p = arg;
+	struct run *r = run_find(p->d, p->qid);
+	struct call *c = p->c;
+
+	if (k >= 0 && (!r || r->phase != PH_UP))
+		k = err_set(e, AE_VM_NOT_RUNNING, "it is not running any more");
+	if (k >= 0)
+		k = pause_now(r, p, e);
+	if (k >= 0)
+		return;
+	c->err = *e;
+	free(p);
+	call_finish(c, k);
+}
+
 int run_op_pause(void *ctx, struct qube *q, enum life_event ev, struct call *c)
 {
 	struct run *r = run_find(ctx, q->qid);
-	bool stop = ev == LIFE_EV_PAUSE || ev == LIFE_EV_SUSPEND;
 	struct pausing *p;
-	int k;
+	int k = 0;
 
 	if (!r || r->phase != PH_UP)
 		return err_set(&c->err, AE_VM_NOT_RUNNING, "'%s' is not running", q->name.s);
-	if (!stop && run_disk_may_go_on(r, &c->err) < 0)
-		return -AE_STORAGE;
 	p = xcalloc(1, sizeof *p);
 	*p = (struct pausing){ ctx, q->qid, c, ev };
-	k = run_cmd(r, stop ? LD_STOP : state_unpaused(ctx, q), pause_done, p, &c->err);
+	if (ev == LIFE_EV_UNPAUSE || ev == LIFE_EV_RESUME)
+		k = run_disk_check(r, may_go_on, p, &c->err);
+	if (k == 0)
+		k = pause_now(r, p, &c->err);
 	if (k < 0) {
 		free(p);
 		return k;
