@@ -366,7 +366,7 @@ void run_fail(struct run *r, int code, const struct err *e)
 	r->retry |= state_fall_back(r, r->load_failed, err_text(e, code));
 	r->failed = true;
 	r->start_err = *e;
-	r->start_err.code = -code;
+	r->start_err.code = code == -ENOMEM ? AE_MEMORY : -code; /* the spawner knows no classes */
 	log_warn("%s did not start: %s", r->q->name.s, err_text(e, code));
 	if (!r->retry)
 		event(r->d->core, r->q, "domain-start-failed", "reason", err_text(e, code), NULL);
