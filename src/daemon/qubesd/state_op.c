@@ -168,13 +168,15 @@ static void build_listed(void *arg, int r, const struct ipc_sp_state *v, size_t 
 
 	memcpy(key, c->out.buf, MIN(c->out.len, (size_t)STATE_KEY_LEN));
 	k = state_kind_find(ss, key);
-	if (r < 0 || !k) {
-		if (r == -ENOTSUP)
-			ss->unsupported = true;
+	if (r == -ENOTSUP || !k) {
+		ss->unsupported |= r == -ENOTSUP;
 		c->err = *e;
 		call_finish(c, err_set(&c->err, AE_GENERIC, "%s", r < 0 ? err_text(e, r) : "the qube was changed meanwhile"));
 		return;
 	}
+	/* A holder that died just now has nothing in memory any more; the build asks the next one. */
+	if (r < 0)
+		log_warn("list of saved states: %s", err_text(e, r));
 	for (size_t i = 0; i < n; i++)
 		k->there |= streq(v[i].key, key);
 	if (k->there) {
