@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""qvm-update: templates without a network are updated from a signed repository through qubes.UpdatesProxy; each package crosses once; a crash in the
+"""qvm-update: a template and a standalone qube without a network are updated from a signed repository through qubes.UpdatesProxy; each package crosses once; a crash in the
 middle leaves the state before; rollback."""
 import glob
 import json
@@ -68,7 +68,7 @@ def prepare(inst):
     inst.good("qvm-create", "--class", "TemplateVM", "-l", "black", "upd1")
     inst.good("qvm-volume", "import", "upd1:root", image, timeout=600)
     os.unlink(image)
-    inst.good("qvm-clone", "upd1", "upd2")
+    inst.good("qvm-clone", "--class", "StandaloneVM", "upd1", "upd2")
     inst.good("qvm-create", "-l", "yellow", "-t", "upd1", "updapp")
     equal(inst.good("qvm-update", "--dry-run", "--targets", "upd1,upd2").text.split(), ["upd1", "upd2"], "--dry-run")
     equal(inst.run("qvm-update", "nosuch").rc, 2, "a qube that is not there")
@@ -78,13 +78,15 @@ def prepare(inst):
 
 
 @suite.test
-def two_templates_at_once(inst):
+def two_at_once(inst):
+    """A template and a standalone qube, neither of which has a network."""
     repo = state["repo"]
     out = update(inst, "upd1", "upd2")
     equal([(x["name"], x["outcome"], x["code"], x["packages"]) for x in out["targets"]], [("upd1", "updated", 0, 1), ("upd2", "updated", 0, 1)], "outcomes")
     equal(repo.count(state["old"]), 1, "the package crossed the network")
     equal(out["restart"], ["updapp"], "who runs on the state before")
     equal({inst.state("upd1"), inst.state("upd2")}, {"Halted"}, "they did not run before")
+    equal(inst.prop("upd2", "netvm"), "None", "the standalone qube has no network")
     for t in ("upd1", "upd2"):
         f = dict(line.split(None, 1) for line in inst.good("qvm-features", t).text.splitlines() if len(line.split(None, 1)) == 2)
         check(f.get("last-updates-check", "").startswith("20") and "update-before" in f and "update-unfinished" not in f, f"features of {t}: {f}")
