@@ -83,6 +83,7 @@ static int choose_columns(struct ls *ls)
 static int choose_rows(struct ls *ls, int argc, char **argv)
 {
 	const struct tool *t = ls->t;
+	bool paused = false;
 	const char *x;
 	int r = ls_load(ls, argc == 0);
 
@@ -102,8 +103,10 @@ static int choose_rows(struct ls *ls, int argc, char **argv)
 			return tool_usage(t, "no such qube to exclude: '%s'", x);
 		ls->rows[q - ls->all.v].shown = false;
 	}
-	/* For a few qubes the separate calls are cheaper, and tell the same. */
-	if (ls_needs_props(ls) && (argc == 0 || argc > 3))
+	for (size_t i = 0; i < ls->n; i++)
+		paused |= ls->rows[i].shown && streq(ls->rows[i].q->state, "Paused");
+	/* For a few qubes the separate calls are cheaper, and tell the same, but why one is paused. */
+	if ((ls_needs_props(ls) && (argc == 0 || argc > 3)) || paused)
 		(void)ls_table(ls);
 	return ls_filter(ls);
 }

@@ -196,6 +196,10 @@ def revisions_undo_a_deletion(inst):
 
 @suite.test
 def clone_of_a_running_qube_is_its_state_before(inst):
+    if inst.sh("beta", "test -e /home/user/precious", ok=False).rc:
+        inst.sh("beta", "echo precious >/home/user/precious; sync")
+        inst.good("qvm-shutdown", "--wait", "beta", timeout=300)
+        inst.good("qvm-start", "beta", timeout=900)
     inst.sh("beta", "echo running >/home/user/while-running; sync")
     inst.good("qvm-clone", "beta", "twin", timeout=300)
     inst.good("qvm-start", "twin", timeout=900)
