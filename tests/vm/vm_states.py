@@ -100,12 +100,15 @@ def a_damaged_state_boots(inst):
 
 @suite.test
 def disposables_from_a_state(inst):
-    template(inst)
+    key = template(inst)
+    inst.good("qvm-state", "preload", "saved-dvm", "0")
+    ready(inst, 0)
+    clones = next(s for s in states(inst) if s["key"] == key)["clones"]
     one, two = (inst.good("qvm-run", "-p", "--dispvm=saved-dvm", IDS, timeout=900).text.split("\n") for _ in range(2))
     check(one[0] != two[0] and one[1] != two[1] and one[2] != two[2], f"two disposables differ: {one} {two}")
     check(one[3] != two[3] and one[3].startswith("disp"), "their names")
-    row = next(s for s in states(inst) if "saved-dvm" in s["qubes"].split() and s["clones"] >= 2)
-    equal(row["status"], "ready", "their state")
+    row = next(s for s in states(inst) if s["key"] == key)
+    equal((row["status"], row["clones"]), ("ready", clones + 2), "their state")
 
 
 @suite.test
