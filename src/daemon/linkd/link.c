@@ -87,7 +87,12 @@ static void on_hello(void *arg)
 
 static void on_up(void *arg)
 {
-	meet_on_up(((struct linkd *)arg)->meet);
+	struct linkd *d = arg;
+
+	/* The time that came with the seed is as old as the machine took to go on. */
+	if (d->start == VM_START_CLONE)
+		link_send_time(d);
+	meet_on_up(d->meet);
 }
 
 static void on_down(const char *why, void *arg)

@@ -181,6 +181,7 @@ int state_wake(struct linkd *d, uint32_t serial)
 
 void state_on_woken(struct linkd *d)
 {
+	link_send_time(d);
 	pending_done(STEAL_PTR(d->wake), NULL);
 }
 
