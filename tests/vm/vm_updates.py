@@ -108,6 +108,21 @@ def the_qube_has_it_after_a_restart(inst):
 
 
 @suite.test
+def interrupted(inst):
+    """Ctrl-C: the qube is shut down, and is what it was."""
+    before, text = head_of(inst, "upd1"), log_of(inst, "upd1")
+    p = subprocess.Popen([os.path.join(inst.bin, "qvm-update"), "--no-progress", "upd1"], env=inst.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    bh.wait_for(lambda: "update-unfinished" in inst.good("qvm-features", "upd1").text, "the update to begin", timeout=900, step=0.5)
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=600)
+    equal(p.returncode, 130, f"status: {out!r} {err!r}")
+    check(b"interrupted" in out, f"it is told: {out!r}")
+    equal((inst.state("upd1"), head_of(inst, "upd1")), ("Halted", before), "upd1")
+    check("update-unfinished" not in inst.good("qvm-features", "upd1").text, "no mark is left")
+    check(len(log_of(inst, "upd1")) > len(text), "its log")
+
+
+@suite.test
 def killed_in_the_middle(inst):
     """kill -9 of the machine while dpkg works: the template is what it was; so is what runs on it."""
     repo = state["repo"]
