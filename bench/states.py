@@ -8,7 +8,7 @@ import time
 
 import bh
 
-DVM, APP = "bench-dvm", "bench-app"
+DVM, APP, COLD = "bench-dvm", "bench-app", "bench-cold"
 CALL = "qrexec-client-vm @dispvm:%s qubes.VMExec+true </dev/null" % DVM
 
 
@@ -38,7 +38,9 @@ def traces(inst):
 
 def prepare(inst, tpl):
     inst.good("qvm-create", "-l", "red", "-t", tpl, "--prop", "netvm=none", "--prop", "template_for_dispvms=True", DVM)
-    inst.good("qvm-create", "-l", "red", "-t", tpl, "--prop", "netvm=none", APP)
+    for q in (APP, COLD):
+        inst.good("qvm-create", "-l", "red", "-t", tpl, "--prop", "netvm=none", q)
+    inst.good("qvm-features", COLD, "fast-start", "")
     inst.write_policy("12-bench.policy", f"qubes.VMExec * alpha @dispvm:{DVM} allow\n")
     inst.good("qvm-start", "--skip-if-running", "alpha", timeout=900)
     inst.sh("alpha", "/usr/lib/bulkhead/boot wait", user="root", timeout=900)
@@ -94,21 +96,23 @@ def app(inst, n, figure):
     out = {"clone": [], "cold": []}
     cpu = {"clone": [], "cold": []}
     for _ in range(n):
-        for how in ("clone", "cold"):
-            inst.good("qvm-features", APP, "fast-start", "1" if how == "clone" else "")
+        for how, q in (("clone", APP), ("cold", COLD)):
             t = time.monotonic()
-            inst.good("qvm-start", APP, timeout=900)
-            inst.good("qvm-run", "-p", APP, "true", timeout=900)
+            inst.good("qvm-start", q, timeout=900)
+            inst.good("qvm-run", "-p", q, "true", timeout=900)
             out[how].append(time.monotonic() - t)
-            cpu[how].append(bh.cpu_seconds(qemu(inst, APP)))
-            text = inst.good("qubesd-query", "-e", "dom0", "admin.vm.CurrentState", APP).text
-            bh.check("start=" + how in text, f"{APP} was started as {how}: {text}")
-            inst.good("qvm-kill", APP, timeout=300)
-    inst.good("qvm-features", "--delete", APP, "fast-start")
+            cpu[how].append(bh.cpu_seconds(qemu(inst, q)))
+            text = inst.good("qubesd-query", "-e", "dom0", "admin.vm.CurrentState", q).text
+            bh.check("start=" + how in text, f"{q} was not started as {how}: {text}")
+            inst.good("qvm-kill", q, timeout=300)
     figure("app-saved", out["clone"], "s", "qvm-start and the first call, from a saved state; bar: 1.2")
     figure("app-saved-cpu", cpu["clone"], "s", "CPU seconds of QEMU until then")
-    figure("app-cold", out["cold"], "s", "the same qube booted, in turn")
+    figure("app-cold", out["cold"], "s", "a qube like it booted, in turn")
     figure("app-cold-cpu", cpu["cold"], "s", "CPU seconds of QEMU until then")
+
+
+def new_disposable(inst):
+    return inst.good("qubesd-query", "-e", "dom0", "admin.vm.CreateDisposable", DVM).text.split("\0")[1].strip()
 
 
 def by_hand(inst, n, ready, name, figure):
@@ -118,7 +122,7 @@ def by_hand(inst, n, ready, name, figure):
         before = {}
         if ready:
             before = {q: bh.cpu_seconds(qemu(inst, q)) for q in full(inst, ready)}
-        q = inst.good("qubesd-query", "-e", "dom0", "admin.vm.CreateDisposable", DVM).text.strip("\0\n")
+        q = new_disposable(inst)
         inst.good("qvm-run", "-p", "--no-shell", q, "true", timeout=900)
         got.append(bh.cpu_seconds(qemu(inst, q)) - before.get(q, 0))
         inst.good("qvm-kill", q, timeout=300)
@@ -141,7 +145,7 @@ def many(inst, n, figure):
             with lock:
                 if len(names) >= n:
                     return
-                q = inst.good("qubesd-query", "-e", "dom0", "admin.vm.CreateDisposable", DVM).text.strip("\0\n")
+                q = new_disposable(inst)
                 names.append(q)
             if inst.run("qvm-run", "-p", q, "true", timeout=1800).rc:
                 failed.append(q)
