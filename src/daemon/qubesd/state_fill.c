@@ -13,8 +13,9 @@
 #define ROOM_LATER_MS 10000
 #define FAILED_MS 30000 /* after a preloaded one did not come up */
 
-/* What is run in it before it is paused. The first is all where programs run natively; the emulator has to translate what a call needs,
-   so there the ways that calls commonly take are gone once or twice. */
+/* What is run in it before it is paused. The first is all where programs run natively, and a clone has waited and run a program in its source;
+   the emulator has to translate what a call needs, so there the way that calls take is gone twice. */
+#define RUN_INS_CLONE 2 /* a clone begins with this one: each program costs memory that stays */
 static const char *const run_ins[] = {
 	"DEFAULT:QUBESRPC qubes.WaitForRunningSystem+ dom0",
 	"DEFAULT:QUBESRPC qubes.VMShell+ dom0",
@@ -261,6 +262,8 @@ static void run_in(struct fill *f)
 static void started(struct call *c)
 {
 	struct fill *f = c->conn;
+	struct qube *q = mine(f);
+	const struct run *run = q ? run_find(f->ss->d, q->qid) : NULL;
 	struct err e = c->err;
 	int r = c->result;
 
@@ -270,7 +273,7 @@ static void started(struct call *c)
 		give_up(f, "it did not start");
 		return;
 	}
-	f->runs = 0;
+	f->runs = run && run->spec.start == VM_START_CLONE ? RUN_INS_CLONE : 0;
 	run_in(f);
 }
 
