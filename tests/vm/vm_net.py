@@ -71,7 +71,7 @@ def rules_change_at_once(inst):
     inst.good("qvm-firewall", "alpha", "del", "--rule-no", "0")
     inst.good("qvm-firewall", "alpha", "add", "accept", "dsthost=192.0.2.1")
     wait_for(lambda: ask(inst, "alpha", net1, 5).startswith("failed"), "the rule that lets nothing through to net1", WAIT)
-    inst.good("qvm-firewall", "alpha", "add", "accept", f"dsthost={net1}", "tcp", str(PORT))
+    inst.good("qvm-firewall", "alpha", "add", "accept", f"dsthost={net1}", "proto=tcp", f"dstports={PORT}")
     wait_for(lambda: ask(inst, "alpha", net1) == f"from {ip(inst, 'fw1')}", "the rule that lets it through", WAIT)
     inst.good("qvm-firewall", "alpha", "reset")
 

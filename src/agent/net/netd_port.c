@@ -77,6 +77,24 @@ static int admit(struct netd *d, const struct netd_port *t, bool add, struct err
 	return netd_nft(d, &w, e);
 }
 
+/* The kernel names devices in the order in which it finds them, and one that is on its way out may still have the name. */
+static int make_room(struct netd *d, const char *old_name, const char *name, struct err *e)
+{
+	_cleanup_wr_ struct wr w = wr_grow(256);
+	unsigned index = streq(old_name, name) ? 0 : if_nametoindex(name);
+	char aside[16];
+
+	if (index == 0)
+		return 0;
+	if (str_printf(aside, sizeof aside, "aside%u", index) < 0)
+		return err_set(e, ENAMETOOLONG, "no other name for %s", name);
+	wr_printf(&w, "link set dev %s down\nlink set dev %s name %s\n", name, name, aside);
+	for (size_t i = 0; i < d->n_ports; i++)
+		if (streq(d->port[i].ifname, name))
+			memcpy(d->port[i].ifname, aside, sizeof aside);
+	return netd_ip(d, &w, e);
+}
+
 static int client(struct netd *d, struct netd_port *t, const char *old_name, struct wr *w, struct err *e)
 {
 	struct ip_own own;
@@ -87,7 +105,9 @@ static int client(struct netd *d, struct netd_port *t, const char *old_name, str
 	netd_own(d, false, &own);
 	if (!d->ipv6)
 		t->p.ip6[0] = '\0';
-	r = admit(d, t, true, e);
+	r = make_room(d, old_name, t->ifname, e);
+	if (r >= 0)
+		r = admit(d, t, true, e);
 	if (r < 0)
 		return r;
 	netd_forget_flows(d, &t->p);
@@ -110,6 +130,9 @@ static int configure(struct netd *d, struct netd_port *t, const char *old_name, 
 		return client(d, t, old_name, &w, e);
 	if (str_copy(t->ifname, sizeof t->ifname, t->p.role == NETPORT_UPLINK ? UPLINK_NAME : EXTERNAL_NAME) < 0)
 		abort();
+	r = make_room(d, old_name, t->ifname, e);
+	if (r < 0)
+		return r;
 	if (t->p.role == NETPORT_UPLINK) {
 		netd_own(d, true, &own);
 		ip_uplink(&w, old_name, t->ifname, &own);
@@ -130,17 +153,30 @@ static void tell(struct netd *d, const struct netd_port *t)
 		(void)qdbc_write(&d->db, k, t->ifname, strlen(t->ifname), NULL);
 }
 
+/* Another device that does the same: a way out, or the same client plugged again before its old device was gone. */
+static const struct netd_port *successor(const struct netd *d, const struct netd_port *t)
+{
+	for (size_t i = 0; i < d->n_ports; i++) {
+		const struct netd_port *o = &d->port[i];
+
+		if (o != t && (t->p.role == NETPORT_CLIENT) == (o->p.role == NETPORT_CLIENT) && streq(o->p.ip, t->p.ip))
+			return o;
+	}
+	return NULL;
+}
+
 static void forget(struct netd *d, struct netd_port *t)
 {
+	const struct netd_port *next = successor(d, t);
 	struct err e = { 0 };
 	char k[QDB_KEY_CAP];
 
 	log_info("device is gone: port=%s name=%s", t->slot, t->ifname);
 	if (t->p.role == NETPORT_CLIENT) {
-		if (admit(d, t, false, &e) < 0)
+		if (admit(d, t, false, &e) < 0 || (next && admit(d, next, true, &e) < 0))
 			log_error("%s is still in the tables: %s", t->ifname, e.msg);
 		netd_forget_flows(d, &t->p);
-	} else {
+	} else if (!next) {
 		netd_resolv(d, NULL, 0);
 	}
 	if (str_printf(k, sizeof k, NETPORT_READY_KEY "%s", t->slot) == 0)
