@@ -270,6 +270,7 @@ def secret_session(own, ram_only, qemu=None):
         flags = int(re.search(r"flags:\s*(\d+)", open(f"/proc/{pid}/fdinfo/{fd}").read()).group(1), 8)
         if stat.S_ISREG(mode.st_mode) and flags & 3 != os.O_RDONLY:
             files.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    os.sync()  # what the host would write some day is written now, before the files are gone
     p.communicate(b"\n", timeout=300)
     wait_for(lambda: not [n for n in own.inst.states() if n.startswith("disp")], "the disposable is gone", 60)
     return files
