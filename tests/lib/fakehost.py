@@ -434,4 +434,4 @@ class Host:
         def full():
             q = self.queue(t)
             return q if len(q) == n and all(self.feature(x, "preload-dispvm-completed") for x in q) else None
-        return wait_for(full, f"{n} preloaded disposables of {t}: {self.inst.tail('core.out', 1500)}", 60) if n else wait_for(lambda: not self.queue(t), "an empty queue")
+        return wait_for(full, f"{n} preloaded disposables of {t}: {self.inst.tail('core.out', 1500)}", 180) if n else wait_for(lambda: not self.queue(t), "an empty queue")

@@ -367,7 +367,8 @@ void state_up(struct run *r)
 			k->clones++;
 			k->bad = 0;
 		}
-	} else if (k && !ss->unsupported && k->has_spec) {
+	} else if (k && !ss->unsupported && k->has_spec && !(r->cold_only && k->there)) {
+		/* One clone that failed does not condemn the state that is there; a new build would forget that it failed. */
 		k->wanted = true;
 	}
 	state_kick(r->d);
