@@ -54,7 +54,7 @@ int netd_base(struct netd *d, struct err *e)
 		return 0;
 	nft_base(&w, d->ipv6);
 	if (d->filters)
-		nft_fw_base(&w);
+		nft_fw_closed(&w);
 	r = netd_nft(d, &w, e);
 	d->base = r >= 0;
 	return r < 0 ? err_add(e, r, "the tables of packets") : 0;

@@ -34,6 +34,13 @@ void nft_fw_base(struct wr *w)
 	}
 }
 
+void nft_fw_closed(struct wr *w)
+{
+	for (int v6 = 0; v6 < 2; v6++)
+		wr_printf(w, "add table %s qubes-firewall\nadd chain %s qubes-firewall forward { type filter hook forward priority filter; policy drop; }\n",
+			  fam(v6), fam(v6));
+}
+
 static bool all_ok(struct wr *w, bool v6, const char addr[][NFT_ADDR_CAP], size_t n)
 {
 	for (size_t i = 0; i < n; i++)

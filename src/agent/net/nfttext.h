@@ -44,6 +44,8 @@ void nft_dns(struct wr *w, const char virtual_addr[][NFT_ADDR_CAP], size_t n_vir
 void nft_client(struct wr *w, bool add, const char *ifname, const char *addr, bool v6);
 /* nft_fw_base: tables `qubes-firewall` with nobody behind them: nothing is forwarded from a client. */
 void nft_fw_base(struct wr *w);
+/* nft_fw_closed: until qubes-firewall has come nothing is forwarded. What it has loaded already is left alone. */
+void nft_fw_closed(struct wr *w);
 /* nft_fw_connected: packets with one of these addresses pass on client interfaces only. Replaces what was there. */
 void nft_fw_connected(struct wr *w, bool v6, const char addr[][NFT_ADDR_CAP], size_t n);
 /* nft_fw_source makes or replaces the chain of one source. hosts: what is known of names; an accepting rule with an unknown name lets nothing

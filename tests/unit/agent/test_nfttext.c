@@ -111,6 +111,20 @@ static void test_closed(void **state)
 	assert_non_null(strstr(text, "qbs-10-137-0-9 counter reject"));
 }
 
+static void test_closed_until_it_comes(void **state)
+{
+	_cleanup_wr_ struct wr w = wr_grow(4096);
+	_cleanup_free_ char *text = NULL;
+
+	nft_fw_closed(&w);
+	text = wr_take(&w, NULL);
+	/* Nothing that is there is taken away: the service may have been faster. */
+	assert_null(strstr(text, "delete"));
+	assert_null(strstr(text, "flush"));
+	assert_null(strstr(text, "accept"));
+	assert_non_null(strstr(text, "add chain ip6 qubes-firewall forward { type filter hook forward priority filter; policy drop; }"));
+}
+
 static void test_bad_values(void **state)
 {
 	static const char *const bad[] = { "", "10.137.0.5 accept", "10.137.0.05", "1.2.3", "fd09::5", "10.137.0.5\n" };
@@ -181,7 +195,7 @@ static void test_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rules), cmocka_unit_test(test_names), cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_rules), cmocka_unit_test(test_names), cmocka_unit_test(test_closed), cmocka_unit_test(test_closed_until_it_comes),
 		cmocka_unit_test(test_bad_values), cmocka_unit_test(test_dns), cmocka_unit_test(test_answers),
 	};
 
