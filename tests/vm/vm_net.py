@@ -19,6 +19,14 @@ def ip(inst, qube):
     return inst.good("qvm-prefs", qube, "ip").text.strip()
 
 
+def reaches(inst, qube, addr, want, *tell_of):
+    """Waits until the server at addr tells the qube what it should; what the qubes say of themselves when it does not."""
+    try:
+        wait_for(lambda: ask(inst, qube, addr) == want, f"{qube} to {addr}", WAIT)
+    except bh.Failure as e:
+        raise bh.Failure(f"{e}: {ask(inst, qube, addr)}; " + " | ".join(q + ": " + tell(inst, q) for q in tell_of))
+
+
 def ask(inst, qube, addr, limit=20):
     """What a client in the qube is told by the server at addr, or why not."""
     r = inst.run("qvm-run", "-p", "-u", "user", qube,
@@ -36,8 +44,8 @@ def linked(inst, qube, name="eth0"):
 
 
 def tell(inst, qube):
-    return inst.run("qvm-run", "-p", "-u", "root", qube, "ip -br addr; ip route; journalctl -b --no-pager -u bulkhead-netd -u qubes-firewall | tail -20; "
-                    "qubesdb-list -f /net-port").text
+    return inst.run("qvm-run", "-p", "-u", "root", qube, "ip -br addr; ip route; ip neigh; nft list ruleset | grep -A3 'counter\\|elements\\|qbs-'; journalctl -b --no-pager -u bulkhead-netd -u qubes-firewall | tail -20; "
+                    "qubesdb-multiread -f /net-port; qubesdb-multiread -f /qubes-firewall").text
 
 
 @suite.test
@@ -111,7 +119,7 @@ def a_netvm_that_comes_again_has_its_clients(inst):
     wait_for(lambda: "eth0" not in interfaces(inst, "alpha"), "alpha's device goes with its NetVM", WAIT)
     inst.good("qvm-start", "fw1", timeout=900)
     linked(inst, "alpha")
-    wait_for(lambda: ask(inst, "alpha", ip(inst, "net1")) == f"from {ip(inst, 'fw1')}", f"alpha again: {tell(inst, 'alpha')} {tell(inst, 'fw1')}", WAIT)
+    reaches(inst, "alpha", ip(inst, "net1"), f"from {ip(inst, 'fw1')}", "alpha", "fw1", "net1")
 
 
 @suite.test
