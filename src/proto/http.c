@@ -18,7 +18,7 @@ static const struct {
 	{ 404, "Not Found" },
 	{ 416, "Range Not Satisfiable" },
 	{ 431, "Request Header Fields Too Large" },
-	{ 501, "Not Implemented" },
+	{ 501, "Not Offered Here" }, /* on purpose: the text that follows says what is */
 	{ 502, "Bad Gateway" },
 	{ 504, "Gateway Timeout" },
 };
