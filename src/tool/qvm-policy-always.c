@@ -117,6 +117,8 @@ static int revoke_rules(struct pq *p, const struct pf_store *s, const struct alw
 	r = pf_store_replace(s, ALWAYS_FILE, a->token, w.len ? (const char *)w.buf : "", w.len, &e);
 	if (r < 0)
 		return tool_fail(p->t, "%s", err_text(&e, r));
+	if (p->json)
+		return pq_report(p, "revoked", ALWAYS_FILE);
 	tool_note(p->t, argc == 1 ? "revoked: the user is asked again" : "revoked: the user is asked again about these");
 	return 0;
 }

@@ -103,7 +103,7 @@ int pq_get(struct pq *p, int argc, char **argv)
 	return 0;
 }
 
-static int report(const struct pq *p, const char *what, const char *name)
+int pq_report(const struct pq *p, const char *what, const char *name)
 {
 	struct json j = { 0 };
 
@@ -136,7 +136,7 @@ int pq_put(struct pq *p, int argc, char **argv)
 	r = pf_store_open(&s, &p->dirs, true, &e);
 	if (r == 0)
 		r = pf_store_replace(&s, name, token ? token : "any", text, n, &e);
-	return r < 0 ? changed_hint(p, r, &e) : report(p, "replaced", name);
+	return r < 0 ? changed_hint(p, r, &e) : pq_report(p, "replaced", name);
 }
 
 int pq_remove(struct pq *p, int argc, char **argv)
@@ -155,7 +155,7 @@ int pq_remove(struct pq *p, int argc, char **argv)
 	r = pf_store_open(&s, &p->dirs, true, &e);
 	if (r == 0)
 		r = pf_store_remove(&s, name, token ? token : "any", &e);
-	return r < 0 ? changed_hint(p, r, &e) : report(p, "removed", name);
+	return r < 0 ? changed_hint(p, r, &e) : pq_report(p, "removed", name);
 }
 
 int pq_undo(struct pq *p, int argc, char **argv)
@@ -167,7 +167,7 @@ int pq_undo(struct pq *p, int argc, char **argv)
 
 	if (r == 0)
 		r = pf_store_undo(&s, name, &done, &e);
-	return r < 0 ? changed_hint(p, r, &e) : report(p, "as it was before its last change", done);
+	return r < 0 ? changed_hint(p, r, &e) : pq_report(p, "as it was before its last change", done);
 }
 
 struct edit {
@@ -177,7 +177,25 @@ struct edit {
 	const char *old;
 	char *text; /* edited */
 	size_t len;
+	struct json j; /* --json: one object of everything that happened */
 };
+
+static void json_begin(struct edit *x)
+{
+	if (!x->p->json || x->j.depth)
+		return;
+	json_open(&x->j, NULL, '{');
+	json_str(&x->j, "file", x->name);
+}
+
+static void json_end(struct edit *x, const char *done)
+{
+	if (!x->p->json)
+		return;
+	json_begin(x);
+	json_str(&x->j, "done", done);
+	json_close(&x->j, '}');
+}
 
 static int read_copy(struct edit *x)
 {
@@ -196,7 +214,6 @@ static void show_changes(struct edit *x)
 	_cleanup_free_ char *full = xasprintf("%s/%s", pq_edit_dir(x->p), x->name);
 	_cleanup_reply_ struct adm_reply rep = { 0 };
 	struct policy *after = NULL;
-	struct json j = { 0 };
 
 	if (!x->p->si.n && !opt_str(x->p->t, KEY_SYSTEM_INFO) &&
 	    adm_internal(&rep, "dom0", "internal.GetSystemInfo", NULL, NULL, &(struct err){ 0 }) < 0) {
@@ -207,11 +224,8 @@ static void show_changes(struct edit *x)
 		return;
 	pf_overlay(&x->p->dirs, full, x->text, x->len);
 	if (pf_load(&after, &x->p->dirs, &(struct err){ 0 }) == 0) {
-		if (x->p->json)
-			json_open(&j, NULL, '{');
-		(void)pq_compare(x->p, x->p->policy, after, x->p->json ? &j : NULL);
-		if (x->p->json)
-			json_close(&j, '}');
+		json_begin(x);
+		(void)pq_compare(x->p, x->p->policy, after, x->p->json ? &x->j : NULL);
 		policy_free(after);
 	}
 	pf_overlay_drop(&x->p->dirs, full);
@@ -222,6 +236,10 @@ static void show_changes(struct edit *x)
 static int keep(struct edit *x, int status)
 {
 	tool_note(x->p->t, "the policy is unchanged; the edited text is in '%s'", x->path);
+	json_begin(x);
+	if (x->p->json)
+		json_str(&x->j, "kept_in", x->path);
+	json_end(x, "nothing");
 	x->path[0] = '\0';
 	return status;
 }
@@ -237,6 +255,7 @@ static int replace(struct edit *x)
 	if (r < 0)
 		return keep(x, changed_hint(x->p, r, &e));
 	tool_note(x->p->t, "'%s' is replaced; 'qvm-policy undo' takes that back", x->name);
+	json_end(x, "replaced");
 	return 0;
 }
 
@@ -256,6 +275,7 @@ static int edit_loop(struct edit *x)
 			return r;
 		if (streq(x->text, x->old) && strlen(x->text) == x->len) {
 			tool_note(t, "nothing was changed");
+			json_end(x, "nothing");
 			return 0;
 		}
 		r = pf_store_check(&s, x->name, x->text, x->len, &e);

@@ -47,6 +47,8 @@ char *pq_rule_text(const struct pol_rule *r);
 const char *pq_outcome(const struct pol_decision *d);
 /* pq_split cuts SERVICE[+ARG] into service (memory of the caller) and argument (inside text, or "+"). False when it is no service. */
 bool pq_split(const char *text, char **ret_service, const char **ret_argument);
+/* pq_report tells what was done with a file, for programs with --json; gives 0. */
+int pq_report(const struct pq *p, const char *what, const char *name);
 
 /* Sub-commands: arguments behind the sub-command's name; they give the exit status. */
 int pq_explain(struct pq *p, int argc, char **argv);
