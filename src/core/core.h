@@ -90,6 +90,8 @@ struct pool {
 	uint64_t size, room; /* not persistent: bytes that its place holds, and still takes, when it was last looked at; size 0 = never */
 	uint8_t level;	     /* not persistent: how little room was told last; run_pools.c */
 	bool counting;	     /* not persistent: its bytes are being counted */
+	bool look_again;     /* not persistent: something changed meanwhile */
+	uint64_t look_us;    /* not persistent: when it is counted next */
 	struct pool *next;   /* ascending name */
 };
 
@@ -120,6 +122,8 @@ struct core_ops {
 	int (*pause)(void *ctx, struct qube *q, enum life_event ev, struct call *c);
 	/* The host is about to sleep (pre) or awake again: every running qube is suspended, or resumed but for those that were paused before. */
 	int (*suspend_host)(void *ctx, bool pre, struct call *c);
+	/* The room of a pool is looked at now: somebody asked, or its limits changed. NULL when no qube ever runs. */
+	void (*look)(void *ctx, struct pool *p);
 	/* A listener of vm-stats came (core.stat_subs). */
 	void (*stats)(void *ctx);
 	/* A holder of a disposable came or went. NULL when no qube ever runs. */

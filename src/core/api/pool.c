@@ -99,11 +99,19 @@ static int count_devices(struct call *c, call_storage_fn next)
 	return call_storage(c, &rq, next) == CALL_PENDING ? CALL_PENDING : 0;
 }
 
+/* Whoever asks shall not wait for what goes with little room: its event, and the end of a pause. */
+static void have_looked(struct call *c)
+{
+	if (c->core->ops->look)
+		c->core->ops->look(c->core->ops_ctx, c->pool);
+}
+
 int api_pool_info(struct call *c)
 {
 	struct kvmap m = { 0 };
 	uint64_t size, used;
 
+	have_looked(c);
 	kv_set(&m, "name", c->pool->name);
 	kv_set(&m, "driver", c->pool->driver);
 	if (kind(c->pool) != POOL_KERNELS) {
@@ -126,6 +134,7 @@ int api_pool_usage(struct call *c)
 {
 	uint64_t size, used;
 
+	have_looked(c);
 	if (kind(c->pool) == POOL_DEVICES)
 		return count_devices(c, usage_counted);
 	if (usage(c->pool, &size, &used))
@@ -176,6 +185,7 @@ int api_pool_set_number(struct call *c)
 	if (pool_value_check(o, c->body, &why) < 0)
 		return err_set(&c->err, AE_VALUE, "%s", why.msg);
 	txn_pool_set(c->core, c->pool, name, c->body);
+	have_looked(c);
 	return 0;
 }
 

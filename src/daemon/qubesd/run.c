@@ -28,6 +28,7 @@ const struct core_ops run_ops = {
 	.policy_ask = policy_ask,
 	.report = run_op_report,
 	.grow = run_op_grow,
+	.look = run_pools_look,
 	.guest = run_op_guest,
 	.stats = run_op_stats,
 };
@@ -110,6 +111,7 @@ struct run *run_new(struct qd *d, struct qube *q)
 	r->d = d;
 	r->q = q;
 	r->qdb.fd = -1;
+	r->drive = -1;
 	r->next = d->runs->list;
 	d->runs->list = r;
 	q->run = r;
@@ -128,6 +130,7 @@ void run_free(struct run *r)
 	net_free(r);
 	warm_free(r);
 	run_disconnect(r);
+	fd_closep(&r->drive);
 	ev_timer_free(r->watch);
 	ev_timer_free(r->limit);
 	ev_timer_free(r->kill);

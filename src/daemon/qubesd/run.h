@@ -43,6 +43,7 @@ struct run {
 	struct vm_spec spec;
 	unsigned volume; /* the one being started or stopped */
 	bool storage_started[VOL_N];
+	int drive; /* a disk for this start only, as it was given: its access says whether the qube may write; -1 = none */
 	unsigned attempt;
 	bool retry;	     /* after cleanup start again */
 	bool failed;	     /* the start failed: waiters get start_err */
@@ -96,7 +97,6 @@ struct runs {
 	struct ev_timer *stats; /* runs while there are listeners */
 	struct states *states;
 	struct ev_timer *pools;
-	unsigned pools_idle; /* looks without a running qube */
 	/* policyd */
 	struct peer *policyd;
 	struct ev_timer *policyd_again;
@@ -223,6 +223,10 @@ int run_op_guest(void *ctx, struct qube *q, const char *service, const char *use
 
 /* run_pools.c: room in pools, watched while the daemon serves */
 void run_pools_start(struct qd *d);
+/* run_pools_look has a pool looked at soon; run_pools_changed that of a driver and place, after a storage operation. little: only if it has a
+   limit of its own. */
+void run_pools_look(void *ctx, struct pool *p);
+void run_pools_changed(struct qd *d, const char *driver, const char *place, bool little);
 
 /* run_stats.c: vm-stats for admin.vm.Stats, as long as somebody listens */
 void run_op_stats(void *ctx);

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Room in pools: looked at every few seconds, told as event and notice before there is none, and kept below a pool's size_limit. A file system
- * tells by itself; where a pool has a limit of its own, or is no directory, a storage worker counts.
+ * Room in pools: looked at every few seconds and after each change of ours, told as event and notice before there is none, and kept below a
+ * pool's size_limit. Where a pool has such a limit and little of it is left, the looks come closer: nothing but they hold its running qubes to it.
  */
+#include "base/io.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/qubesd/run.h"
 #include "storage/drivers.h"
 
 #define LOOK_MS 10000
-#define IDLE_LOOKS 3	/* as often when no qube runs */
+#define IDLE_MS 30000	/* when no qube runs */
+#define SOON_MS 50	/* after a change, together with others */
+#define CLOSE_MS 1000	/* as near as looks at a pool with a limit of its own come to each other */
+#define FASTEST ((512ull << 20) / 1000) /* bytes a millisecond that its qubes are thought to write at most */
 #define WARN_AT 90	/* percent, unless the pool says otherwise */
 #define CALM 2		/* percent below a step before it counts as left */
 
@@ -90,6 +94,28 @@ static void judge(struct qd *d, struct pool *p, const struct room *m)
 		pause_all(d, p);
 }
 
+/* Milliseconds until the next look. The end of a file system needs none: what does not fit is refused by it. */
+static uint64_t pause_after(const struct qd *d, const struct pool *p, const struct room *m)
+{
+	uint64_t left = m->size - MIN(m->used, m->size);
+
+	if (!d->runs->list)
+		return IDLE_MS;
+	if (!pool_number(p, "size_limit") || left / FASTEST >= LOOK_MS)
+		return LOOK_MS;
+	return MAX(left / FASTEST, (uint64_t)CLOSE_MS);
+}
+
+static void arm(struct qd *d);
+
+/* The look after this one. */
+static void next_look(struct qd *d, struct pool *p, uint64_t ms)
+{
+	p->look_us = now_us() + (p->look_again ? SOON_MS : ms) * 1000;
+	p->look_again = false;
+	arm(d);
+}
+
 static void counted(void *arg, int k, const struct st_reply *reply, struct err *e)
 {
 	struct look look = *(struct look *)arg;
@@ -103,6 +129,7 @@ static void counted(void *arg, int k, const struct st_reply *reply, struct err *
 	p->counting = false;
 	if (k < 0 || str_u64(reply->text, UINT64_MAX, &free_bytes) < 0) {
 		log_warn("usage of pool %s: %s", look.pool, k < 0 ? err_text(e, k) : "the worker's answer is no number");
+		next_look(look.d, p, LOOK_MS);
 		return;
 	}
 	limit = pool_number(p, "size_limit");
@@ -114,6 +141,7 @@ static void counted(void *arg, int k, const struct st_reply *reply, struct err *
 	if (limit && (m.size <= m.used || limit <= reply->usage || limit - reply->usage < m.size - m.used))
 		m = (struct room){ limit, reply->usage };
 	judge(look.d, p, &m);
+	next_look(look.d, p, pause_after(look.d, p, &m));
 }
 
 static void count(struct qd *d, struct pool *p)
@@ -135,27 +163,58 @@ static void count(struct qd *d, struct pool *p)
 }
 
 /* Always by a worker: this process has a root of its own, in which file systems that were mounted later are not seen. */
-static void look_at(struct qd *d, struct pool *p)
+static bool looked_at(const struct pool *p)
 {
 	const struct pool_driver *driver = pool_driver_find(p->driver);
 
-	if (driver && driver->kind != POOL_KERNELS)
-		count(d, p);
+	return driver && driver->kind != POOL_KERNELS;
+}
+
+static void arm(struct qd *d)
+{
+	uint64_t now = now_us(), at = now + IDLE_MS * 1000ull;
+
+	for (const struct pool *p = d->core->pools; p; p = p->next)
+		if (looked_at(p) && !p->counting)
+			at = MIN(at, p->look_us);
+	ev_timer_start(d->runs->pools, at > now ? (at - now) / 1000 + 1 : 0);
 }
 
 static void on_look(struct ev_timer *t, void *arg)
 {
 	struct qd *d = arg;
+	uint64_t now = now_us();
 
-	/* Without a running qube little changes. */
-	if (!d->runs->list && ++d->runs->pools_idle % IDLE_LOOKS)
+	for (struct pool *p = d->core->pools; p; p = p->next) {
+		if (!looked_at(p) || p->counting || p->look_us > now)
+			continue;
+		p->look_us = now + LOOK_MS * 1000ull;
+		count(d, p);
+	}
+	arm(d);
+}
+
+void run_pools_look(void *ctx, struct pool *p)
+{
+	struct qd *d = ctx;
+	uint64_t soon = now_us() + SOON_MS * 1000;
+
+	p->look_again = p->counting;
+	if (p->counting || !d->runs || !d->runs->pools)
 		return;
+	p->look_us = MIN(p->look_us, soon);
+	arm(d);
+}
+
+void run_pools_changed(struct qd *d, const char *driver, const char *place, bool little)
+{
 	for (struct pool *p = d->core->pools; p; p = p->next)
-		look_at(d, p);
+		if (streq(p->driver, driver) && streq(pool_dir(p), place) && (!little || pool_number(p, "size_limit")))
+			run_pools_look(d, p);
 }
 
 void run_pools_start(struct qd *d)
 {
 	d->runs->pools = ev_timer_new(d->loop, on_look, d);
-	ev_timer_repeat(d->runs->pools, LOOK_MS);
+	ev_timer_start(d->runs->pools, LOOK_MS);
 }

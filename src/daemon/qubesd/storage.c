@@ -12,12 +12,21 @@ struct pending {
 	storage_fn fn;
 	void *arg;
 	uint8_t op;
+	char driver[24], place[200];
 };
+
+/* Starts, stops and empty volumes are frequent and take little: only where little counts. */
+static bool moves_room(uint8_t op, bool *little)
+{
+	*little = op == ST_CREATE || op == ST_REMOVE || op == ST_START || op == ST_STOP;
+	return *little || op == ST_CLONE || op == ST_RESIZE || op == ST_IMPORT_END || op == ST_REVERT;
+}
 
 static void on_reply(void *arg, int r, struct msg *m, struct err *e)
 {
 	struct pending p = *(struct pending *)arg;
 	struct st_reply reply = { 0 };
+	bool little;
 
 	free(arg);
 	if (r == 0) {
@@ -30,6 +39,9 @@ static void on_reply(void *arg, int r, struct msg *m, struct err *e)
 	/* A committed state has changed, and with it perhaps what saved machines show of it. */
 	if (r >= 0 && p.d->runs && (p.op == ST_STOP || p.op == ST_IMPORT_END || p.op == ST_REVERT || p.op == ST_CLONE || p.op == ST_RESIZE))
 		sweep_soon(p.d);
+	/* Also one that failed may have taken or given back room. */
+	if (p.d->runs && moves_room(p.op, &little))
+		run_pools_changed(p.d, p.driver, p.place, little);
 }
 
 int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *arg, struct err *e)
@@ -43,7 +55,9 @@ int storage_submit(void *ctx, const struct st_request *q, storage_fn fn, void *a
 	ipc_put_sp_storage(&w, &head);
 	st_request_put(&w, q);
 	p = xcalloc(1, sizeof *p);
-	*p = (struct pending){ d, fn, arg, q->op };
+	*p = (struct pending){ .d = d, .fn = fn, .arg = arg, .op = q->op };
+	memcpy(p->driver, q->driver, sizeof p->driver);
+	memcpy(p->place, q->pool_dir, sizeof p->place);
 	r = peer_request(d->spawner, IPC_SP_STORAGE, &w, NULL, 0, on_reply, p, e);
 	if (r < 0)
 		free(p);
