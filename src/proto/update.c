@@ -41,7 +41,7 @@ static bool change_ok(const char *s)
 	for (const char *p = s; *p; p++)
 		if (*p == ' ')
 			words++;
-	return words == 3 && str_chars(s, " .+-~:_") && s[0] != ' ' && s[strlen(s) - 1] != ' ' && !strstr(s, "  ");
+	return words == 3 && str_chars(s, " .+-~:_^") && s[0] != ' ' && s[strlen(s) - 1] != ' ' && !strstr(s, "  ");
 }
 
 int update_line_parse(struct rd line, struct update_line *ret)
@@ -114,4 +114,80 @@ bool update_apt_inst(struct rd line, char *out, size_t cap)
 							  (const char *)old.p, (int)rd_left(&new), (const char *)new.p) < 0)
 		return false;
 	return change_ok(out);
+}
+
+/* The next word; the line goes behind it. False at the end. */
+static bool next_word(struct rd *line, struct rd *ret)
+{
+	const uint8_t *p;
+	size_t n = 0;
+
+	while (rd_left(line) && (*line->p == ' ' || *line->p == '\t'))
+		rd_skip(line, 1);
+	p = line->p;
+	while (rd_left(line) && *line->p != ' ' && *line->p != '\t') {
+		rd_skip(line, 1);
+		n++;
+	}
+	*ret = rd_mem(p, n);
+	return n > 0;
+}
+
+static bool package_word(struct rd word, char *out, size_t cap)
+{
+	rd_text(&word, out, cap);
+	return rd_ok(&word) && out[0] && str_chars(out, ".+-~:_^");
+}
+
+bool update_dnf_row(struct update_dnf_row *r, struct rd line)
+{
+	struct rd all = line, word;
+
+	if (r->words == 3)
+		r->words = 0;
+	if (next_word(&all, &word) && r->words == 0 && (rd_eq(&word, "Obsoleting") || rd_eq(&word, "Obsoletes")))
+		r->over = true;
+	if (r->over || (rd_left(&word) && word.p[rd_left(&word) - 1] == ':'))
+		return false;
+	while (next_word(&line, &word)) {
+		bool good = r->words == 0 ? package_word(word, r->name, sizeof r->name) && strrchr(r->name, '.') :
+			    r->words == 1 ? package_word(word, r->version, sizeof r->version) && ch_digit(r->version[0]) : r->words == 2;
+
+		if (!good) {
+			r->words = 0;
+			return false;
+		}
+		r->words++;
+	}
+	return r->words == 3;
+}
+
+/* "3/17" */
+static bool fraction(struct rd r, unsigned *ret)
+{
+	struct rd part = rd_until(&r, '/');
+	uint64_t i, n;
+
+	if (!rd_ok(&part) || !number(part, COUNT_MAX, &i) || !number(r, COUNT_MAX, &n) || !n || i > n)
+		return false;
+	*ret = (unsigned)(i * 1000 / n);
+	return true;
+}
+
+bool update_dnf_step(struct rd line, unsigned *ret_permille)
+{
+	struct rd word = rd_mem("", 0), next;
+	char end;
+
+	if (rd_left(&line) && (*line.p == '(' || *line.p == '[')) {
+		end = *line.p == '(' ? ')' : ']';
+		rd_skip(&line, 1);
+		while (rd_left(&line) && *line.p == ' ')
+			rd_skip(&line, 1);
+		next = rd_until(&line, (uint8_t)end);
+		return rd_ok(&next) && fraction(next, ret_permille);
+	}
+	while (next_word(&line, &next))
+		word = next;
+	return fraction(word, ret_permille);
 }

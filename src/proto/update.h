@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the two halves of an update say to each other: lines of text from the qube (docs/protocol/update.md), and the lines by which apt tells its
- * progress. Pure functions; all of it is foreign text.
+ * What the two halves of an update say to each other: lines of text from the qube (docs/protocol/update.md), and the lines by which apt and dnf tell
+ * their progress. Pure functions; all of it is foreign text.
  */
 #ifndef PROTO_UPDATE_H
 #define PROTO_UPDATE_H
@@ -51,5 +51,16 @@ int update_line_parse(struct rd line, struct update_line *ret);
 bool update_apt_status(struct rd line, bool *ret_download, unsigned *ret_permille);
 /* update_apt_inst decodes a line "Inst NAME [OLD] (NEW …" of a simulation to "NAME OLD NEW" ("-" when there is no old one). */
 bool update_apt_inst(struct rd line, char *out, size_t cap);
+
+/* One row of "dnf check-update": NAME.ARCH VERSION REPOSITORY. Long ones are broken into several lines, so words are collected. */
+struct update_dnf_row {
+	char name[128], version[128];
+	unsigned words;
+	bool over; /* what follows are obsolete packages */
+};
+/* update_dnf_row takes the next line; true when it ended a row, which is then in r->name and r->version until the next call. */
+bool update_dnf_row(struct update_dnf_row *r, struct rd line);
+/* update_dnf_step decodes how far dnf is from "(I/N): …", "[I/N] …" or "… I/N" at the end: thousandths. False for other lines. */
+bool update_dnf_step(struct rd line, unsigned *ret_permille);
 
 #endif

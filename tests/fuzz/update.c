@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Lines that an updated qube sends, and apt's own. What comes out is printable and inside its bounds. */
+/* Lines that an updated qube sends, and apt's and dnf's own. What comes out is printable and inside its bounds. */
 #include "base/str.h"
 #include "proto/update.h"
 
@@ -15,6 +15,7 @@ static void printable(const char *s)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rd all = rd_mem(data, size), line;
+	struct update_dnf_row row = { 0 };
 	static struct update_line l;
 	char text[300];
 	unsigned permille = 0;
@@ -28,6 +29,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		if (update_apt_status(line, &download, &permille) && permille > 1000)
 			abort();
+		if (update_dnf_step(line, &permille) && permille > 1000)
+			abort();
+		if (update_dnf_row(&row, line)) {
+			_cleanup_free_ char *change = xasprintf("change %s - %s", row.name, row.version);
+
+			if (update_line_parse(rd_mem(change, strlen(change)), &l) < 0)
+				abort();
+		}
 		if (update_apt_inst(line, text, sizeof text)) {
 			_cleanup_free_ char *again = xasprintf("change %s", text);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Lines between the halves of an update, and apt's. */
+/* Lines between the halves of an update, apt's and dnf's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,9 +83,62 @@ static void inst(void **state)
 			fail_msg("accepted: '%s'", bad[i]);
 }
 
+static bool row(struct update_dnf_row *r, const char *s)
+{
+	return update_dnf_row(r, rd_mem(s, strlen(s)));
+}
+
+static void dnf_rows(void **state)
+{
+	static const char *const bad[] = { "", "   ", "a.x86_64", "nodot 1-2 repo", "a.x86_64 v1 repo", "a.x86_64 1-2 repo more", "a;b.x86_64 1-2 repo",
+					   "Security: a.x86_64 1 is an installed update" };
+	struct update_dnf_row r = { 0 };
+	char long_name[300] = "";
+
+	assert_true(row(&r, "bash.x86_64   5.2.26-3.fc40    updates"));
+	assert_string_equal(r.name, "bash.x86_64");
+	assert_string_equal(r.version, "5.2.26-3.fc40");
+	assert_false(row(&r, "a-long-name.noarch"));
+	assert_false(row(&r, "\t1:2.0^git-1"));
+	assert_false(row(&r, "Security: x is told in the middle"));
+	assert_true(row(&r, "  updates"));
+	assert_string_equal(r.name, "a-long-name.noarch");
+	assert_string_equal(r.version, "1:2.0^git-1");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct update_dnf_row one = { 0 };
+
+		if (row(&one, bad[i]))
+			fail_msg("accepted: '%s'", bad[i]);
+	}
+	memset(long_name, 'a', sizeof long_name - 1);
+	long_name[100] = '.';
+	assert_false(row(&r, long_name));
+	assert_false(row(&r, "Obsoleting Packages"));
+	assert_false(row(&r, "dwz.x86_64 0.16-1 updates"));
+}
+
+static void dnf_steps(void **state)
+{
+	static const struct {
+		const char *line;
+		int permille;
+	} rows[] = { { "(1/4): bash.rpm 1 MB/s", 250 }, { "[ 3/4] Total", 750 }, { "  Upgrading : bash-1.x86_64   2/4 ", 500 }, { "[4/4]", 1000 }, { "4/4", 1000 },
+		     { "", -1 }, { "(1/4 bash", -1 }, { "(5/4): x", -1 }, { "(0/0): x", -1 }, { "[x/4] y", -1 }, { "Complete!", -1 }, { "a/b", -1 },
+		     { "(99999999/99999999): x", -1 }, { "x -1/2", -1 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		unsigned permille = 7777;
+		bool is = update_dnf_step(rd_mem(rows[i].line, strlen(rows[i].line)), &permille);
+
+		if (is != (rows[i].permille >= 0) || (is && (int)permille != rows[i].permille))
+			fail_msg("'%s': %d, %u", rows[i].line, is, permille);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(good_lines), cmocka_unit_test(bad_lines), cmocka_unit_test(status), cmocka_unit_test(inst) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(good_lines), cmocka_unit_test(bad_lines), cmocka_unit_test(status),
+					    cmocka_unit_test(inst),	  cmocka_unit_test(dnf_rows),  cmocka_unit_test(dnf_steps) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
