@@ -22,6 +22,7 @@ ROLES = {
     "qubesdb-daemon": dict(uid="qube", caps=False, seccomp=2, nnp=1, ns=NS),
     "qube-shim": dict(uid="qube", caps=False, seccomp=0, nnp=1, ns=NS + ("pid",)),
     "state-holder": dict(uid="states", caps=False, seccomp=2, nnp=1, ns=NS),
+    "uplink-filter": dict(uid="session", caps=False, seccomp=2, nnp=1, ns=NS, families={"AF_UNIX", "AF_NETLINK"}),
     "qemu": dict(uid="qube", caps=False, seccomp=2, nnp=1, ns=NS + ("pid",)),
 }
 ID_QUBE = 0x70000000
@@ -102,7 +103,7 @@ def judge(rows, system, qids=None, seccomp=True, mount_ns=()):
         bh.equal(r["nnp"], want["nnp"], f"no_new_privs of {who}")
         if r["ns"] is not None:
             bh.equal(r["ns"] - set(mount_ns), set(want["ns"]) - set(mount_ns), f"namespaces of {who}")
-            bh.check(r["families"] <= {"AF_UNIX"}, f"sockets of {who}: {r['families']}")
+            bh.check(r["families"] <= want.get("families", {"AF_UNIX"}), f"sockets of {who}: {r['families']}")
         if not want["caps"]:
             bh.check(r["caps"] == 0 and r["bounding"] == 0, f"capabilities of {who}: {r['caps']:x}, bounding set {r['bounding']:x}")
         if system:

@@ -184,7 +184,8 @@ static int read_only_work(void)
 
 static const enum sandbox_profile confined[] = { SB_LINKD,	  SB_QREXEC_DAEMON, SB_QUBESDB_DAEMON, SB_POLICYD,
 						 SB_QUBESD_CORE, SB_IMAGE_WORKER,  SB_SVC_RUNNER,     SB_PARSER,
-						 SB_PROMPT,	 SB_FILE_RECEIVER, SB_SERVICE };
+						 SB_PROMPT,	 SB_FILE_RECEIVER, SB_SERVICE,
+						 SB_UPLINK_FILTER };
 
 static void test_forbidden_call_kills(void **state)
 {
@@ -331,7 +332,8 @@ static void test_event_loop(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(confined); i++) {
 		int status;
 
-		if (confined[i] == SB_PARSER || confined[i] == SB_FILE_RECEIVER || confined[i] == SB_SERVICE)
+		if (confined[i] == SB_PARSER || confined[i] == SB_FILE_RECEIVER || confined[i] == SB_SERVICE ||
+		    confined[i] == SB_UPLINK_FILTER)
 			continue;
 		status = in_profile(confined[i], NULL, 0, loop_work);
 		if (status != 0)
