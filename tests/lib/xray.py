@@ -10,7 +10,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 SYS_pidfd_getfd = 438
 
 # Roles in one table. root: may have the uid of the instance's owner in system mode. caps: may hold capabilities. seccomp, nnp: as /proc/PID/status
-# says. ns: namespaces of its own. families: of the sockets that it holds.
+# says. ns: namespaces of its own. families: of the sockets that it holds. optional: not every instance has one.
 NS = ("user", "net", "ipc", "uts", "mnt")
 ROLES = {
     "supervisor": dict(uid="root", caps=True, seccomp=0, nnp=0, ns=()),
@@ -22,7 +22,7 @@ ROLES = {
     "qubesdb-daemon": dict(uid="qube", caps=False, seccomp=2, nnp=1, ns=NS),
     "qube-shim": dict(uid="qube", caps=False, seccomp=0, nnp=1, ns=NS + ("pid",)),
     "state-holder": dict(uid="states", caps=False, seccomp=2, nnp=1, ns=NS),
-    "uplink-filter": dict(uid="session", caps=False, seccomp=2, nnp=1, ns=NS, families={"AF_UNIX", "AF_NETLINK"}),
+    "uplink-filter": dict(uid="session", caps=False, seccomp=2, nnp=1, ns=NS, families={"AF_UNIX", "AF_NETLINK"}, optional=True),
     "qemu": dict(uid="qube", caps=False, seccomp=2, nnp=1, ns=NS + ("pid",)),
 }
 ID_QUBE = 0x70000000

@@ -2,8 +2,11 @@
 """The network of real qubes: alpha and beta behind fw1 behind net1, links made and cut while everything runs. Packets go from QEMU to QEMU."""
 import os
 import signal
+import subprocess
+import sys
 
 import bh
+import xray
 from bh import check, equal, wait_for
 
 suite = bh.Suite("vm.net")
@@ -82,6 +85,90 @@ def rules_change_at_once(inst):
     inst.good("qvm-firewall", "alpha", "add", "accept", f"dsthost={net1}", "proto=tcp", f"dstports={PORT}")
     wait_for(lambda: ask(inst, "alpha", net1) == f"from {ip(inst, 'fw1')}", "the rule that lets it through", WAIT)
     inst.good("qvm-firewall", "alpha", "reset")
+
+
+# The world behind the host: answers TCP as SERVER does, UDP with the same words.
+WORLD, BESIDE = "198.51.100.7", "198.51.100.1"
+WORLD_SERVER = """
+import selectors, socket, sys
+t = socket.socket(); t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); t.bind((sys.argv[1], %d)); t.listen(50)
+u = socket.socket(type=socket.SOCK_DGRAM); u.bind((sys.argv[1], %d))
+sel = selectors.DefaultSelector(); sel.register(t, 1, "tcp"); sel.register(u, 1, "udp")
+print("ready", flush=True)
+while True:
+    for k, _ in sel.select():
+        if k.data == "tcp":
+            c, a = t.accept(); c.sendall(("from " + a[0] + "\\n").encode()); c.close()
+        else:
+            d, a = u.recvfrom(100); u.sendto(("from " + a[0] + "\\n").encode(), a)
+""" % (PORT, PORT)
+
+
+class World:
+    """A namespace beyond the host with one server; another one on the host itself. Takes both away again."""
+
+    def __enter__(self):
+        self.procs = []
+        if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
+            raise bh.Skip("a world beside the host needs the right to make network namespaces")
+        if not subprocess.run(["ip", "route", "show", "default"], capture_output=True, text=True).stdout.strip():
+            raise bh.Skip("passt needs a host with a default route")
+        try:
+            space = subprocess.Popen(["unshare", "-n", "sleep", "100000"])
+            self.procs.append(space)
+            wait_for(lambda: os.readlink(f"/proc/{space.pid}/ns/net") != os.readlink("/proc/self/ns/net"), "a network namespace", WAIT)
+            inside = ["nsenter", "-t", str(space.pid), "-n"]
+            for line in ("link add bhw0 type veth peer name bhw1", f"link set bhw1 netns {space.pid}", "link set bhw0 up", f"addr add {BESIDE}/24 dev bhw0"):
+                subprocess.run(["ip", *line.split()], check=True)
+            for line in ("link set lo up", "link set bhw1 up", f"addr add {WORLD}/24 dev bhw1"):
+                subprocess.run([*inside, "ip", *line.split()], check=True)
+            for where, addr in ((inside, WORLD), ([], BESIDE), ([], "127.0.0.1")):
+                p = subprocess.Popen([*where, sys.executable, "-c", WORLD_SERVER, addr], stdout=subprocess.PIPE)
+                self.procs.append(p)
+                equal(p.stdout.readline(), b"ready\n", "server")
+            return self
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *a):
+        subprocess.run(["ip", "link", "del", "bhw0"], capture_output=True)
+        for p in self.procs:
+            p.kill()
+            p.wait()
+
+
+def on_uplink(inst, name):
+    return [(p, a) for p, a in inst.processes() if a and os.path.basename(a[0]).decode("utf-8", "replace") in (name, name + ".avx2")]
+
+
+@suite.test
+def the_way_outside(inst):
+    """From alpha through fw1 and net1 to a server beyond the host, by passt; nothing of the host itself is reached on the way."""
+    with World():
+        inst.good("qvm-features", "net1", "uplink", "passt")
+        linked(inst, "net1", "ext0")
+        reaches(inst, "alpha", WORLD, f"from {BESIDE}", "alpha", "fw1", "net1")
+        udp = inst.sh("alpha", f"exec 3<>/dev/udp/{WORLD}/{PORT}; for i in 1 2 3 4 5 6; do echo x >&3; read -t 5 line <&3 && echo $line && break; done", user="user")
+        equal(udp.text.strip(), f"from {BESIDE}", "UDP")
+        check(ask(inst, "net1", BESIDE, 5).startswith("failed"), "the host's address")
+        # Root of a NetVM that was taken over: no route of its own stands in the way of frames to the host's loopback.
+        inst.sh("net1", "sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.ext0.route_localnet=1; ip route del table local 127.0.0.1 dev lo; "
+                        "ip route add 127.0.0.1 via 10.0.2.2 dev ext0", user="root", ok=False)
+        check(ask(inst, "net1", "127.0.0.1", 5).startswith("failed"), "the host's loopback")
+        equal(ask(inst, "net1", WORLD), f"from {BESIDE}", "the world, after that")
+        inst.sh("net1", "ip route del 127.0.0.1 via 10.0.2.2; ip route add local 127.0.0.1 dev lo table local src 127.0.0.1", user="root", ok=False)
+        rows = [xray.look(p, a) for p, a in on_uplink(inst, "uplink-filter")]
+        equal(len(rows), 1, "filters")
+        xray.judge(rows, False, seccomp="asan" not in inst.build)
+        equal(len(on_uplink(inst, "passt")), 1, "passts")
+        # Its end is not the end of the way out.
+        os.kill(on_uplink(inst, "passt")[0][0], signal.SIGKILL)
+        reaches(inst, "alpha", WORLD, f"from {BESIDE}", "alpha", "fw1", "net1")
+        inst.good("qvm-features", "--unset", "net1", "uplink")
+        wait_for(lambda: "ext0" not in interfaces(inst, "net1"), "the device is gone", WAIT)
+        wait_for(lambda: not on_uplink(inst, "passt") and not on_uplink(inst, "uplink-filter"), "its programs too", WAIT)
+        check(ask(inst, "alpha", WORLD, 5).startswith("failed"), "nothing is reached any more")
 
 
 @suite.test
