@@ -36,7 +36,31 @@ static bool dest_ok(const char *dest)
 	return *dest && strlen(dest) <= 64 && str_chars(dest, "_.-:@");
 }
 
-static int begin_at(enum path_id sock, const char *dest, const char *method, const char *arg, const void *payload, size_t len,
+/* A descriptor goes with the first byte; the rest follows as ever. */
+static int send_request(int fd, const struct wr *w, int given)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ctl = { 0 };
+	struct iovec v = { w->buf, w->len };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	ssize_t n;
+
+	if (given < 0)
+		return write_full(fd, w->buf, w->len);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof given);
+	memcpy(CMSG_DATA(c), &given, sizeof given);
+	do {
+		n = sendmsg(fd, &m, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : write_full(fd, w->buf + n, w->len - (size_t)n);
+}
+
+static int begin_at(enum path_id sock, const char *dest, const char *method, const char *arg, const void *payload, size_t len, int given,
 		    struct err *e)
 {
 	_cleanup_wr_ struct wr w = wr_grow(ADM_REQUEST_MAX);
@@ -55,7 +79,7 @@ static int begin_at(enum path_id sock, const char *dest, const char *method, con
 	fd = adm_connect(path_get(sock), e);
 	if (fd < 0)
 		return fd;
-	r = write_full(fd, w.buf, w.len);
+	r = send_request(fd, &w, given);
 	/* A daemon that refuses early may have answered and closed already: its answer decides. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return err_errno(e, -r, "sending %s", method);
@@ -66,19 +90,27 @@ static int begin_at(enum path_id sock, const char *dest, const char *method, con
 
 int adm_begin(const char *dest, const char *method, const char *arg, const void *payload, size_t len, struct err *e)
 {
-	return begin_at(PATH_QUBESD_SOCK, dest, method, arg, payload, len, e);
+	return begin_at(PATH_QUBESD_SOCK, dest, method, arg, payload, len, -1, e);
 }
 
 int adm_begin_internal(const char *dest, const char *method, struct err *e)
 {
-	return begin_at(PATH_QUBESD_INTERNAL_SOCK, dest, method, NULL, NULL, 0, e);
+	return begin_at(PATH_QUBESD_INTERNAL_SOCK, dest, method, NULL, NULL, 0, -1, e);
 }
 
 int adm_internal(struct adm_reply *ret, const char *dest, const char *method, const char *arg, const char *payload, struct err *e)
 {
-	int fd = begin_at(PATH_QUBESD_INTERNAL_SOCK, dest, method, arg, payload, payload ? strlen(payload) : 0, e);
+	int fd = begin_at(PATH_QUBESD_INTERNAL_SOCK, dest, method, arg, payload, payload ? strlen(payload) : 0, -1, e);
 
 	return fd < 0 ? fd : adm_finish(fd, ret, e);
+}
+
+int adm_internal_fd(const char *dest, const char *method, const char *arg, int given, struct err *e)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	int fd = begin_at(PATH_QUBESD_INTERNAL_SOCK, dest, method, arg, NULL, 0, given, e);
+
+	return fd < 0 ? fd : adm_finish(fd, &rep, e);
 }
 
 static int read_answer(int fd, uint8_t **ret, size_t *ret_len, struct err *e)

@@ -46,6 +46,8 @@ int adm_void(const char *dest, const char *method, const char *arg, const char *
 
 /* adm_internal is adm_text on the internal socket (internal.* methods). */
 int adm_internal(struct adm_reply *ret, const char *dest, const char *method, const char *arg, const char *payload, struct err *e);
+/* adm_internal_fd is adm_internal without a payload and answer, with a descriptor beside the request, which stays the caller's. */
+int adm_internal_fd(const char *dest, const char *method, const char *arg, int given, struct err *e);
 /* adm_import replaces the content of a volume by size bytes of fd; with_size also makes that the volume's size (rounded up to 512, the
    rest zero). Otherwise exactly the volume's size must come. More or fewer bytes are an error, and the volume is as it was. */
 int adm_import(const char *dest, const char *volume, int fd, uint64_t size, bool with_size, struct err *e);

@@ -108,6 +108,19 @@ static bool printable(const char *s)
 }
 
 static int check_disk(const struct vm_disk *d, struct err *e)
+static bool format_given(uint8_t f)
+{
+	return f == VM_FMT_GIVEN || f == VM_FMT_GIVEN_DEVICE;
+}
+
+int vm_spec_given(const struct vm_spec *s)
+{
+	for (uint32_t i = 0; i < s->n_disks && i < VM_DISKS_MAX; i++)
+		if (s->disks[i].n_layers && format_given(s->disks[i].layers[0].format))
+			return (int)i;
+	return -1;
+}
+
 {
 	if (!d->serial[0] || !str_chars(d->serial, "-_"))
 		return err_set(e, EINVAL, "disk: serial number is not valid");
@@ -120,6 +133,8 @@ static int check_disk(const struct vm_disk *d, struct err *e)
 	if (d->ephemeral_size > VM_DISK_MAX_BYTES || d->ephemeral_size % 512)
 		return err_set(e, EINVAL, "disk %s: size is not valid", d->serial);
 	for (uint32_t i = 0; i < d->n_layers; i++) {
+	if (d->n_layers && format_given(d->layers[0].format) && (d->n_layers > 1 || d->ephemeral_size))
+		return err_set(e, EINVAL, "disk %s: one that is given has one layer and no size", d->serial);
 		if (!vm_path_ok(d->layers[i].path))
 			return err_set(e, EINVAL, "disk %s: layer %u: path is not valid", d->serial, i);
 		if (d->layers[i].format >= VM_FMT_N || (i > 0 && d->layers[i].format != VM_FMT_QCOW2))
@@ -168,7 +183,7 @@ static int check_names(const struct vm_spec *s, struct err *e)
 
 static int check_spec(const struct vm_spec *s, struct err *e)
 {
-	int r = check_names(s, e);
+	int r = check_names(s, e), given = vm_spec_given(s);
 
 	if (r < 0)
 		return r;
@@ -183,12 +198,16 @@ static int check_spec(const struct vm_spec *s, struct err *e)
 	if (s->ports && (s->ports < VMM_PORTS || s->ports > VMM_PORTS_MAX))
 		return err_set(e, EINVAL, "ports: %u is out of range", s->ports);
 	for (uint32_t i = 0; i < s->n_disks; i++) {
+	if (given >= 0 && s->start != VM_START_COLD)
+		return err_set(e, EINVAL, "a machine of a saved state is given no disk");
 		r = check_disk(&s->disks[i], e);
 		if (r < 0)
 			return r;
 		for (uint32_t j = 0; j < i; j++)
 			if (streq(s->disks[i].serial, s->disks[j].serial))
 				return err_set(e, EINVAL, "two disks have the serial number %s",
+		if (given >= 0 && i > (uint32_t)given && s->disks[i].n_layers && format_given(s->disks[i].layers[0].format))
+			return err_set(e, EINVAL, "more than one disk is given");
 					       s->disks[i].serial);
 	}
 	return 0;

@@ -31,6 +31,8 @@ enum vm_format {
 	VM_FMT_N
 };
 
+	VM_FMT_GIVEN,  /* raw, a regular file whose descriptor comes with the description: only for this start, at most one disk */
+	VM_FMT_GIVEN_DEVICE, /* the same, a block device */
 struct vm_layer {
 	char path[200]; /* relative to the pool directory */
 	uint8_t format; /* enum vm_format */
@@ -73,6 +75,9 @@ int vm_spec_get(struct rd *r, struct vm_spec *ret, struct err *e);
 bool vm_key_ok(const char *s);
 /* vm_path_ok: a relative path of letters, digits and _-.+@~: whose components are neither empty nor "." nor "..". */
 bool vm_path_ok(const char *s);
+/* vm_spec_given gives the index of the disk whose descriptor comes with the description, -1 = none. */
+int vm_spec_given(const struct vm_spec *s);
+
 /* vm_abs_ok: an absolute path without control bytes and without a ".." component. */
 bool vm_abs_ok(const char *s);
 

@@ -2,6 +2,7 @@
 """A core whose machines are played by this process: real `qubesd --core` and real `spawner`, and between them a proxy that answers everything about
 machines and saved states itself. A machine is the sockets of its linkd, qrexec-daemon and qubesdb-daemon; what it does is decided by knobs of Host."""
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -237,6 +238,7 @@ class Host:
     def __init__(self):
         self.inst = Rig()
         self.states, self.dropped, self.starts, self.machines = {}, [], [], []
+        self.given = []  # what came with each request for a start: (path, access)
         self.faults = []  # (what, predicate on the machine, how often, "silent", "die" or an error's text)
         self.refuse = {}  # kind of start -> (code, text)
         self.pid, self.lock = 4000000, threading.Lock()
@@ -331,6 +333,8 @@ class Host:
                     core.close()
                     spawner.close()
                     return
+                if s is core and struct.unpack_from("<I", b)[0] == SP_START:
+                    self.given.append([(os.readlink(f"/proc/self/fd/{fd}"), fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE) for fd in fds])
                 out = self.intercept(b) if s is core else None
                 try:
                     if out is not None:

@@ -32,6 +32,7 @@ enum access_kind { X_R, X_W, X_X };
 
 #define MF_LOCK 1u /* the call owns the destination until it ends; others wait */
 #define MF_IDLE 2u /* the call waits until nobody owns the destination */
+#define MF_FD 8u /* needs a descriptor beside the request: call.given */
 #define MF_PROGRAM 4u /* called by a qube it is a program of dom0 (data/meson.build); dom0 itself asks here */
 
 /* Parameters of rows. */
@@ -97,6 +98,7 @@ struct call {
 	struct subscriber *sub;
 
 	/* set by the server */
+	int given; /* a descriptor that came with the request (internal socket only), -1 = none; a handler may take it */
 	void (*done)(struct call *c); /* answer complete: reply with call_answer, then call_free */
 	void *conn;
 };

@@ -34,6 +34,7 @@ struct call *call_new(struct core *core, uint8_t *bytes, size_t len, unsigned so
 	c->bytes = bytes;
 	c->len = len;
 	c->socket = socket;
+	c->given = -1;
 	c->out = wr_grow(64u << 20);
 	return c;
 }
@@ -45,6 +46,7 @@ void call_free(struct call *c)
 	free(c->bytes);
 	free(c->body);
 	free(c->state);
+	fd_closep(&c->given);
 	wr_free(&c->out);
 	free(c);
 }
@@ -70,6 +72,8 @@ static int check_presence(struct call *c)
 	for (const char *s = c->req.arg; *s; s++)
 		if (*s < 0x20 || *s > 0x7e)
 			return err_set(&c->err, AE_PROTOCOL, "the argument of %s is not printable ASCII", m->name);
+	if (m->flags & MF_FD && c->given < 0)
+		return err_set(&c->err, AE_PROTOCOL, "%s needs a descriptor beside the request", m->name);
 	if (m->dest == D_ADMIN && c->dest != c->core->dom0)
 		return err_set(&c->err, AE_PROTOCOL, "%s is for dom0 only", m->name);
 	if (m->dest == D_QUBE && c->dest == c->core->dom0)

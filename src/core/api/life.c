@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Start, shutdown and their kin: what is refused without asking the machine. The rest is the daemon's. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "base/paths.h"
 #include "base/str.h"
 #include "core/api/api.h"
@@ -31,15 +34,11 @@ static int not_dom0(struct call *c, int code)
 	return 0;
 }
 
-int api_start(struct call *c)
+static int start(struct call *c)
 {
 	const char *why = kv_get(&c->dest->features, "prohibit-start");
-	int r = not_dom0(c, AE_VM_NOT_HALTED);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (c->dest->state == LIFE_RUNNING || c->dest->state == LIFE_PAUSED || c->dest->state == LIFE_SUSPENDED)
-		return 0;
 	if (why && why[0])
 		return err_set(&c->err, AE_GENERIC, "Qube start is prohibited. Rationale: %s", why);
 	r = device_check_start(c->core, c->dest, &c->err);
@@ -48,6 +47,50 @@ int api_start(struct call *c)
 	if (c->core->no_vms)
 		return err_set(&c->err, AE_GENERIC, "this instance was started with --no-vms: qubes cannot be started");
 	return c->core->ops->start(c->core->ops_ctx, c->dest, c);
+}
+
+int api_start(struct call *c)
+{
+	int r = not_dom0(c, AE_VM_NOT_HALTED);
+
+	if (r < 0)
+		return r;
+	if (c->dest->state == LIFE_RUNNING || c->dest->state == LIFE_PAUSED || c->dest->state == LIFE_SUSPENDED)
+		return 0;
+	return start(c);
+}
+
+/* The descriptor itself says whether the qube may write: nobody gets more than who opened it had. */
+static int check_drive(struct call *c, bool write)
+{
+	int flags = fcntl(c->given, F_GETFL);
+	struct stat st;
+
+	if (flags < 0 || flags & O_PATH || fstat(c->given, &st) < 0 || (flags & O_ACCMODE) != (write ? O_RDWR : O_RDONLY))
+		return err_set(&c->err, AE_VALUE, "the drive is not open for reading%s", write ? " and writing" : " only");
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(&c->err, AE_VALUE, "a drive is a file or a block device");
+	if (S_ISREG(st.st_mode) && st.st_size < 512)
+		return err_set(&c->err, AE_VALUE, "the drive is empty");
+	if (write && qube_ram_only(c->core, c->dest))
+		return err_set(&c->err, AE_VALUE, "'%s' leaves nothing on a disk: its drives are read-only (cdrom)", c->dest_name);
+	return 0;
+}
+
+/* A start with one more disk, for this start only: what came beside the request. Argument: cdrom (read-only) or hd. */
+int api_start_drive(struct call *c)
+{
+	bool write = streq(c->arg, "hd");
+	int r = not_dom0(c, AE_VM_NOT_HALTED);
+
+	if (r < 0)
+		return r;
+	if (!write && !streq(c->arg, "cdrom"))
+		return err_set(&c->err, AE_PROTOCOL, "the argument is cdrom or hd");
+	if (!qube_halted(c->dest))
+		return err_set(&c->err, AE_VM_NOT_HALTED, "'%s' is %s: a drive can only be given when it starts", c->dest_name, life_name(c->dest->state));
+	r = check_drive(c, write);
+	return r < 0 ? r : start(c);
 }
 
 int api_shutdown(struct call *c)

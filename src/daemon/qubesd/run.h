@@ -155,13 +155,15 @@ uint64_t run_timeout_ms(const struct run *r, enum prop_id id);
 /* run_stop.c */
 int run_op_shutdown(void *ctx, struct qube *q, bool wait, struct call *c);
 int run_op_kill(void *ctx, struct qube *q, struct call *c);
-int run_op_pause(void *ctx, struct qube *q, enum life_event ev, struct call *c);
 int run_op_current_state(void *ctx, struct qube *q, struct call *c);
 /* run_end makes the machine end by force; run_gone: it has ended; run_cleanup stops the volumes. */
 void run_end(struct run *r);
 void run_off(struct run *r); /* the guest has powered off: its processes should end by themselves */
 void run_gone(struct run *r);
 void run_cleanup(struct run *r);
+
+/* run_pause.c */
+int run_op_pause(void *ctx, struct qube *q, enum life_event ev, struct call *c);
 
 /* run_disp.c */
 /* run_disp_end ends a disposable, in whatever state it is, and with that removes it. */

@@ -39,6 +39,7 @@ struct conn {
 	unsigned socket;
 	struct wr in, out;
 	size_t sent;
+	int given; /* a descriptor that came with the request, -1 = none */
 	bool stream, calling;
 	struct subscriber sub;
 };
@@ -69,6 +70,7 @@ static void conn_free(struct conn *c)
 	c->s->n_conns--;
 	ev_io_free(c->io);
 	close(c->fd);
+	fd_closep(&c->given);
 	wr_free(&c->in);
 	wr_free(&c->out);
 	free(c);
@@ -164,6 +166,7 @@ static void conn_run(struct conn *c)
 	call = call_new(c->s->d->core, bytes, n, c->socket);
 	call->done = on_done;
 	call->conn = c;
+	call->given = STEAL_FD(c->given);
 	c->sub.send = on_event;
 	call->sub = &c->sub;
 	if (call_start(call) < 0) {
@@ -180,6 +183,36 @@ static bool conn_cut(const struct conn *c)
 	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
 }
 
+/* On the internal socket a descriptor may come along; the first one counts. */
+static ssize_t conn_recv(struct conn *c, void *buf, size_t n)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ctl = { 0 };
+	struct iovec v = { buf, n };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf };
+	ssize_t r;
+
+	if (c->socket != SOCK_INTERNAL)
+		return recv(c->fd, buf, n, MSG_DONTWAIT);
+	r = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	for (struct cmsghdr *h = r < 0 ? NULL : CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= h->cmsg_len; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, (const char *)h + at, sizeof fd);
+			if (c->given < 0)
+				c->given = fd;
+			else
+				close(fd);
+		}
+	}
+	return r;
+}
+
 /* Reads what is there; when the request is not complete, looks again for `patience` microseconds before it leaves the rest to the loop. */
 static void conn_read(struct conn *c, uint64_t patience)
 {
@@ -187,7 +220,7 @@ static void conn_read(struct conn *c, uint64_t patience)
 	uint64_t until = patience ? now_us() + patience : 0;
 
 	for (;;) {
-		ssize_t n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
+		ssize_t n = conn_recv(c, buf, sizeof buf);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -251,6 +284,7 @@ static struct conn *conn_new(struct server *s, int fd, unsigned socket)
 
 	c->s = s;
 	c->fd = fd;
+	c->given = -1;
 	c->socket = socket;
 	c->in = wr_grow(ADMIN_REQUEST_MAX);
 	c->out = wr_grow((64u << 20) + STREAM_MAX);

@@ -282,7 +282,8 @@ void state_plan(struct run *r)
 	r->key[0] = '\0';
 	r->spec.start = VM_START_COLD;
 	r->spec.state[0] = '\0';
-	if (!ss->program || ss->unsupported || !state_allowed(r->d->core, r->q, &why))
+	/* One more disk makes another machine than any that was saved. */
+	if (r->drive >= 0 || !ss->program || ss->unsupported || !state_allowed(r->d->core, r->q, &why))
 		return;
 	/* What is saved of a disk is a file. */
 	if (volume_on_device(r->d->core, &r->q->vols[VOL_VOLATILE]))

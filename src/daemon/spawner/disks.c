@@ -153,6 +153,27 @@ static int open_device(struct disk_fds *ret, const struct vm_disk *d, size_t i, 
 
 static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, struct err *e)
 {
+int disks_given(struct disk_fds *ret, const struct vm_spec *s, int *fd, struct err *e)
+{
+	int i = vm_spec_given(s), flags;
+	const struct vm_disk *d;
+	struct stat st;
+
+	if (i < 0 || *fd < 0)
+		return i < 0 && *fd < 0 ? 0 : err_set(e, EINVAL, "a disk is given without its descriptor, or the other way round");
+	d = &s->disks[i];
+	flags = fcntl(*fd, F_GETFL);
+	if (flags < 0 || fstat(*fd, &st) < 0)
+		return err_errno(e, errno, "disk %s", d->serial);
+	/* QEMU wants a descriptor of exactly the access that it uses. */
+	if ((flags & O_ACCMODE) != (d->readonly ? O_RDONLY : O_RDWR) || flags & O_PATH)
+		return err_set(e, EACCES, "disk %s: its descriptor is not for %s", d->serial, d->readonly ? "reading only" : "reading and writing");
+	if (d->layers[0].format == VM_FMT_GIVEN ? !S_ISREG(st.st_mode) : !S_ISBLK(st.st_mode))
+		return err_set(e, EINVAL, "disk %s: what was given is not what was said", d->serial);
+	ret->layers[i][0] = STEAL_FD(*fd);
+	return 0;
+}
+
 	bool kernels = streq(d->pool_dir, path_get(PATH_KERNELS));
 	_cleanup_fd_ int dir = -1;
 
@@ -160,6 +181,8 @@ static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, st
 		return open_device(ret, d, i, e);
 	if (!pool_allowed(d->pool_dir) && !(kernels && d->readonly))
 		return err_set(e, EACCES, "disk %s: '%s' is not a pool of this instance", d->serial, d->pool_dir);
+	if (d->n_layers && (d->layers[0].format == VM_FMT_GIVEN || d->layers[0].format == VM_FMT_GIVEN_DEVICE))
+		return ret->layers[i][0] >= 0 ? 0 : err_set(e, EINVAL, "disk %s: no descriptor", d->serial);
 	dir = open_dir(d->pool_dir, e);
 	if (dir < 0)
 		return dir;

@@ -16,6 +16,7 @@ static const struct rule {
 	int (*fn)(struct spawner *s, struct msg *m, struct err *e);
 } rules[] = {
 	{ IPC_SP_START_QUBE, 0, on_start_qube },
+	{ IPC_SP_START_QUBE, 1, on_start_qube }, /* with the descriptor of a disk that is given */
 	{ IPC_SP_START_ROLE, 0, on_start_role },
 	{ IPC_SP_START_POLICYD, 0, on_start_policyd },
 	{ IPC_SP_KILL, 0, on_kill },

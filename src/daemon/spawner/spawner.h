@@ -63,6 +63,8 @@ struct disk_fds {
 void disks_init(struct disk_fds *d);
 void disks_fini(struct disk_fds *d);
 /* disks_open opens everything that the machine reads or writes, except what is in ret already. accel decides which form of the kernel is
+/* disks_given takes *fd (then -1) as the disk of s that is given. -EINVAL, -EACCES when it is not what s says, or s says none. */
+int disks_given(struct disk_fds *ret, const struct vm_spec *s, int *fd, struct err *e);
    taken. */
 int disks_open(struct disk_fds *ret, const struct vm_spec *s, uint8_t accel, struct err *e);
 /* pool_allowed: the directory is one of this instance's pools. */

@@ -199,7 +199,6 @@ static int start_linkd(struct start *t, struct err *e)
 			       t->spec.start != VM_START_COLD ? "--state-fd" : NULL, state_fd, NULL };
 	int r;
 
-	_Static_assert(ARRAY_SIZE(places) == LINKD_FD_N - 3 + 1, "every descriptor of linkd is given");
 	if (console_log < 0)
 		return console_log;
 	if (source)
@@ -291,7 +290,9 @@ static int start_all(struct start *t, const int state[STATE_FDS], struct err *e)
 	return r < 0 || t->spec.start != VM_START_SOURCE ? r : source_started(t->s, &t->spec, &t->disks, e);
 }
 
-static int start_qube(struct spawner *s, const struct msg *m, const struct vm_spec *spec, uint8_t flags, const int state[STATE_FDS], struct err *e)
+/* given: the descriptor of a disk that came with the request, -1 = none; taken over when the qube starts. */
+static int start_qube(struct spawner *s, const struct msg *m, const struct vm_spec *spec, uint8_t flags, const int state[STATE_FDS], int *given,
+		      struct err *e)
 {
 	_cleanup_(start_fini) struct start t;
 	uint8_t buf[64];
@@ -303,7 +304,9 @@ static int start_qube(struct spawner *s, const struct msg *m, const struct vm_sp
 	t.s = s;
 	t.spec = *spec;
 	t.flags = flags;
-	r = start_all(&t, state, e);
+	r = disks_given(&t.disks, spec, given, e);
+	if (r >= 0)
+		r = start_all(&t, state, e);
 	if (r < 0)
 		return err_add(e, r, "starting '%s'", t.spec.name);
 	t.done = true;
@@ -341,7 +344,7 @@ static void on_state(struct spawner *s, struct msg *m, const struct err *why, vo
 	if (r >= 0 && m->n_fds != STATE_FDS)
 		r = err_set(&e, EBADMSG, "the holder gave no state");
 	if (r >= 0)
-		r = start_qube(s, &w->m, &w->spec, w->flags, m->fds, &e);
+		r = start_qube(s, &w->m, &w->spec, w->flags, m->fds, &none, &e);
 	if (r >= 0)
 		return;
 	log_warn("%s: %s", ipc_type_name(w->m.type), err_text(&e, r));
@@ -354,7 +357,7 @@ static int start_clone(struct spawner *s, const struct msg *m, const struct vm_s
 	struct ipc_ho_get q = { .key = "" };
 	uint8_t buf[64];
 	struct wr b = wr_mem(buf, sizeof buf);
-	int r;
+	int r, none = -1;
 
 	w->m.type = m->type;
 	w->m.serial = m->serial;
@@ -382,5 +385,6 @@ int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
 		r = err_set(e, EBADMSG, "two different qids");
 	if (r < 0)
 		return err_add(e, r, "starting a qube");
-	return spec.start == VM_START_CLONE ? start_clone(s, m, &spec, q.flags, e) : start_qube(s, m, &spec, q.flags, NULL, e);
+	return spec.start == VM_START_CLONE ? start_clone(s, m, &spec, q.flags, e) : start_qube(s, m, &spec, q.flags, NULL, given, e);
 }
+	int r, none = -1, *given = m->n_fds ? &m->fds[0] : &none;

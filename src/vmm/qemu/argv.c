@@ -138,7 +138,7 @@ static void block_node(struct vmm_args *a, const struct node *n, unsigned *set, 
 	(*set)++;
 	opt(a, "-add-fd", "fd=%d,set=%u", n->fd, *set);
 	opt(a, "-blockdev", "driver=%s,node-name=%s-f%u,filename=/dev/fdset/%u,read-only=%s,auto-read-only=off,locking=%s%s%s",
-	    n->format == VM_FMT_DEVICE ? "host_device" : "file", n->serial, n->index, *set, ro, n->shared ? "off" : "auto", discard, cache);
+	    n->format == VM_FMT_DEVICE || n->format == VM_FMT_GIVEN_DEVICE ? "host_device" : "file", n->serial, n->index, *set, ro, n->shared ? "off" : "auto", discard, cache);
 	if (top ? str_copy(name, sizeof name, n->serial) < 0 :
 		  str_printf(name, sizeof name, "%s-l%u", n->serial, n->index) < 0)
 		abort(); /* serial is at most 19 bytes */
@@ -194,8 +194,9 @@ static int disk(struct vmm_args *a, const struct vm_spec *s, const struct vmm_pl
 	}
 	/* A disk that has no room, or fails, stops the machine instead of telling the guest, whose file system would be damaged or shut
 	   itself down; when it goes on the same request is tried again. */
-	opt(a, "-device", "virtio-blk-pci,id=%s,drive=%s,serial=%s,bus=pcie.0,addr=0x%02x,disable-legacy=on,num-queues=1,werror=stop,rerror=stop",
-	    d->serial, d->serial, d->serial, disk_slot(s, i));
+	/* Without a kernel of dom0's the firmware starts what it finds: a drive that is given for this start is meant for that. */
+	opt(a, "-device", "virtio-blk-pci,id=%s,drive=%s,serial=%s,bus=pcie.0,addr=0x%02x,disable-legacy=on,num-queues=1,werror=stop,rerror=stop%s",
+	    d->serial, d->serial, d->serial, disk_slot(s, i), !s->kernel[0] && vm_spec_given(s) == (int)i ? ",bootindex=0" : "");
 	return 0;
 }
 

@@ -277,13 +277,47 @@ static void accelerator(void **state)
 	}
 	assert_int_equal(qemu_accel(200, &a, &f, &e), -ENOTSUP);
 }
+static bool has_part(const struct vmm_args *a, const char *text)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (strstr(a->v[i], text))
+			return true;
+	return false;
+}
+
+/* One more disk for this start, in the next place; a qube that brings its own kernel starts from it. */
+static void given_disk(void **state)
+{
+	_cleanup_(vmm_args_fini) struct vmm_args file = { .n = 0 }, device = { .n = 0 }, own = { .n = 0 };
+	struct vm_spec s = sample();
+	struct vmm_plan p = plan(ACCEL_TCG);
+	uint32_t i = s.n_disks++;
+
+	s.disks[i] = (struct vm_disk){ .serial = "cdrom", .readonly = true, .n_layers = 1, .layers = { { "given", VM_FMT_GIVEN } } };
+	p.layers[i][0] = 77;
+	assert_int_equal(qemu_argv_build(&s, &p, &file, NULL), 0);
+	assert_true(has_part(&file, "driver=file,node-name=cdrom-f0,"));
+	assert_true(has_part(&file, "driver=raw,node-name=cdrom,file=cdrom-f0,read-only=on"));
+	assert_true(has_part(&file, "virtio-blk-pci,id=cdrom,drive=cdrom,serial=cdrom,bus=pcie.0,addr=0x08,"));
+	assert_false(has_part(&file, "bootindex"));
+	s.disks[i] = (struct vm_disk){ .serial = "hddisk", .n_layers = 1, .layers = { { "given", VM_FMT_GIVEN_DEVICE } } };
+	assert_int_equal(qemu_argv_build(&s, &p, &device, NULL), 0);
+	assert_true(has_part(&device, "driver=host_device,node-name=hddisk-f0,"));
+	assert_true(has_part(&device, "driver=raw,node-name=hddisk,file=hddisk-f0,read-only=off"));
+	s.kernel[0] = '\0';
+	p.kernel = p.initrd = -1;
+	assert_int_equal(qemu_argv_build(&s, &p, &own, NULL), 0);
+	assert_true(has_part(&own, "serial=hddisk,bus=pcie.0,addr=0x08,disable-legacy=on,num-queues=1,werror=stop,rerror=stop,bootindex=0"));
+	assert_false(has_part(&own, "serial=root,bus=pcie.0,addr=0x03,disable-legacy=on,num-queues=1,werror=stop,rerror=stop,bootindex"));
+}
+
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(word_by_word), cmocka_unit_test(saved_states), cmocka_unit_test(never), cmocka_unit_test(missing),
 		cmocka_unit_test(largest),	cmocka_unit_test(vcpus), cmocka_unit_test(accelerator),
-		cmocka_unit_test(devices),
+		cmocka_unit_test(devices), cmocka_unit_test(given_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,22 @@ static void states(void **state)
 	}
 }
 
+/* One disk may be given. */
+static void given(void **state)
+{
+	static const uint8_t formats[] = { VM_FMT_GIVEN, VM_FMT_GIVEN_DEVICE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		struct vm_spec s = sample(), out;
+
+		assert_int_equal(vm_spec_given(&s), -1);
+		s.disks[1].layers[0].format = formats[i];
+		assert_int_equal(decode(&s, &out, NULL), 0);
+		assert_memory_equal(&s, &out, sizeof s);
+		assert_int_equal(vm_spec_given(&out), 1);
+	}
+}
+
 /* Each row spoils one field. */
 #define BAD(name, code, ...)                                                                       \
 	static void bad_##name(struct vm_spec *s)                                                  \
@@ -128,6 +144,11 @@ static void states(void **state)
 	BAD(no_layer, EINVAL, s->disks[0].n_layers = 0)                                            \
 	BAD(ephemeral_ro, EINVAL, s->disks[2].readonly = true)                                     \
 	BAD(ephemeral_odd, EINVAL, s->disks[2].ephemeral_size = 511)                               \
+	BAD(given_over, EINVAL, s->disks[0].layers[0].format = VM_FMT_GIVEN)                      \
+	BAD(given_upper, EINVAL, s->disks[0].layers[1].format = VM_FMT_GIVEN)                     \
+	BAD(given_size, EINVAL, s->disks[1].layers[0].format = VM_FMT_GIVEN_DEVICE; s->disks[1].ephemeral_size = 512) \
+	BAD(given_twice, EINVAL, s->disks[0].n_layers = 1; s->disks[0].layers[0].format = VM_FMT_GIVEN; s->disks[1].layers[0].format = VM_FMT_GIVEN_DEVICE) \
+	BAD(given_clone, EINVAL, s->disks[1].layers[0].format = VM_FMT_GIVEN; s->start = VM_START_CLONE; TEXT(state, KEY)) \
 	BAD(ephemeral_big, EINVAL, s->disks[2].ephemeral_size = 65ull << 40)
 ROWS
 #undef BAD
@@ -173,7 +194,7 @@ static void too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(states),
+		cmocka_unit_test(round_trip), cmocka_unit_test(states), cmocka_unit_test(given),
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(bad_values),
 		cmocka_unit_test(too_many),
