@@ -22,7 +22,7 @@ static const struct tool_opt opts[] = {
 static const struct tool_sub subs[] = {
 	{ "list", "[-p POOL] [--full] [QUBE...]", "list volumes" },
 	{ "info", "QUBE:VOLUME [PROPERTY]", "show a volume's properties and revisions, or one value" },
-	{ "config", "QUBE:VOLUME PROPERTY VALUE", "change rw, revisions_to_keep or ephemeral" },
+	{ "config", "QUBE:VOLUME PROPERTY VALUE", "change rw, revisions_to_keep or ephemeral; default: as the pool says" },
 	{ "resize", "QUBE:VOLUME SIZE", "make larger, also while its qube runs: bytes, or with a unit such as 20GiB" },
 	{ "revert", "QUBE:VOLUME [REVISION]", "go back to a revision (the last one)" },
 	{ "import", "QUBE:VOLUME FILE", "replace the content by a file, - for standard input" },

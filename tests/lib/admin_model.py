@@ -752,6 +752,9 @@ class Model:
         return q.vols[name] if name in q.vols else no("PermissionDenied")
 
     def do_vm_volume_Set_revisions_to_keep(self, q, arg, payload, src):
+        if payload == "default":
+            self.vol(q, arg).keep = None
+            return ""
         n = int(number(payload))
         v = self.vol(q, arg)
         v.keep = n if n >= -1 else no("QubesValueError")
@@ -763,9 +766,9 @@ class Model:
         return ""
 
     def do_vm_volume_Set_ephemeral(self, q, arg, payload, src):
-        b = boolean(payload)
+        b = payload if payload == "default" else boolean(payload)
         v = self.vol(q, arg)
-        v.ephemeral = b == "True" if not v.save and not v.snap and v.rw else no("StoragePoolException")
+        v.ephemeral = {"True": True, "False": False, "default": None}[b] if not v.save and not v.snap and v.rw else no("StoragePoolException")
         return ""
 
     def do_vm_volume_Resize(self, q, arg, payload, src):

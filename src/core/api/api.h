@@ -32,6 +32,7 @@ enum access_kind { X_R, X_W, X_X };
 
 #define MF_LOCK 1u /* the call owns the destination until it ends; others wait */
 #define MF_IDLE 2u /* the call waits until nobody owns the destination */
+#define MF_DEFAULT 16u /* the payload may be "default": what was set is forgotten */
 #define MF_FD 8u /* needs a descriptor beside the request: call.given */
 #define MF_PROGRAM 4u /* called by a qube it is a program of dom0 (data/meson.build); dom0 itself asks here */
 
@@ -85,6 +86,7 @@ struct call {
 	uint64_t u64;
 	int64_t i64;
 	bool flag;
+	bool to_default; /* MF_DEFAULT and the payload "default": nothing was parsed from it */
 
 	struct wr out; /* what follows "0\0" */
 	struct err err;

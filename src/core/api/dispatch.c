@@ -90,6 +90,9 @@ static int parse_body(struct call *c)
 	if (!c->body)
 		return err_set(&c->err, c->m->arg == A_VMPROP || c->m->arg == A_GPROP ? AE_VALUE : AE_PROTOCOL,
 			       "the payload has a NUL byte");
+	c->to_default = c->m->flags & MF_DEFAULT && streq(c->body, "default");
+	if (c->to_default)
+		return 0;
 	switch (c->m->body) {
 	case B_U64:
 		if (c->body_len > 19 || str_u64(c->body, INT64_MAX, &c->u64) < 0)

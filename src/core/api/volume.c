@@ -322,12 +322,13 @@ int api_volume_set_keep(struct call *c)
 {
 	struct volume v = *c->vol;
 
-	if (c->i64 < -1 || c->i64 > INT32_MAX)
+	if (!c->to_default && (c->i64 < -1 || c->i64 > INT32_MAX))
 		return err_set(&c->err, AE_VALUE, "revisions_to_keep is -1 or more");
-	if ((c->i64 == -1) != (volume_keep(c->core, c->vol) == -1) && need_nobody(c) < 0)
+	/* The kernel's has no pool that could say it. */
+	v.keep_set = !c->to_default || vol_index(c) == VOL_KERNEL;
+	v.revisions_to_keep = c->to_default ? 0 : c->i64;
+	if ((volume_keep(c->core, &v) == -1) != (volume_keep(c->core, c->vol) == -1) && need_nobody(c) < 0)
 		return -AE_VM_NOT_HALTED;
-	v.revisions_to_keep = c->i64;
-	v.keep_set = true;
 	txn_volume(c->core, c->dest, c->vol, &v);
 	return 0;
 }
@@ -350,7 +351,7 @@ int api_volume_set_ephemeral(struct call *c)
 
 	if (v.save_on_stop || v.snap_on_start || !v.rw)
 		return err_set(&c->err, AE_STORAGE, "volume '%s' of '%s' cannot be ephemeral", v.name, c->dest->name.s);
-	v.ephemeral = c->flag ? 1 : 0;
+	v.ephemeral = c->to_default ? -1 : c->flag ? 1 : 0;
 	txn_volume(c->core, c->dest, c->vol, &v);
 	return 0;
 }
