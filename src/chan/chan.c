@@ -42,7 +42,7 @@ static int link_start(struct chan_req *q, const char *link_sock, uint32_t peer, 
 	if (q->fd < 0)
 		return q->fd;
 	ipc_put_lc_listen(&w, &m);
-	r = msg_send(q->fd, q->server ? IPC_LC_LISTEN : IPC_LC_CONNECT, 1, 0, &w, NULL, 0);
+	r = msg_send(q->fd, q->gui ? IPC_LC_GUI : q->server ? IPC_LC_LISTEN : IPC_LC_CONNECT, 1, 0, &w, NULL, 0);
 	if (r < 0)
 		return err_errno(e, -r, "asking '%s' for port %u", path, port);
 	r = fd_nonblock(q->fd, true);
@@ -65,18 +65,24 @@ static int link_finish(struct chan_req *q, struct err *e)
 		return code == -EAGAIN ? -EIO : code;
 	r = msg_rd(&m);
 	if (m.type != IPC_LC_OPEN || !(m.flags & MSG_F_REPLY) || ipc_get_lc_open(&r, &o) < 0 || !rd_done(&r) ||
-	    m.n_fds != 1)
+	    m.n_fds < 1 || m.n_fds > (q->gui ? 2 : 1))
 		return err_set(e, EBADMSG, "malformed answer of the mux");
+	if (m.n_fds == 2)
+		q->memory = STEAL_FD(m.fds[1]);
 	code = fd_nonblock(m.fds[0], true);
 	return code < 0 ? err_errno(e, -code, "fcntl") : STEAL_FD(m.fds[0]);
 }
 
-static struct chan_req *req_start(bool server, const char *link_sock, uint32_t peer, uint32_t port, struct err *e)
+enum way { W_CONNECT, W_LISTEN, W_GUI };
+
+static struct chan_req *req_start(enum way way, const char *link_sock, uint32_t peer, uint32_t port, struct err *e)
 {
 	_cleanup_(chan_req_freep) struct chan_req *q = xcalloc(1, sizeof *q);
 	int r;
 
-	q->server = server;
+	q->server = way == W_LISTEN;
+	q->gui = way == W_GUI;
+	q->memory = -1;
 	q->unix_transport = chan_is_unix();
 	q->fd = -1;
 	r = q->unix_transport ? unix_req_start(q, peer, port, e) : link_start(q, link_sock, peer, port, e);
@@ -87,12 +93,17 @@ static struct chan_req *req_start(bool server, const char *link_sock, uint32_t p
 
 struct chan_req *chan_listen_start(const char *link_sock, uint32_t peer, uint32_t port, struct err *e)
 {
-	return req_start(true, link_sock, peer, port, e);
+	return req_start(W_LISTEN, link_sock, peer, port, e);
 }
 
 struct chan_req *chan_connect_start(const char *link_sock, uint32_t peer, uint32_t port, struct err *e)
 {
-	return req_start(false, link_sock, peer, port, e);
+	return req_start(W_CONNECT, link_sock, peer, port, e);
+}
+
+struct chan_req *chan_gui_start(const char *link_sock, struct err *e)
+{
+	return req_start(W_GUI, link_sock, 0, CHAN_PORT_GUI, e);
 }
 
 int chan_req_fd(const struct chan_req *q)
@@ -105,10 +116,20 @@ int chan_req_finish(struct chan_req *q, struct err *e)
 	return q->unix_transport ? unix_req_finish(q, e) : link_finish(q, e);
 }
 
+int chan_gui_finish(struct chan_req *q, int *ret_memory, struct err *e)
+{
+	int r = chan_req_finish(q, e);
+
+	if (r >= 0)
+		*ret_memory = STEAL_FD(q->memory);
+	return r;
+}
+
 void chan_req_free(struct chan_req *q)
 {
 	if (!q)
 		return;
+	fd_closep(&q->memory);
 	fd_closep(&q->fd);
 	free(q);
 }
@@ -137,13 +158,13 @@ static int finish_wait(struct chan_req *q, int timeout_ms, struct err *e)
 }
 
 /* A failed start has left its code in the caller's err or, without one, in ours. */
-static int req_wait(bool server, const char *link_sock, uint32_t peer, uint32_t port, int timeout_ms, struct err *e)
+static int req_wait(enum way way, const char *link_sock, uint32_t peer, uint32_t port, int timeout_ms, struct err *e)
 {
 	struct err own = { 0 }, *err = e ? e : &own;
 	_cleanup_(chan_req_freep) struct chan_req *q = NULL;
 
 	err_clear(err);
-	q = req_start(server, link_sock, peer, port, err);
+	q = req_start(way, link_sock, peer, port, err);
 	if (!q)
 		return err->code ? -err->code : -EIO;
 	return finish_wait(q, timeout_ms, err);
@@ -151,10 +172,10 @@ static int req_wait(bool server, const char *link_sock, uint32_t peer, uint32_t 
 
 int chan_listen(const char *link_sock, uint32_t peer, uint32_t port, int timeout_ms, struct err *e)
 {
-	return req_wait(true, link_sock, peer, port, timeout_ms, e);
+	return req_wait(W_LISTEN, link_sock, peer, port, timeout_ms, e);
 }
 
 int chan_connect(const char *link_sock, uint32_t peer, uint32_t port, int timeout_ms, struct err *e)
 {
-	return req_wait(false, link_sock, peer, port, timeout_ms, e);
+	return req_wait(W_CONNECT, link_sock, peer, port, timeout_ms, e);
 }

@@ -19,6 +19,7 @@
 
 #define CHAN_PORT_QREXEC 512
 #define CHAN_PORT_QUBESDB 111
+#define CHAN_PORT_GUI 6000
 #define CHAN_DATA_MIN 513
 #define CHAN_DATA_MAX 768
 
@@ -48,6 +49,13 @@ struct chan_req;
 struct chan_req *chan_listen_start(const char *link_sock, uint32_t peer, uint32_t port, struct err *e);
 struct chan_req *chan_connect_start(const char *link_sock, uint32_t peer, uint32_t port, struct err *e);
 int chan_req_fd(const struct chan_req *q);
+/*
+ * chan_gui_start is chan_connect_start to the GUI agent of a qube, from dom0: link_sock is its chan.sock (the unix transport has no memory for pixels).
+ * chan_gui_finish is chan_req_finish; with the stream it gives through ret_memory the memory for pixels, readable only (the caller's), or -1 where the
+ * qube has none. -EBUSY: the qube has another GUI client.
+ */
+struct chan_req *chan_gui_start(const char *link_sock, struct err *e);
+int chan_gui_finish(struct chan_req *q, int *ret_memory, struct err *e) _must_check_;
 int chan_req_finish(struct chan_req *q, struct err *e) _must_check_;
 void chan_req_free(struct chan_req *q);
 DEFINE_CLEANUP(chan_req_free, struct chan_req *)

@@ -70,7 +70,8 @@ static int decode(const struct msg *m, struct lcs_req *q)
 	switch (m->type) {
 	case IPC_LC_LISTEN:
 	case IPC_LC_CONNECT:
-		q->kind = m->type == IPC_LC_LISTEN ? LCS_LISTEN : LCS_CONNECT;
+	case IPC_LC_GUI:
+		q->kind = m->type == IPC_LC_LISTEN ? LCS_LISTEN : m->type == IPC_LC_GUI ? LCS_GUI : LCS_CONNECT;
 		bad = ipc_get_lc_listen(&r, &l);
 		break;
 	case IPC_LC_GRANT:
@@ -86,6 +87,7 @@ static int decode(const struct msg *m, struct lcs_req *q)
 	q->peer = l.peer;
 	q->port = l.port;
 	q->serial = m->serial;
+	q->extra = -1;
 	return 0;
 }
 
@@ -206,14 +208,16 @@ int lcs_open(struct lcs_req *r)
 	struct ipc_lc_open o = { .peer = r->peer, .port = r->port };
 	uint8_t buf[16];
 	struct wr w = wr_mem(buf, sizeof buf);
-	int pair[2], code = unix_pair(SOCK_STREAM | SOCK_NONBLOCK, pair);
+	int fds[2], pair[2], code = unix_pair(SOCK_STREAM | SOCK_NONBLOCK, pair);
 
 	if (code < 0) {
 		lcs_fail(r, -code, "no socket pair");
 		return code;
 	}
 	ipc_put_lc_open(&w, &o);
-	code = msg_send(r->conn->fd, IPC_LC_OPEN, r->serial, MSG_F_REPLY, &w, &pair[1], 1);
+	fds[0] = pair[1];
+	fds[1] = r->extra;
+	code = msg_send(r->conn->fd, IPC_LC_OPEN, r->serial, MSG_F_REPLY, &w, fds, r->extra >= 0 ? 2 : 1);
 	close(pair[1]);
 	answer(r, code);
 	if (code < 0) {

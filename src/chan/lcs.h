@@ -28,12 +28,13 @@ struct lcs_conn {
 	TAILQ_ENTRY(lcs_conn) all;
 };
 
-enum lcs_kind { LCS_LISTEN, LCS_CONNECT, LCS_GRANT };
+enum lcs_kind { LCS_LISTEN, LCS_CONNECT, LCS_GRANT, LCS_GUI };
 
 struct lcs_req {
 	struct lcs_conn *conn;
 	uint32_t serial, peer, port;
 	enum lcs_kind kind;
+	int extra;  /* a descriptor that lcs_open gives beside the stream; borrowed, -1 = none */
 	void *user; /* the owner's */
 	TAILQ_ENTRY(lcs_req) all;
 };

@@ -155,6 +155,16 @@ void meet_cancel(struct meet *m, struct lcs_req *r)
 	muxio_kick(m->x);
 }
 
+bool meet_has(const struct meet *m, uint32_t peer, uint32_t port)
+{
+	const struct end *e;
+
+	TAILQ_FOREACH(e, &m->ends, all)
+		if (e->peer == peer && e->port == port)
+			return true;
+	return false;
+}
+
 int meet_ticket(struct meet *m, uint32_t peer, uint32_t port, bool listens, int fd)
 {
 	return add(m, (struct end){ .peer = peer, .port = port, .listens = listens, .fd = fd });

@@ -32,6 +32,8 @@ void meet_free(struct meet *m);
 int meet_request(struct meet *m, struct lcs_req *r, bool keep);
 /* meet_cancel: the client of r has gone. */
 void meet_cancel(struct meet *m, struct lcs_req *r);
+/* meet_has: a local end waits for (peer, port). */
+bool meet_has(const struct meet *m, uint32_t peer, uint32_t port);
 /* meet_ticket takes fd: a stream to join with (peer, port); listens: our side is the vchan server. Ends after MEET_WAIT_MS. On failure fd
    stays the caller's. */
 int meet_ticket(struct meet *m, uint32_t peer, uint32_t port, bool listens, int fd);

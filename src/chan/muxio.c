@@ -349,6 +349,16 @@ unsigned muxio_n_joined(const struct muxio *x)
 	return n;
 }
 
+bool muxio_has(const struct muxio *x, uint32_t peer, uint32_t port)
+{
+	const struct pipe *p;
+
+	TAILQ_FOREACH(p, &x->pipes, all)
+		if (p->c->peer == peer && p->c->port == port)
+			return true;
+	return false;
+}
+
 struct mux *muxio_mux(struct muxio *x)
 {
 	return x->mux;

@@ -39,6 +39,8 @@ struct muxio *muxio_new(struct ev_loop *l, enum mux_side side, const struct muxi
 void muxio_free(struct muxio *x);
 /* muxio_n_joined: joined channels that have not finished. */
 unsigned muxio_n_joined(const struct muxio *x);
+/* muxio_has: a joined channel of (peer, port) has not finished. */
+bool muxio_has(const struct muxio *x, uint32_t peer, uint32_t port);
 struct mux *muxio_mux(struct muxio *x);
 /* muxio_port takes the port's descriptor (non-blocking is set here). -EINVAL when it cannot be polled; fd stays the caller's then. */
 int muxio_port(struct muxio *x, int fd);

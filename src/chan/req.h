@@ -6,10 +6,11 @@
 #include "base/err.h"
 
 struct chan_req {
-	bool unix_transport, server;
+	bool unix_transport, server, gui;
 	int fd;		/* what the caller polls: LC socket, listening socket, or (unix client) the timer of the next try */
 	unsigned tries; /* unix client */
 	char path[108];
+	int memory; /* of a GUI request that was answered, -1 */
 };
 
 /* unix_req_start opens a request of the unix transport; unix_req_finish as chan_req_finish. */

@@ -243,6 +243,13 @@ const char *qube_feature_inherited(const struct core *c, const struct qube *q, c
 	return v;
 }
 
+uint32_t qube_gui_mib(const struct core *c, const struct qube *q)
+{
+	const char *v = qube_feature_inherited(c, q, "gui");
+
+	return v && v[0] ? GUI_MIB : 0;
+}
+
 bool qube_ram_only(const struct core *c, const struct qube *q)
 {
 	const char *v;

@@ -218,6 +218,10 @@ static inline bool qube_halted(const struct qube *q)
 bool qube_feature(const struct qube *q, const char *name);
 /* qube_feature_inherited also looks along the template chain. NULL = absent. */
 const char *qube_feature_inherited(const struct core *c, const struct qube *q, const char *name);
+/* qube_gui_mib gives the size of q's memory for pixels (docs/gui.md §3), 0 when feature gui of it or of its template is not on. Whether there is a
+   GUI domain to look at it does not count: a saved state fits both. */
+#define GUI_MIB 256
+uint32_t qube_gui_mib(const struct core *c, const struct qube *q);
 /* qube_ram_only: nothing that this disposable (or those of this template) writes may reach a disk or a log: feature ram-only of the qube, its
    templates, or dom0. */
 bool qube_ram_only(const struct core *c, const struct qube *q);

@@ -95,6 +95,7 @@ int state_text(const struct core *c, const struct qube *q, const struct state_fa
 	wr_printf(w, "\narguments %s\n", prop_text(c, q, P_kernelopts, &v));
 	wr_printf(w, "memory %lld\nvcpus %lld\nvolatile %llu\n", (long long)prop_int(c, q, P_memory, 0), (long long)prop_int(c, q, P_vcpus, 1),
 		  (unsigned long long)f->volatile_size);
+	wr_printf(w, "gui %u\n", qube_gui_mib(c, q));
 	wr_printf(w, "user %s\nservices %s\nprogram %s\naccelerator %s\n", prop_text(c, q, P_default_user, &v), services, f->program, f->accel);
 	return wr_ok(w) ? 0 : err_set(e, E2BIG, "the text of the key is too long");
 }

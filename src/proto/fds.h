@@ -6,6 +6,7 @@
 /*
  * Command line: linkd --qid N --name NAME --start-id ID --vmm NAME --accel kvm|tcg --qemu-pid PID --qemu-start TICKS
  *                     [--start source --state-fd 13 | --start clone --state-fd N]   N: the machine's descriptor of the state that it loads
+ *                     [--gui-mib M --gui-machine-fd N]   N: the machine's descriptor of the memory for pixels
  * NAME: the driver (vmm/drivers.def). QEMU runs with -S, -qmp-like monitor on LINKD_FD_QMP's peer, a virtserialport named LINKD_PORT_NAME with id LINKD_PORT_ID on
  * LINKD_FD_LINK's peer and its first console on LINKD_FD_CONSOLE's peer. The spawner sends nothing after the start. linkd only repeats
  * pid and start time in LD_HELLO.
@@ -22,6 +23,7 @@ enum linkd_fd {
 	LINKD_FD_LOG = 11,     /* console log file, opened for appending */
 	LINKD_FD_LIFELINE = 12, /* end of qube-shim's lifeline; held open for the life of linkd, never read */
 	LINKD_FD_N = 13,
+	LINKD_FD_GUI = 14,   /* only with --gui-mib: the memory for pixels, opened for reading only (docs/gui.md §3) */
 	LINKD_FD_STATE = 13, /* only with --start source: the file that the state of the devices is written to */
 };
 

@@ -52,6 +52,9 @@ struct vmm_monitor_ops {
 	   when the guest lets go of it (nic_gone). Both as command. */
 	int (*nic_add)(struct vmm_monitor *m, uint32_t port, const char *mac, int fd, vmm_done_fn fn, void *fn_arg);
 	int (*nic_cut)(struct vmm_monitor *m, uint32_t port, vmm_done_fn fn, void *fn_arg);
+	/* bar_add plugs memory into root port `port`, at most once: fd is vmm_plan.gui, mib its size. The guest sees it as a device with the number
+	   1af4:1110. As command. A machine that is saved must not have it. */
+	int (*bar_add)(struct vmm_monitor *m, uint32_t port, uint32_t mib, int fd, vmm_done_fn fn, void *fn_arg);
 	/* poll takes what has arrived now, without waiting for the loop. */
 	void (*poll)(struct vmm_monitor *m);
 };

@@ -47,6 +47,7 @@ void vm_spec_put(struct wr *w, const struct vm_spec *s)
 	wr_u32le(w, s->memory_mib);
 	wr_u32le(w, s->vcpus);
 	wr_u32le(w, s->ports);
+	wr_u32le(w, s->gui_mib);
 	wr_u32le(w, s->n_disks);
 	for (uint32_t i = 0; i < s->n_disks; i++) {
 		if (s->disks[i].n_layers > VM_LAYERS_MAX)
@@ -107,7 +108,6 @@ static bool printable(const char *s)
 	return true;
 }
 
-static int check_disk(const struct vm_disk *d, struct err *e)
 static bool format_given(uint8_t f)
 {
 	return f == VM_FMT_GIVEN || f == VM_FMT_GIVEN_DEVICE;
@@ -121,6 +121,7 @@ int vm_spec_given(const struct vm_spec *s)
 	return -1;
 }
 
+static int check_disk(const struct vm_disk *d, struct err *e)
 {
 	if (!d->serial[0] || !str_chars(d->serial, "-_"))
 		return err_set(e, EINVAL, "disk: serial number is not valid");
@@ -132,9 +133,9 @@ int vm_spec_given(const struct vm_spec *s)
 		return err_set(e, EINVAL, "disk %s: read-only and ephemeral", d->serial);
 	if (d->ephemeral_size > VM_DISK_MAX_BYTES || d->ephemeral_size % 512)
 		return err_set(e, EINVAL, "disk %s: size is not valid", d->serial);
-	for (uint32_t i = 0; i < d->n_layers; i++) {
 	if (d->n_layers && format_given(d->layers[0].format) && (d->n_layers > 1 || d->ephemeral_size))
 		return err_set(e, EINVAL, "disk %s: one that is given has one layer and no size", d->serial);
+	for (uint32_t i = 0; i < d->n_layers; i++) {
 		if (!vm_path_ok(d->layers[i].path))
 			return err_set(e, EINVAL, "disk %s: layer %u: path is not valid", d->serial, i);
 		if (d->layers[i].format >= VM_FMT_N || (i > 0 && d->layers[i].format != VM_FMT_QCOW2))
@@ -197,17 +198,19 @@ static int check_spec(const struct vm_spec *s, struct err *e)
 		return err_set(e, EINVAL, "vcpus: %u is out of range", s->vcpus);
 	if (s->ports && (s->ports < VMM_PORTS || s->ports > VMM_PORTS_MAX))
 		return err_set(e, EINVAL, "ports: %u is out of range", s->ports);
-	for (uint32_t i = 0; i < s->n_disks; i++) {
+	if (s->gui_mib && (s->gui_mib < VMM_GUI_MIN_MIB || s->gui_mib > VMM_GUI_MAX_MIB || s->gui_mib & (s->gui_mib - 1)))
+		return err_set(e, EINVAL, "memory for pixels: %u MiB is not valid", s->gui_mib);
 	if (given >= 0 && s->start != VM_START_COLD)
 		return err_set(e, EINVAL, "a machine of a saved state is given no disk");
+	for (uint32_t i = 0; i < s->n_disks; i++) {
 		r = check_disk(&s->disks[i], e);
 		if (r < 0)
 			return r;
+		if (given >= 0 && i > (uint32_t)given && s->disks[i].n_layers && format_given(s->disks[i].layers[0].format))
+			return err_set(e, EINVAL, "more than one disk is given");
 		for (uint32_t j = 0; j < i; j++)
 			if (streq(s->disks[i].serial, s->disks[j].serial))
 				return err_set(e, EINVAL, "two disks have the serial number %s",
-		if (given >= 0 && i > (uint32_t)given && s->disks[i].n_layers && format_given(s->disks[i].layers[0].format))
-			return err_set(e, EINVAL, "more than one disk is given");
 					       s->disks[i].serial);
 	}
 	return 0;
@@ -234,6 +237,7 @@ int vm_spec_get(struct rd *r, struct vm_spec *ret, struct err *e)
 	s.memory_mib = rd_u32le(r);
 	s.vcpus = rd_u32le(r);
 	s.ports = rd_u32le(r);
+	s.gui_mib = rd_u32le(r);
 	s.n_disks = rd_u32le(r);
 	if (s.n_disks > VM_DISKS_MAX)
 		rd_fail(r);

@@ -16,6 +16,9 @@
 #define VM_LAYERS_MAX 12
 #define VMM_PORTS 6      /* root ports of an ordinary machine */
 #define VMM_PORTS_MAX 24 /* of one that others use as NetVM */
+#define VMM_GUI_PORT 1   /* the root port that has room for memory for pixels */
+#define VMM_GUI_MIN_MIB 16
+#define VMM_GUI_MAX_MIB 1024
 
 /* How a machine comes into being (docs/states.md §2): booted; booted to be saved; from a saved state. */
 enum vm_start { VM_START_COLD, VM_START_SOURCE, VM_START_CLONE, VM_START_N };
@@ -28,11 +31,11 @@ enum vm_format {
 	VM_FMT_RAW,
 	VM_FMT_QCOW2,
 	VM_FMT_DEVICE, /* raw, on a block device: path is a name that its storage driver opens */
+	VM_FMT_GIVEN,  /* raw, a regular file whose descriptor comes with the description: only for this start, at most one disk */
+	VM_FMT_GIVEN_DEVICE, /* the same, a block device */
 	VM_FMT_N
 };
 
-	VM_FMT_GIVEN,  /* raw, a regular file whose descriptor comes with the description: only for this start, at most one disk */
-	VM_FMT_GIVEN_DEVICE, /* the same, a block device */
 struct vm_layer {
 	char path[200]; /* relative to the pool directory */
 	uint8_t format; /* enum vm_format */
@@ -62,6 +65,8 @@ struct vm_spec {
 	bool template_based;	 /* root read-only with a throw-away layer */
 	uint32_t memory_mib, vcpus;
 	uint32_t ports; /* root ports for devices that come later, VMM_PORTS to VMM_PORTS_MAX; 0 = VMM_PORTS */
+	uint32_t gui_mib; /* memory for pixels (docs/gui.md §3): a power of two, VMM_GUI_MIN_MIB to VMM_GUI_MAX_MIB; 0 = none. A source only keeps room
+			     for it, so it is the same for a source and its clones */
 	uint32_t n_disks;
 	struct vm_disk disks[VM_DISKS_MAX];
 };
@@ -71,13 +76,13 @@ void vm_spec_put(struct wr *w, const struct vm_spec *s);
    -EBADMSG / -EINVAL; *ret is untouched on failure. */
 int vm_spec_get(struct rd *r, struct vm_spec *ret, struct err *e);
 
+/* vm_spec_given gives the index of the disk whose descriptor comes with the description, -1 = none. */
+int vm_spec_given(const struct vm_spec *s);
+
 /* vm_key_ok: the key of a saved state, 32 hex digits of small letters. */
 bool vm_key_ok(const char *s);
 /* vm_path_ok: a relative path of letters, digits and _-.+@~: whose components are neither empty nor "." nor "..". */
 bool vm_path_ok(const char *s);
-/* vm_spec_given gives the index of the disk whose descriptor comes with the description, -1 = none. */
-int vm_spec_given(const struct vm_spec *s);
-
 /* vm_abs_ok: an absolute path without control bytes and without a ".." component. */
 bool vm_abs_ok(const char *s);
 

@@ -59,7 +59,7 @@ int vmm_choose(uint8_t wanted, const struct vmm_ops **ret, uint8_t *ret_accel, s
 void vmm_plan_init(struct vmm_plan *p)
 {
 	*p = (struct vmm_plan){ .accel = ACCEL_TCG, .host_cpus = 1, .monitor = -1, .console = -1, .link = -1, .kernel = -1, .initrd = -1,
-				.ram = -1, .state = -1 };
+				.ram = -1, .state = -1, .gui = -1 };
 	for (size_t i = 0; i < VM_DISKS_MAX; i++) {
 		p->ephemeral[i] = -1;
 		for (size_t k = 0; k < VM_LAYERS_MAX; k++)

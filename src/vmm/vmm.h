@@ -25,6 +25,7 @@ struct vmm_plan {
 	int kernel, initrd;
 	int ram;   /* a start as source: what becomes its RAM, shared; as clone: the RAM of the state, mapped privately; -1 for a cold start */
 	int state; /* clone: where the state of its devices comes from. The monitor names it (vmm/monitor.h) */
+	int gui;   /* memory for pixels, which the monitor plugs in later; -1 = none */
 	int layers[VM_DISKS_MAX][VM_LAYERS_MAX];
 	int ephemeral[VM_DISKS_MAX]; /* the unlinked file of a disk with ephemeral_size */
 };

@@ -14,7 +14,7 @@
 #include "proto/fds.h"
 
 const char *vm_kind;
-int vm_state_fd = -1;
+int vm_state_fd = -1, vm_gui_fd = -1;
 const char *linkd_path, *agentd_path;
 
 void wait_readable(int fd, const char *what)
@@ -332,8 +332,9 @@ void vm_agent_start(struct fakevm *v)
 static void spawn_linkd(struct fakevm *v, const int fds[LINKD_FD_N])
 {
 	_cleanup_free_ char *qid = xasprintf("%u", v->qid), *name = xasprintf("vm%u", v->qid);
-	const char *argv[] = { "linkd", "--qid", qid, "--name", name, "--start-id", "run-1", "--vmm", "qemu", "--accel", "tcg",
-			       "--qemu-pid", "4711", "--qemu-start", "99", vm_kind ? "--start" : NULL, vm_kind, "--state-fd", "13", NULL };
+	const char *argv[24] = { "linkd", "--qid", qid, "--name", name, "--start-id", "run-1", "--vmm", "qemu", "--accel", "tcg",
+				 "--qemu-pid", "4711", "--qemu-start", "99" };
+	size_t n = 15;
 	const char *env[] = { "PATH=/usr/bin:/bin", NULL, NULL };
 	struct proc_spec s = { .path = linkd_path, .argv = argv, .keep_stderr = true, .envp = env };
 	_cleanup_free_ char *off = NULL;
@@ -349,6 +350,20 @@ static void spawn_linkd(struct fakevm *v, const int fds[LINKD_FD_N])
 	if (vm_state_fd >= 0) {
 		s.fds[s.n_fds].fd = vm_state_fd;
 		s.fds[s.n_fds++].as = LINKD_FD_STATE;
+	}
+	if (vm_kind) {
+		argv[n++] = "--start";
+		argv[n++] = vm_kind;
+		argv[n++] = "--state-fd";
+		argv[n++] = "13";
+	}
+	if (vm_gui_fd >= 0) {
+		s.fds[s.n_fds].fd = vm_gui_fd;
+		s.fds[s.n_fds++].as = LINKD_FD_GUI;
+		argv[n++] = "--gui-mib";
+		argv[n++] = "16";
+		argv[n++] = "--gui-machine-fd";
+		argv[n++] = "21";
 	}
 	if (proc_spawn(&v->linkd, &s, &e) < 0)
 		fail_msg("%s", e.msg);

@@ -41,6 +41,8 @@ extern const char *linkd_path, *agentd_path;
 /* How the machines that follow are started: NULL or --start of linkd, and what is its LINKD_FD_STATE then. */
 extern const char *vm_kind;
 extern int vm_state_fd;
+/* Their memory for pixels of 16 MiB, for reading only, as descriptor 21 of their machine; -1 = none. */
+extern int vm_gui_fd;
 
 /* vm_start starts linkd, answers its monitor, connects as the core, starts agentd and waits for the link. */
 struct fakevm *vm_start(uint32_t qid);

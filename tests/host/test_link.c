@@ -269,6 +269,197 @@ static void test_grant(void **state)
 	vm_stop(v);
 }
 
+/* --- the GUI (docs/gui.md §3) -------------------------------------------------------------------------------------------------- */
+
+#define PIXELS (16 << 20)
+
+/* As the spawner makes it. *ret_reading: what linkd gets. */
+static int pixels_new(int *ret_reading)
+{
+	int fd = memfd_create("pixels", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char path[40];
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, PIXELS), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	assert_int_equal(str_printf(path, sizeof path, "/proc/self/fd/%d", fd), 0);
+	*ret_reading = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(*ret_reading >= 0);
+	return fd;
+}
+
+/* Gives the stream or a negative code. */
+static int gui_wait(struct chan_req *q, int *ret_memory)
+{
+	_cleanup_(chan_req_freep) struct chan_req *own = q;
+	struct pollfd p;
+
+	assert_non_null(q);
+	p = (struct pollfd){ .fd = chan_req_fd(q), .events = POLLIN };
+	for (;;) {
+		int r = chan_gui_finish(q, ret_memory, NULL);
+
+		if (r != -EAGAIN)
+			return r;
+		if (poll(&p, 1, WAIT_MS) == 0)
+			return -ETIMEDOUT;
+	}
+}
+
+/* As bulkhead-desktop does: linkd may not have heard yet that the last client has gone. */
+static int gui_again(struct fakevm *v, int *ret_memory)
+{
+	uint64_t end = now_us() + WAIT_MS * 1000;
+	int r;
+
+	do {
+		r = gui_wait(chan_gui_start(v->chan_sock, NULL), ret_memory);
+	} while (r == -EBUSY && now_us() < end);
+	return r;
+}
+
+static void check_memory(int fd, int writer)
+{
+	char *p = mmap(NULL, PIXELS, PROT_READ, MAP_SHARED, fd, 0);
+
+	assert_true(p != MAP_FAILED);
+	assert_int_equal(pwrite(writer, "pixel", 5, PIXELS - 5), 5);
+	assert_memory_equal(p + PIXELS - 5, "pixel", 5);
+	assert_int_equal(munmap(p, PIXELS), 0);
+	assert_true(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EACCES);
+	assert_true(pwrite(fd, "x", 1, 0) == -1 && errno == EBADF);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(ftruncate(fd, 2 * PIXELS), -1);
+	assert_true(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == -1 && errno == EBADF);
+	assert_true(ftruncate(writer, PIXELS - 4096) == -1 && errno == EPERM);
+	assert_true(ftruncate(writer, PIXELS + 4096) == -1 && errno == EPERM);
+}
+
+static void test_gui(void **state)
+{
+	_cleanup_fd_ int writer = pixels_new(&vm_gui_fd);
+	struct fakevm *v = vm_start(7);
+	struct chan_req *q;
+	int host, guest, memory = -1;
+
+	/* A client that gives up before anything came makes room. Twice: its connection is taken in one turn of linkd, its end seen in the next. */
+	chan_req_free(chan_gui_start(v->chan_sock, NULL));
+	for (int i = 0; i < 2; i++) {
+		role_send(v->qrexec, IPC_LC_CONNECT, 513);
+		assert_int_equal(role_recv(v->qrexec), -EACCES);
+	}
+	q = chan_gui_start(v->chan_sock, NULL);
+	assert_int_equal(gui_wait(chan_gui_start(v->chan_sock, NULL), &memory), -EBUSY);
+	/* Not before the machine runs. */
+	vm_qmp_send(v, "{\"event\": \"RESUME\"}");
+	vm_qmp_give(v, "object-add", "\"mem-path\":\"/proc/self/fd/21\"", "{}");
+	assert_int_equal(gui_wait(chan_gui_start(v->chan_sock, NULL), &memory), -EBUSY);
+	vm_qmp_give(v, "device_add", "\"bus\":\"rp1\"", "{}");
+	guest = req_wait(guest_listen(v, 0, CHAN_PORT_GUI), WAIT_MS);
+	host = gui_wait(q, &memory);
+	assert_true(guest >= 0 && host >= 0 && memory >= 0);
+	echo_both(host, guest);
+	check_memory(memory, writer);
+	close(memory);
+	assert_int_equal(gui_wait(chan_gui_start(v->chan_sock, NULL), &memory), -EBUSY);
+	close(host);
+	assert_int_equal(expect_end(guest, NULL, 0), 0);
+	close(guest);
+	/* The next one finds the memory there: no further command to the machine. The agent may be there first. */
+	q = guest_listen(v, 0, CHAN_PORT_GUI);
+	host = gui_again(v, &memory);
+	guest = req_wait(q, WAIT_MS);
+	assert_true(guest >= 0 && host >= 0 && memory >= 0);
+	echo_both(host, guest);
+	close(memory);
+	/* The guest hangs up first. */
+	close(guest);
+	assert_int_equal(expect_end(host, NULL, 0), 0);
+	close(host);
+	vm_stop(v);
+	fd_closep(&vm_gui_fd);
+}
+
+/* Memory that cannot be plugged in is no reason to show nothing; the next client tries again. */
+static void test_gui_without_memory(void **state)
+{
+	_cleanup_fd_ int writer = pixels_new(&vm_gui_fd);
+	struct fakevm *v = vm_start(7);
+	struct chan_req *q, *g = guest_listen(v, 0, CHAN_PORT_GUI);
+	int host, guest, memory = -2;
+
+	q = chan_gui_start(v->chan_sock, NULL);
+	vm_qmp_send(v, "{\"event\": \"RESUME\"}");
+	vm_qmp_answer(v, "object-add", "no memory");
+	host = gui_wait(q, &memory);
+	guest = req_wait(g, WAIT_MS);
+	assert_true(guest >= 0 && host >= 0 && memory == -1);
+	echo_both(host, guest);
+	close(guest);
+	assert_int_equal(expect_end(host, NULL, 0), 0);
+	close(host);
+	/* The end of the first one is known when the agent's next turn is. */
+	g = guest_listen(v, 0, CHAN_PORT_GUI);
+	for (int i = 0; i < 2; i++) {
+		role_send(v->qrexec, IPC_LC_CONNECT, 513);
+		assert_int_equal(role_recv(v->qrexec), -EACCES);
+	}
+	q = chan_gui_start(v->chan_sock, NULL);
+	vm_qmp_answer(v, "object-add", NULL);
+	vm_qmp_answer(v, "device_add", NULL);
+	host = gui_wait(q, &memory);
+	guest = req_wait(g, WAIT_MS);
+	assert_true(guest >= 0 && host >= 0 && memory >= 0);
+	close(memory);
+	close(host);
+	close(guest);
+	vm_stop(v);
+	fd_closep(&vm_gui_fd);
+	/* A qube that has none. */
+	v = vm_start(7);
+	g = guest_listen(v, 0, CHAN_PORT_GUI);
+	host = gui_wait(chan_gui_start(v->chan_sock, NULL), &memory);
+	guest = req_wait(g, WAIT_MS);
+	assert_true(guest >= 0 && host >= 0 && memory == -1);
+	close(host);
+	close(guest);
+	vm_stop(v);
+}
+
+static int gui_raw(struct fakevm *v, uint32_t peer, uint32_t port)
+{
+	struct ipc_lc_gui m = { .peer = peer, .port = port };
+	_cleanup_fd_ int fd = unix_connect(v->chan_sock, SOCK_SEQPACKET, NULL);
+	uint8_t buf[16];
+	struct wr w = wr_mem(buf, sizeof buf);
+
+	ipc_put_lc_gui(&w, &m);
+	assert_int_equal(msg_send(fd, IPC_LC_GUI, 77, 0, &w, NULL, 0), 0);
+	return role_recv(fd);
+}
+
+static void test_gui_rules(void **state)
+{
+	struct fakevm *v = vm_start(7);
+
+	/* one port, one peer, by the one request */
+	assert_int_equal(gui_raw(v, 0, CHAN_PORT_QREXEC), -EACCES);
+	assert_int_equal(gui_raw(v, 0, 513), -EACCES);
+	assert_int_equal(gui_raw(v, 1, CHAN_PORT_GUI), -EACCES);
+	assert_int_equal(chan_connect(v->chan_sock, 7, CHAN_PORT_GUI, WAIT_MS, NULL), -EACCES);
+	assert_int_equal(chan_listen(v->chan_sock, 7, CHAN_PORT_GUI, WAIT_MS, NULL), -EACCES);
+	/* roles have no business with it */
+	role_send(v->qrexec, IPC_LC_GUI, CHAN_PORT_GUI);
+	assert_int_equal(role_recv(v->qrexec), -EACCES);
+	role_send(v->qubesdb, IPC_LC_GUI, CHAN_PORT_GUI);
+	assert_int_equal(role_recv(v->qubesdb), -EACCES);
+	/* nor has the guest, but for its own end */
+	assert_int_equal(req_wait(guest_connect(v, 0, CHAN_PORT_GUI), WAIT_MS), -EACCES);
+	assert_int_equal(req_wait(guest_listen(v, 3, CHAN_PORT_GUI), WAIT_MS), -EACCES);
+	assert_int_equal(gui_wait(chan_gui_start(v->link_sock, NULL), &(int){ -1 }), -EACCES);
+	vm_stop(v);
+}
+
 /* Qube 7 calls qube 8: 7 listens on (8, 600), 8 connects to (7, 600). */
 static void join_vms(struct fakevm *a, struct fakevm *b, uint32_t port, int *ret_a, int *ret_b)
 {
@@ -705,6 +896,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_machine_end),	cmocka_unit_test(test_machine_crash),
 		cmocka_unit_test(test_bad_qmp),		cmocka_unit_test(test_qrexec_control),
 		cmocka_unit_test(test_qubesdb_control), cmocka_unit_test(test_role_rules),
+		cmocka_unit_test(test_gui), cmocka_unit_test(test_gui_without_memory), cmocka_unit_test(test_gui_rules),
 		cmocka_unit_test(test_grant),		cmocka_unit_test(test_ticket),
 		cmocka_unit_test(test_no_ticket),	cmocka_unit_test(test_agent_killed),
 		cmocka_unit_test(test_linkd_killed),	cmocka_unit_test(test_role_restart),

@@ -270,8 +270,8 @@ static const struct muxio_ops muxio_callbacks = {
 
 static int meet_offer(uint32_t peer, uint32_t port, bool *ret_forever, void *arg)
 {
-	/* The qrexec agent may start long after us. */
-	*ret_forever = peer == 0 && port == CHAN_PORT_QREXEC;
+	/* The agents may start long after us. */
+	*ret_forever = peer == 0 && (port == CHAN_PORT_QREXEC || port == CHAN_PORT_GUI);
 	return 0;
 }
 
@@ -294,15 +294,16 @@ static int on_request(struct lcs_req *r, struct err *e, void *arg)
 {
 	struct agentd *a = arg;
 	bool data = r->port >= CHAN_DATA_MIN && r->port <= CHAN_DATA_MAX;
-	bool control = r->peer == 0 && ((r->kind == LCS_LISTEN && r->port == CHAN_PORT_QREXEC) ||
+	bool qrexec = r->kind == LCS_LISTEN && r->port == CHAN_PORT_QREXEC;
+	bool control = r->peer == 0 && (qrexec || (r->kind == LCS_LISTEN && r->port == CHAN_PORT_GUI) ||
 					(r->kind == LCS_CONNECT && r->port == CHAN_PORT_QUBESDB));
 	int code;
 
-	if (r->kind == LCS_GRANT || (!data && !control))
+	if (r->kind == LCS_GRANT || r->kind == LCS_GUI || (!data && !control))
 		return err_set(e, EACCES, "port %u is not for this", r->port);
 	if (control && r->conn->uid != 0 && r->conn->uid != geteuid())
 		return err_set(e, EACCES, "port %u is for root", r->port);
-	if (a->hold && control && r->kind == LCS_LISTEN) {
+	if (a->hold && control && qrexec) {
 		if (a->waiting)
 			return err_set(e, EADDRINUSE, "port %u", r->port);
 		a->waiting = r;

@@ -186,6 +186,7 @@ static void meet_up(void *arg)
 	d->link_up = true;
 	log_info("link is up");
 	ctl_event(d, LD_EV_LINK_UP, 0, "");
+	gui_step(d);
 }
 
 static void meet_down(const char *why, void *arg)
@@ -260,6 +261,8 @@ static int on_request(struct lcs_req *r, struct err *e, void *arg)
 
 	if (r->kind == LCS_GRANT)
 		return grant(d, r, e);
+	if (r->kind == LCS_GUI)
+		return gui_request(d, r, e);
 	if (!permitted(d, r))
 		return err_set(e, EACCES, "port %u is not permitted here", r->port);
 	code = meet_request(d->meet, r, r->conn->tag != TAG_CLIENT);
@@ -268,7 +271,8 @@ static int on_request(struct lcs_req *r, struct err *e, void *arg)
 
 static void on_cancelled(struct lcs_req *r, void *arg)
 {
-	meet_cancel(((struct linkd *)arg)->meet, r);
+	if (!gui_cancelled(arg, r))
+		meet_cancel(((struct linkd *)arg)->meet, r);
 }
 
 static void on_gone(int tag, void *arg)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * linkd: everything of one running qube that reads bytes of QEMU or of the guest's link, and nothing else. main.c wires; vm.c the machine's monitor and state;
- * state.c saving, loading and waking; link.c the mux and who may use which port; ctl.c the core's messages; console.c the console.
+ * state.c saving, loading and waking; link.c the mux and who may use which port; gui.c the way of the GUI's daemon; ctl.c the core's messages; console.c the console.
  */
 #ifndef DAEMON_LINKD_H
 #define DAEMON_LINKD_H
@@ -16,6 +16,8 @@
 #define GRANTS_MAX 256
 
 enum link_tag { TAG_CLIENT, TAG_QREXEC, TAG_QUBESDB };
+
+enum bar_state { BAR_NONE, BAR_PLUGGING, BAR_THERE, BAR_FAILED };
 
 struct console;
 
@@ -37,6 +39,11 @@ struct linkd {
 	int state_fd;	/* source: where its state goes; clone: number of its machine's descriptor of the state; -1 */
 	bool ready_told, frozen, loading, loaded, wake_due; /* wake_due: the next CONT wakes a clone for the first time */
 	struct pending *freeze, *cont, *wake; /* commands that wait: for FROZEN, for the end of the load, for SEEDED */
+
+	uint32_t gui_mib;	/* memory for pixels; 0 = none */
+	int gui_fd, gui_machine_fd; /* ours, for reading only, and the number of its machine's; -1 = none */
+	enum bar_state bar;
+	struct lcs_req *gui_req; /* the GUI client that waits for the machine or the memory; NULL */
 
 	struct muxio *x;
 	struct meet *meet;
@@ -89,6 +96,12 @@ int vm_resize(struct linkd *d, const char *disk, uint64_t size, uint32_t serial)
 int nic_add(struct linkd *d, uint32_t port, const char *mac, int fd, uint32_t serial);
 int nic_cut(struct linkd *d, uint32_t port, uint32_t serial);
 void nic_on_gone(uint32_t port, void *arg);
+
+/* gui.c: gui_request answers an LC_GUI later, or negative; gui_step goes on after something has changed that it may wait for; gui_cancelled is true when r
+   waited here, and is forgotten. */
+int gui_request(struct linkd *d, struct lcs_req *r, struct err *e);
+void gui_step(struct linkd *d);
+bool gui_cancelled(struct linkd *d, const struct lcs_req *r);
 
 /* link.c */
 int link_init(struct linkd *d, int port_fd, int clients_fd, int qrexec_fd, int qubesdb_fd);

@@ -59,6 +59,11 @@ static int option(struct linkd *d, const char *name, const char *val)
 		d->state_fd = (int)v;
 		return r;
 	}
+	if (streq(name, "--gui-machine-fd")) {
+		r = number(val, 1 << 20, &v);
+		d->gui_machine_fd = (int)v;
+		return r;
+	}
 	r = number(val, streq(name, "--qemu-start") ? UINT64_MAX : UINT32_MAX, &v);
 	if (streq(name, "--qid"))
 		id->qid = (uint32_t)v;
@@ -66,6 +71,8 @@ static int option(struct linkd *d, const char *name, const char *val)
 		id->qemu_pid = (uint32_t)v;
 	else if (streq(name, "--qemu-start"))
 		id->qemu_start = v;
+	else if (streq(name, "--gui-mib"))
+		d->gui_mib = (uint32_t)v;
 	else
 		return -EINVAL;
 	return r;
@@ -92,6 +99,21 @@ static int check_fds(const struct linkd *d)
 		return -EBADF;
 	if (d->start == VM_START_SOURCE)
 		fd_cloexec(d->state_fd, true);
+	return 0;
+}
+
+/* What clients get must not be a way to write or to resize. */
+static int take_gui(struct linkd *d)
+{
+	int flags;
+
+	if (!d->gui_mib)
+		return 0;
+	flags = fcntl(LINKD_FD_GUI, F_GETFL);
+	if (flags < 0 || (flags & (O_ACCMODE | O_PATH)) != O_RDONLY || d->gui_machine_fd < 0 || d->start == VM_START_SOURCE)
+		return -EBADF;
+	fd_cloexec(LINKD_FD_GUI, true);
+	d->gui_fd = LINKD_FD_GUI;
 	return 0;
 }
 
@@ -125,20 +147,20 @@ static void unwire(struct linkd *d)
 
 int main(int argc, char **argv)
 {
-	struct linkd d = { .ctl = -1, .state_fd = -1 };
+	struct linkd d = { .ctl = -1, .state_fd = -1, .gui_fd = -1, .gui_machine_fd = -1 };
 	struct err e = { 0 };
 	int r;
 
 	if (options(argc, argv, &d) < 0) {
 		fprintf(stderr, "usage: linkd --qid N --name NAME --start-id ID --vmm NAME --accel kvm|tcg --qemu-pid N --qemu-start N\n"
-				"             [--start cold|source|clone] [--state-fd N]\n"
+				"             [--start cold|source|clone] [--state-fd N] [--gui-mib N --gui-machine-fd N]\n"
 				"(started by the spawner, with descriptors 3 to 12)\n");
 		return 2;
 	}
 	log_init("linkd", d.id.name, -1);
 	signal(SIGPIPE, SIG_IGN);
-	if (check_fds(&d) < 0) {
-		log_error("descriptors 3 to %d are needed", LINKD_FD_N - 1);
+	if (check_fds(&d) < 0 || take_gui(&d) < 0) {
+		log_error("descriptors 3 to %d are needed, and %d for a GUI", LINKD_FD_N - 1, LINKD_FD_GUI);
 		return 2;
 	}
 	d.id.pid = (uint32_t)getpid();

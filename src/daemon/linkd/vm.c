@@ -28,6 +28,7 @@ static void set_state(struct linkd *d, enum ld_state st)
 		d->disk_error = 0;
 	d->state = st;
 	ctl_event(d, st == LD_ST_RUNNING ? LD_EV_RUNNING : LD_EV_PAUSED, 0, "");
+	gui_step(d);
 }
 
 static void on_ended(bool crashed, const char *reason, void *arg)

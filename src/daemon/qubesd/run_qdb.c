@@ -135,7 +135,7 @@ static void put_all(struct run *r)
 	put_network(r);
 	put_features(r);
 	put_prop(r, "/keyboard-layout", P_keyboard_layout);
-	put(r, "/qubes-gui-enabled", gui && qube_feature(r->q, "gui") ? "True" : "False");
+	put(r, "/qubes-gui-enabled", gui && qube_gui_mib(c, r->q) ? "True" : "False");
 	if (gui && str_printf(number, sizeof number, "%u", gui->qid) == 0)
 		put(r, "/qubes-gui-domain-xid", number);
 }

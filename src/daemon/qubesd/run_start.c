@@ -45,6 +45,7 @@ static int describe(struct run *r, struct err *e)
 	s->template_based = q->klass == K_APP || q->klass == K_DISP;
 	s->memory_mib = (uint32_t)MIN(prop_int(c, q, P_memory, 400), (int64_t)UINT32_MAX);
 	s->ports = net_ports(c, q);
+	s->gui_mib = qube_gui_mib(c, q);
 	s->vcpus = (uint32_t)MIN(prop_int(c, q, P_vcpus, 1), (int64_t)1024);
 	if (run_start_id(s->start_id) < 0)
 		return err_set(e, AE_GENERIC, "no random numbers");
@@ -211,7 +212,6 @@ static int add_modules(struct run *r, struct err *e)
 		       err_set(e, AE_STORAGE, "the name of the kernel is too long") : 0;
 }
 
-int run_describe_kind(struct qd *d, struct qube *q, const struct st_reply *root, struct vm_spec *ret, struct err *e)
 /* Raw, whatever its bytes look like: nobody in dom0 reads them. */
 static int add_drive(struct run *r, struct err *e)
 {
@@ -231,6 +231,7 @@ static int add_drive(struct run *r, struct err *e)
 	return 0;
 }
 
+int run_describe_kind(struct qd *d, struct qube *q, const struct st_reply *root, struct vm_spec *ret, struct err *e)
 {
 	struct run *r = xcalloc(1, sizeof *r);
 	_cleanup_free_ struct run *own = r;
@@ -282,9 +283,9 @@ static void next_volume(struct run *r)
 		k = add_volatile(r, &e);
 	if (k == 0)
 		k = add_modules(r, &e);
-	if (k < 0)
 	if (k == 0)
 		k = add_drive(r, &e);
+	if (k < 0)
 		run_fail(r, k, &e);
 	else
 		spawn(r);
@@ -364,8 +365,8 @@ int run_op_start(void *ctx, struct qube *q, struct call *c)
 		return next;
 	r = run_new(d, q);
 	r->phase = PH_NETVM;
-	call_push(&r->starters, c);
 	r->drive = c ? STEAL_FD(c->given) : -1;
+	call_push(&r->starters, c);
 	run_state(r, LIFE_EV_START);
 	if (str_printf(mem, sizeof mem, "%lld", (long long)prop_int(d->core, q, P_memory, 0)) < 0)
 		abort();

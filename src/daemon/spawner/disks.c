@@ -30,6 +30,8 @@ void disks_fini(struct disk_fds *d)
 	fd_closep(&d->initrd);
 	fd_closep(&d->ram);
 	fd_closep(&d->state);
+	fd_closep(&d->gui);
+	fd_closep(&d->gui_reading);
 }
 
 bool pool_allowed(const char *dir)
@@ -151,8 +153,6 @@ static int open_device(struct disk_fds *ret, const struct vm_disk *d, size_t i, 
 	return d->ephemeral_size && ret->ephemeral[i] < 0 ? err_add(e, ret->ephemeral[i], "disk %s", d->serial) : 0;
 }
 
-static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, struct err *e)
-{
 int disks_given(struct disk_fds *ret, const struct vm_spec *s, int *fd, struct err *e)
 {
 	int i = vm_spec_given(s), flags;
@@ -174,15 +174,17 @@ int disks_given(struct disk_fds *ret, const struct vm_spec *s, int *fd, struct e
 	return 0;
 }
 
+static int open_disk(struct disk_fds *ret, const struct vm_disk *d, size_t i, struct err *e)
+{
 	bool kernels = streq(d->pool_dir, path_get(PATH_KERNELS));
 	_cleanup_fd_ int dir = -1;
 
 	if (d->n_layers && d->layers[0].format == VM_FMT_DEVICE)
 		return open_device(ret, d, i, e);
-	if (!pool_allowed(d->pool_dir) && !(kernels && d->readonly))
-		return err_set(e, EACCES, "disk %s: '%s' is not a pool of this instance", d->serial, d->pool_dir);
 	if (d->n_layers && (d->layers[0].format == VM_FMT_GIVEN || d->layers[0].format == VM_FMT_GIVEN_DEVICE))
 		return ret->layers[i][0] >= 0 ? 0 : err_set(e, EINVAL, "disk %s: no descriptor", d->serial);
+	if (!pool_allowed(d->pool_dir) && !(kernels && d->readonly))
+		return err_set(e, EACCES, "disk %s: '%s' is not a pool of this instance", d->serial, d->pool_dir);
 	dir = open_dir(d->pool_dir, e);
 	if (dir < 0)
 		return dir;

@@ -59,6 +59,7 @@ static void lay_out(struct layout *l, const struct vm_spec *s, const struct disk
 	l->plan.ram = place(l, d->ram);
 	/* That of a source goes by its linkd. */
 	l->plan.state = s->start == VM_START_CLONE ? place(l, d->state) : -1;
+	l->plan.gui = place(l, d->gui);
 }
 
 /* "Pid:" of /proc/self/fdinfo of a pidfd: the number by which we know a process that the shim knows by another. */
@@ -170,7 +171,7 @@ static int spawn(struct layout *l, struct proc *ret, const struct vm_spec *s, co
 	device_group(&l->spec, how->device, &device);
 	l->spec.rlimits[0].resource = RLIMIT_CORE;
 	l->spec.rlimits[1].resource = RLIMIT_AS;
-	l->spec.rlimits[1].soft = l->spec.rlimits[1].hard = (s->memory_mib + how->room_mib) << 20;
+	l->spec.rlimits[1].soft = l->spec.rlimits[1].hard = (s->memory_mib + s->gui_mib + how->room_mib) << 20;
 	l->spec.n_rlimits = SHIM_LIMITS;
 	l->spec.confine = (struct proc_confine){ .userns = true, .netns = true, .ipcns = true, .pidns = true, .utsns = true,
 						 .no_new_privs = true, .root = how->files, .n_root = how->n_files };
@@ -203,6 +204,7 @@ int machine_start(struct proc *ret, const struct vm_spec *s, const struct vmm_op
 	fd_closep(&theirs);
 	r = wait_report(ours, &ret_facts->pid, &ret_facts->start, e);
 	ret_facts->state_fd = l.plan.state;
+	ret_facts->gui_fd = l.plan.gui;
 	if (r < 0)
 		return r;
 	*ret = p;

@@ -58,15 +58,18 @@ struct disk_fds {
 	bool in_memory; /* what the qube writes has no file: set before disks_open */
 	int layers[VM_DISKS_MAX][VM_LAYERS_MAX], ephemeral[VM_DISKS_MAX], kernel, initrd;
 	int ram, state; /* of a source or clone */
+	int gui, gui_reading; /* memory for pixels, for QEMU and for linkd */
 };
 
 void disks_init(struct disk_fds *d);
 void disks_fini(struct disk_fds *d);
-/* disks_open opens everything that the machine reads or writes, except what is in ret already. accel decides which form of the kernel is
 /* disks_given takes *fd (then -1) as the disk of s that is given. -EINVAL, -EACCES when it is not what s says, or s says none. */
 int disks_given(struct disk_fds *ret, const struct vm_spec *s, int *fd, struct err *e);
+/* disks_open opens everything that the machine reads or writes, except what is in ret already. accel decides which form of the kernel is
    taken. */
 int disks_open(struct disk_fds *ret, const struct vm_spec *s, uint8_t accel, struct err *e);
+/* gui_prepare makes the memory for pixels, if the machine is to have any (gui.c). */
+int gui_prepare(struct disk_fds *d, const struct vm_spec *spec, struct err *e);
 /* pool_allowed: the directory is one of this instance's pools. */
 bool pool_allowed(const char *dir);
 /* pool_ready makes, in system mode, the directory of a pool below the default one and gives it to the image-worker. */
@@ -116,6 +119,7 @@ struct machine_facts {
 	uint32_t pid; /* of the machine's program itself */
 	uint64_t start;
 	int state_fd; /* vmm_plan.state */
+	int gui_fd;   /* vmm_plan.gui */
 };
 /* machine_start starts the shim and the machine's program, stopped. *ret is the shim. */
 int machine_start(struct proc *ret, const struct vm_spec *s, const struct vmm_ops *vmm, uint8_t accel, const struct disk_fds *d,

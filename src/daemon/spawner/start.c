@@ -26,7 +26,7 @@ struct start {
 	struct spawner *s;
 	uint8_t flags; /* enum sp_start_flag */
 	struct vm_spec spec;
-	int state_fd;
+	int state_fd, gui_fd;
 	const struct vmm_ops *vmm;
 	uint8_t accel;
 	bool dir_made, quiet, done;
@@ -144,12 +144,13 @@ static int start_machine(struct start *t, struct err *e)
 {
 	struct machine_fds f = { .monitor = t->pairs[P_QMP].other, .console = t->pairs[P_CONSOLE].other, .link = t->pairs[P_LINK].other,
 				 .lifeline = t->pairs[P_LIFELINE].other };
-	struct machine_facts facts = { .state_fd = -1 };
+	struct machine_facts facts = { .state_fd = -1, .gui_fd = -1 };
 	int r = machine_start(&t->shim, &t->spec, t->vmm, t->accel, &t->disks, &f, &facts, e);
 
 	t->reply.qemu_pid = facts.pid;
 	t->reply.qemu_start = facts.start;
 	t->state_fd = facts.state_fd;
+	t->gui_fd = facts.gui_fd;
 	return r < 0 ? r : pids_append(t->spec.qid, ROLE_QEMU, (pid_t)t->reply.qemu_pid, t->reply.qemu_start, e);
 }
 
@@ -179,34 +180,59 @@ static int start_roles(struct start *t, struct err *e)
 	return r < 0 ? r : remember(t, ROLE_QUBESDB_DAEMON, &t->qubesdb, e);
 }
 
+/* What only some machines have: arguments from argv[n] on, and descriptors. */
+struct linkd_extra {
+	char state_fd[16], gui_mib[16], gui_fd[16];
+};
+
+static int linkd_extras(struct start *t, struct linkd_extra *x, const char **argv, size_t n, struct fd_place *places, size_t *n_places)
+{
+	if (t->spec.start == VM_START_SOURCE) {
+		t->state_fd = LINKD_FD_STATE;
+		places[(*n_places)++] = (struct fd_place){ t->disks.state, LINKD_FD_STATE };
+	}
+	if (str_printf(x->state_fd, sizeof x->state_fd, "%d", t->state_fd) < 0 || str_printf(x->gui_fd, sizeof x->gui_fd, "%d", t->gui_fd) < 0 ||
+	    str_printf(x->gui_mib, sizeof x->gui_mib, "%u", t->spec.gui_mib) < 0)
+		return -EINVAL;
+	if (t->spec.start != VM_START_COLD) {
+		argv[n++] = "--state-fd";
+		argv[n++] = x->state_fd;
+	}
+	if (t->disks.gui_reading >= 0) {
+		argv[n++] = "--gui-mib";
+		argv[n++] = x->gui_mib;
+		argv[n++] = "--gui-machine-fd";
+		argv[n++] = x->gui_fd;
+		places[(*n_places)++] = (struct fd_place){ t->disks.gui_reading, LINKD_FD_GUI };
+	}
+	return 0;
+}
+
 static int start_linkd(struct start *t, struct err *e)
 {
 	static const char *const starts[VM_START_N] = { [VM_START_COLD] = "cold", [VM_START_SOURCE] = "source", [VM_START_CLONE] = "clone" };
-	char qid[16], pid[16], ticks[24], state_fd[16];
+	char qid[16], pid[16], ticks[24];
+	struct linkd_extra x;
+	size_t n_places = LINKD_FD_N - LINKD_FD_QMP;
 	_cleanup_fd_ int console_log = log_open("guest", t->spec.name, e);
-	const struct fd_place places[] = {
+	struct fd_place places[LINKD_FD_N - LINKD_FD_QMP + 2] = {
 		{ t->pairs[P_QMP].host, LINKD_FD_QMP },	      { t->pairs[P_LINK].host, LINKD_FD_LINK },
 		{ t->pairs[P_CONSOLE].host, LINKD_FD_CONSOLE }, { t->socks[RS_LINKD_CTL], LINKD_FD_CTL },
 		{ t->socks[RS_CHAN], LINKD_FD_CHAN },	      { t->socks[RS_CONSOLE], LINKD_FD_CONSOLE_LISTEN },
 		{ t->pairs[P_QREXEC].host, LINKD_FD_QREXEC },  { t->pairs[P_QUBESDB].host, LINKD_FD_QUBESDB },
 		{ console_log, LINKD_FD_LOG },		      { t->pairs[P_LIFELINE].host, LINKD_FD_LIFELINE },
-		{ t->disks.state, LINKD_FD_STATE }, /* the last: only of a source */
 	};
-	bool source = t->spec.start == VM_START_SOURCE;
-	const char *argv[] = { "linkd", "--qid", qid, "--name", t->spec.name, "--start-id", t->spec.start_id, "--vmm",
+	const char *argv[24] = { "linkd", "--qid", qid, "--name", t->spec.name, "--start-id", t->spec.start_id, "--vmm",
 			       t->vmm->name, "--accel", vmm_accel_name(t->accel), "--qemu-pid", pid, "--qemu-start", ticks,
-			       "--start", starts[t->spec.start],
-			       t->spec.start != VM_START_COLD ? "--state-fd" : NULL, state_fd, NULL };
+			       "--start", starts[t->spec.start] };
 	int r;
 
 	if (console_log < 0)
 		return console_log;
-	if (source)
-		t->state_fd = LINKD_FD_STATE;
-	if (str_printf(state_fd, sizeof state_fd, "%d", t->state_fd) < 0 || str_printf(qid, sizeof qid, "%u", t->spec.qid) < 0 || str_printf(pid, sizeof pid, "%u", t->reply.qemu_pid) < 0 ||
+	if (linkd_extras(t, &x, argv, 17, places, &n_places) < 0 || str_printf(qid, sizeof qid, "%u", t->spec.qid) < 0 || str_printf(pid, sizeof pid, "%u", t->reply.qemu_pid) < 0 ||
 	    str_printf(ticks, sizeof ticks, "%llu", (unsigned long long)t->reply.qemu_start) < 0)
 		return err_set(e, EINVAL, "numbers of linkd");
-	r = role_spawn(&t->linkd, "linkd", argv, ID_QUBE + t->spec.qid, places, ARRAY_SIZE(places) - !source, log_open("linkd", t->spec.name, e), e);
+	r = role_spawn(&t->linkd, "linkd", argv, ID_QUBE + t->spec.qid, places, n_places, log_open("linkd", t->spec.name, e), e);
 	if (r >= 0)
 		r = remember(t, ROLE_LINKD, &t->linkd, e);
 	if (r >= 0)
@@ -254,7 +280,7 @@ static uint64_t disks_mib(const struct start *t)
 static int limit_all(const struct start *t, struct err *e)
 {
 	const pid_t pids[] = { t->shim.pid, (pid_t)t->reply.qemu_pid, t->qrexec.pid, t->qubesdb.pid, t->linkd.pid };
-	int r = limits_set(t->s, t->spec.qid, t->spec.memory_mib, t->vmm->overhead_mib + disks_mib(t), e);
+	int r = limits_set(t->s, t->spec.qid, t->spec.memory_mib, t->vmm->overhead_mib + disks_mib(t) + t->spec.gui_mib, e);
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(pids); i++)
 		r = pids[i] <= 0 ? 0 : limits_enter(t->s, t->spec.qid, pids[i], e);
@@ -273,6 +299,8 @@ static int start_all(struct start *t, const int state[STATE_FDS], struct err *e)
 		r = clone_prepare(&t->disks, &t->spec, state, e);
 	if (r >= 0)
 		r = admit(t, e);
+	if (r >= 0)
+		r = gui_prepare(&t->disks, &t->spec, e);
 	if (r >= 0)
 		r = disks_open(&t->disks, &t->spec, t->accel, e);
 	if (r >= 0)
@@ -335,7 +363,7 @@ static void on_state(struct spawner *s, struct msg *m, const struct err *why, vo
 {
 	_cleanup_free_ struct waiting *w = arg;
 	struct err e = { 0 };
-	int r;
+	int r, none = -1;
 
 	if (m)
 		r = ipc_reply_err(m, &e);
@@ -357,7 +385,7 @@ static int start_clone(struct spawner *s, const struct msg *m, const struct vm_s
 	struct ipc_ho_get q = { .key = "" };
 	uint8_t buf[64];
 	struct wr b = wr_mem(buf, sizeof buf);
-	int r, none = -1;
+	int r;
 
 	w->m.type = m->type;
 	w->m.serial = m->serial;
@@ -375,8 +403,8 @@ int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
 {
 	struct ipc_sp_start_qube q;
 	struct rd rd = msg_rd(m);
+	int r, none = -1, *given = m->n_fds ? &m->fds[0] : &none;
 	struct vm_spec spec;
-	int r;
 
 	if (ipc_get_sp_start_qube(&rd, &q) < 0)
 		return err_set(e, EBADMSG, "malformed request");
@@ -387,4 +415,3 @@ int on_start_qube(struct spawner *s, struct msg *m, struct err *e)
 		return err_add(e, r, "starting a qube");
 	return spec.start == VM_START_CLONE ? start_clone(s, m, &spec, q.flags, e) : start_qube(s, m, &spec, q.flags, NULL, given, e);
 }
-	int r, none = -1, *given = m->n_fds ? &m->fds[0] : &none;

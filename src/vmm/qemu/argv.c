@@ -113,9 +113,15 @@ static void channels(struct vmm_args *a, const struct vmm_plan *p)
 
 static void root_ports(struct vmm_args *a, const struct vm_spec *s)
 {
-	for (unsigned i = 0; i < (s->ports ? s->ports : VMM_PORTS); i++)
-		opt(a, "-device", "pcie-root-port,id=rp%u,bus=pcie.0,addr=0x%02x.%u,chassis=%u,slot=%u%s", i, QEMU_SLOT_PORTS + i / 8, i % 8,
-		    i + 1, i + 1, i % 8 == 0 ? ",multifunction=on" : "");
+	for (unsigned i = 0; i < (s->ports ? s->ports : VMM_PORTS); i++) {
+		char room[40] = "";
+
+		/* The firmware gives an empty port 2 MiB: what comes later with more needs its addresses from the start. */
+		if (i == VMM_GUI_PORT && s->gui_mib && str_printf(room, sizeof room, ",pref64-reserve=%uM", s->gui_mib) < 0)
+			abort(); /* a number has at most 10 digits */
+		opt(a, "-device", "pcie-root-port,id=rp%u,bus=pcie.0,addr=0x%02x.%u,chassis=%u,slot=%u%s%s", i, QEMU_SLOT_PORTS + i / 8, i % 8,
+		    i + 1, i + 1, i % 8 == 0 ? ",multifunction=on" : "", room);
+	}
 }
 
 struct node {

@@ -195,5 +195,6 @@ const struct vmm_monitor_ops vmm_qemu_monitor = {
 	.resize = qemu_resize,
 	.nic_add = qemu_nic_add,
 	.nic_cut = qemu_nic_cut,
+	.bar_add = qemu_bar_add,
 	.poll = qemu_poll,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Inside of QEMU's monitor: monitor.c (events and commands), migrate.c (saved states) and nic.c (network devices). */
+/* Inside of QEMU's monitor: monitor.c (events and commands), migrate.c (saved states), nic.c (network devices) and bar.c (memory for pixels). */
 #ifndef VMM_QEMU_MONITOR_H
 #define VMM_QEMU_MONITOR_H
 
@@ -26,6 +26,8 @@ struct vmm_monitor {
 int qemu_nic_add(struct vmm_monitor *m, uint32_t port, const char *mac, int fd, vmm_done_fn fn, void *fn_arg);
 int qemu_nic_cut(struct vmm_monitor *m, uint32_t port, vmm_done_fn fn, void *fn_arg);
 void qemu_on_device_deleted(struct vmm_monitor *m, json_t *data);
+/* bar.c: as bar_add of vmm_monitor_ops. */
+int qemu_bar_add(struct vmm_monitor *m, uint32_t port, uint32_t mib, int fd, vmm_done_fn fn, void *fn_arg);
 /* As save and load of vmm_monitor_ops. */
 int qemu_save(struct vmm_monitor *m, int fd, vmm_done_fn fn, void *fn_arg);
 int qemu_load(struct vmm_monitor *m, int fd, const char *disk, vmm_done_fn fn, void *fn_arg);

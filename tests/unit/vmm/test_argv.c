@@ -120,6 +120,32 @@ static void word_by_word(void **state)
 	assert_null(a.v[a.n]);
 }
 
+/* Only the one root port has room for memory for pixels, in every kind of machine alike; the memory itself comes later. */
+static void room_for_pixels(void **state)
+{
+	for (uint8_t start = VM_START_COLD; start < VM_START_N; start++) {
+		_cleanup_(vmm_args_fini) struct vmm_args a = { .n = 0 };
+		struct vm_spec s = sample();
+		struct vmm_plan p = plan(ACCEL_TCG);
+		unsigned n = 0;
+
+		s.gui_mib = 256;
+		s.start = start;
+		p.ram = start == VM_START_COLD ? -1 : 30;
+		p.state = start == VM_START_CLONE ? 31 : -1;
+		p.gui = start == VM_START_SOURCE ? -1 : 32;
+		assert_int_equal(qemu_argv_build(&s, &p, &a, NULL), 0);
+		for (size_t i = 0; i < a.n; i++) {
+			n += strstr(a.v[i], "reserve") != NULL;
+			assert_null(strstr(a.v[i], "ivshmem"));
+			assert_null(strstr(a.v[i], "/fd/32"));
+			if (str_starts(a.v[i], "pcie-root-port,id=rp1,"))
+				assert_string_equal(a.v[i], "pcie-root-port,id=rp1,bus=pcie.0,addr=0x10.1,chassis=2,slot=2,pref64-reserve=256M");
+		}
+		assert_int_equal(n, 1);
+	}
+}
+
 static bool has(const struct vmm_args *a, const char *word)
 {
 	for (size_t i = 0; i < a->n; i++)
@@ -251,32 +277,6 @@ static void devices(void **state)
 	assert_true(has(&over, "driver=raw,node-name=private-l0,file=private-f0,read-only=on,auto-read-only=off,cache.direct=off,cache.no-flush=off"));
 }
 
-static void vcpus(void **state)
-{
-	assert_int_equal(qemu_vcpus(ACCEL_TCG, 2, 2), 1);
-	assert_int_equal(qemu_vcpus(ACCEL_TCG, 2, 1), 1);
-	assert_int_equal(qemu_vcpus(ACCEL_TCG, 8, 8), 4);
-	assert_int_equal(qemu_vcpus(ACCEL_KVM, 2, 2), 2);
-	assert_int_equal(qemu_vcpus(ACCEL_KVM, 64, 8), 8);
-	assert_int_equal(qemu_vcpus(ACCEL_KVM, 0, 8), 1);
-}
-
-static void accelerator(void **state)
-{
-	struct accel_facts f;
-	struct err e = { 0 };
-	uint8_t a;
-
-	assert_int_equal(qemu_accel(ACCEL_AUTO, &a, &f, &e), 0);
-	/* The three facts decide, nothing else. */
-	assert_int_equal(a, f.cpu_flag && f.dev_kvm && f.create_vm ? ACCEL_KVM : ACCEL_TCG);
-	assert_true(f.reason[0]);
-	if (a == ACCEL_TCG) {
-		assert_int_equal(qemu_accel(ACCEL_KVM, &a, &f, &e), -ENOTSUP);
-		assert_non_null(strstr(e.msg, f.reason));
-	}
-	assert_int_equal(qemu_accel(200, &a, &f, &e), -ENOTSUP);
-}
 static bool has_part(const struct vmm_args *a, const char *text)
 {
 	for (size_t i = 0; i < a->n; i++)
@@ -311,11 +311,37 @@ static void given_disk(void **state)
 	assert_false(has_part(&own, "serial=root,bus=pcie.0,addr=0x03,disable-legacy=on,num-queues=1,werror=stop,rerror=stop,bootindex"));
 }
 
+static void vcpus(void **state)
+{
+	assert_int_equal(qemu_vcpus(ACCEL_TCG, 2, 2), 1);
+	assert_int_equal(qemu_vcpus(ACCEL_TCG, 2, 1), 1);
+	assert_int_equal(qemu_vcpus(ACCEL_TCG, 8, 8), 4);
+	assert_int_equal(qemu_vcpus(ACCEL_KVM, 2, 2), 2);
+	assert_int_equal(qemu_vcpus(ACCEL_KVM, 64, 8), 8);
+	assert_int_equal(qemu_vcpus(ACCEL_KVM, 0, 8), 1);
+}
+
+static void accelerator(void **state)
+{
+	struct accel_facts f;
+	struct err e = { 0 };
+	uint8_t a;
+
+	assert_int_equal(qemu_accel(ACCEL_AUTO, &a, &f, &e), 0);
+	/* The three facts decide, nothing else. */
+	assert_int_equal(a, f.cpu_flag && f.dev_kvm && f.create_vm ? ACCEL_KVM : ACCEL_TCG);
+	assert_true(f.reason[0]);
+	if (a == ACCEL_TCG) {
+		assert_int_equal(qemu_accel(ACCEL_KVM, &a, &f, &e), -ENOTSUP);
+		assert_non_null(strstr(e.msg, f.reason));
+	}
+	assert_int_equal(qemu_accel(200, &a, &f, &e), -ENOTSUP);
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(word_by_word), cmocka_unit_test(saved_states), cmocka_unit_test(never), cmocka_unit_test(missing),
+		cmocka_unit_test(room_for_pixels), cmocka_unit_test(word_by_word), cmocka_unit_test(saved_states), cmocka_unit_test(never), cmocka_unit_test(missing),
 		cmocka_unit_test(largest),	cmocka_unit_test(vcpus), cmocka_unit_test(accelerator),
 		cmocka_unit_test(devices), cmocka_unit_test(given_disk),
 	};

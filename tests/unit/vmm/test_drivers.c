@@ -343,10 +343,50 @@ static void network_devices(void **state)
 	close(link[1]);
 }
 
+/* Memory first, then the device over it; a device that is refused leaves no memory behind, so it can be tried again. */
+static void memory_for_pixels(void **state)
+{
+	const struct vmm_monitor_ops *ops = vmm_monitor_of("qemu");
+	struct ev_loop *l = ev_new();
+	struct seen s = { .nic_gone = -1 };
+	struct vmm_monitor *m;
+	int fds[2];
+
+	assert_int_equal(unix_pair(SOCK_STREAM, fds), 0);
+	m = ops->open(l, fds[0], &events, &s);
+	say(fds[1], "{\"QMP\": {}}\n{\"return\": {}, \"id\": 1}\n");
+	ops->poll(m);
+	hear(fds[1], "qmp_capabilities");
+	assert_int_equal(ops->bar_add(m, 1, 256, 17, on_done, &s), 0);
+	hear(fds[1], "\"object-add\",\"id\":2,\"arguments\":{\"qom-type\":\"memory-backend-file\",\"id\":\"pixels0\",\"size\":268435456,"
+		     "\"mem-path\":\"/proc/self/fd/17\",\"share\":true}");
+	say(fds[1], "{\"return\": {}, \"id\": 2}\n");
+	ops->poll(m);
+	hear(fds[1], "\"device_add\",\"id\":3,\"arguments\":{\"driver\":\"ivshmem-plain\",\"id\":\"pixels\",\"memdev\":\"pixels0\",\"bus\":\"rp1\"}");
+	assert_int_equal(s.done, 0);
+	say(fds[1], "{\"error\": {\"class\": \"x\", \"desc\": \"no bus\"}, \"id\": 3}\n");
+	ops->poll(m);
+	assert_true(s.done == 1 && s.failed == 1);
+	hear(fds[1], "\"object-del\",\"id\":4,\"arguments\":{\"id\":\"pixels0\"}");
+	say(fds[1], "{\"return\": {}, \"id\": 4}\n");
+	ops->poll(m);
+	assert_int_equal(ops->bar_add(m, 1, 256, 17, on_done, &s), 0);
+	hear(fds[1], "\"object-add\",\"id\":5");
+	say(fds[1], "{\"return\": {}, \"id\": 5}\n");
+	ops->poll(m);
+	hear(fds[1], "\"device_add\",\"id\":6");
+	say(fds[1], "{\"return\": {}, \"id\": 6}\n");
+	ops->poll(m);
+	assert_true(s.done == 2 && s.failed == 1);
+	ops->free(m);
+	close(fds[1]);
+	ev_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_are_whole), cmocka_unit_test(choice),	  cmocka_unit_test(accel_names),
+		cmocka_unit_test(memory_for_pixels), cmocka_unit_test(rows_are_whole), cmocka_unit_test(choice),	  cmocka_unit_test(accel_names),
 		cmocka_unit_test(launches),	  cmocka_unit_test(qemu_monitor), cmocka_unit_test(network_devices),
 	};
 

@@ -17,7 +17,7 @@ static struct vm_spec sample(void)
 {
 	struct vm_spec s = { .qid = 7, .name = "work", .uuid = "0f0e0d0c-0b0a-4908-8706-050403020100", .start_id = "abc-1",
 			     .default_user = "user", .kernel = "6.1.0-cloud", .kernelopts = "a=b c", .accel = ACCEL_TCG,
-			     .template_based = true, .memory_mib = 400, .vcpus = 2, .n_disks = 3 };
+			     .template_based = true, .memory_mib = 400, .vcpus = 2, .gui_mib = 256, .n_disks = 3 };
 
 	s.disks[0] = (struct vm_disk){ .serial = "root", .pool_dir = "/var/lib/qubes", .readonly = true, .n_layers = 2,
 				       .layers = { { "vm-templates/deb/root.img", VM_FMT_RAW },
@@ -128,6 +128,9 @@ static void given(void **state)
 	BAD(memory_big, EINVAL, s->memory_mib = UINT32_MAX)                                        \
 	BAD(vcpus, EINVAL, s->vcpus = 0)                                                           \
 	BAD(vcpus_big, EINVAL, s->vcpus = 241)                                                     \
+	BAD(gui_small, EINVAL, s->gui_mib = 8)                                                     \
+	BAD(gui_odd, EINVAL, s->gui_mib = 48)                                                      \
+	BAD(gui_big, EINVAL, s->gui_mib = 2048)                                                    \
 	BAD(serial_comma, EINVAL, TEXT(disks[0].serial, "root,x"))                                 \
 	BAD(serial_twice, EINVAL, TEXT(disks[1].serial, "root"))                                   \
 	BAD(pool_relative, EINVAL, TEXT(disks[0].pool_dir, "var/lib"))                             \
@@ -141,14 +144,14 @@ static void given(void **state)
 	BAD(layer_blank, EINVAL, TEXT(disks[0].layers[0].path, "a b"))                             \
 	BAD(raw_overlay, EINVAL, s->disks[0].layers[1].format = VM_FMT_RAW)                        \
 	BAD(format, EINVAL, s->disks[0].layers[0].format = VM_FMT_N)                               \
-	BAD(no_layer, EINVAL, s->disks[0].n_layers = 0)                                            \
-	BAD(ephemeral_ro, EINVAL, s->disks[2].readonly = true)                                     \
-	BAD(ephemeral_odd, EINVAL, s->disks[2].ephemeral_size = 511)                               \
 	BAD(given_over, EINVAL, s->disks[0].layers[0].format = VM_FMT_GIVEN)                      \
 	BAD(given_upper, EINVAL, s->disks[0].layers[1].format = VM_FMT_GIVEN)                     \
 	BAD(given_size, EINVAL, s->disks[1].layers[0].format = VM_FMT_GIVEN_DEVICE; s->disks[1].ephemeral_size = 512) \
 	BAD(given_twice, EINVAL, s->disks[0].n_layers = 1; s->disks[0].layers[0].format = VM_FMT_GIVEN; s->disks[1].layers[0].format = VM_FMT_GIVEN_DEVICE) \
 	BAD(given_clone, EINVAL, s->disks[1].layers[0].format = VM_FMT_GIVEN; s->start = VM_START_CLONE; TEXT(state, KEY)) \
+	BAD(no_layer, EINVAL, s->disks[0].n_layers = 0)                                            \
+	BAD(ephemeral_ro, EINVAL, s->disks[2].readonly = true)                                     \
+	BAD(ephemeral_odd, EINVAL, s->disks[2].ephemeral_size = 511)                               \
 	BAD(ephemeral_big, EINVAL, s->disks[2].ephemeral_size = 65ull << 40)
 ROWS
 #undef BAD
