@@ -60,7 +60,8 @@ class Reader:
 
 
 class Spec:
-    """vm_spec as the core sends it."""
+    """vm_spec as the core sends it; given: what came with it, (path, access) of each descriptor."""
+    given = ()
 
     def __init__(self, r):
         self.qid = r.take("I")
@@ -238,7 +239,6 @@ class Host:
     def __init__(self):
         self.inst = Rig()
         self.states, self.dropped, self.starts, self.machines = {}, [], [], []
-        self.given = []  # what came with each request for a start: (path, access)
         self.faults = []  # (what, predicate on the machine, how often, "silent", "die" or an error's text)
         self.refuse = {}  # kind of start -> (code, text)
         self.pid, self.lock = 4000000, threading.Lock()
@@ -333,9 +333,9 @@ class Host:
                     core.close()
                     spawner.close()
                     return
-                if s is core and struct.unpack_from("<I", b)[0] == SP_START:
-                    self.given.append([(os.readlink(f"/proc/self/fd/{fd}"), fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE) for fd in fds])
                 out = self.intercept(b) if s is core else None
+                if s is core and struct.unpack_from("<I", b)[0] == SP_START:
+                    self.starts[-1].given = [(os.readlink(f"/proc/self/fd/{fd}"), fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE) for fd in fds]
                 try:
                     if out is not None:
                         core.send(out)
