@@ -69,7 +69,7 @@ class Spec:
         self.accel, self.start = r.take("B"), r.take("B")
         self.state = r.text()
         self.debug, self.template_based = r.take("B"), r.take("B")
-        self.memory, self.vcpus, self.ports, n = (r.take("I") for _ in range(4))
+        self.memory, self.vcpus, self.ports, self.gui, n = (r.take("I") for _ in range(5))
         self.disks = [self.disk(r) for _ in range(n)]
 
     @staticmethod
