@@ -21,6 +21,14 @@ static int open_pipe(struct bulk *b)
 	return 0;
 }
 
+void bulk_widen(int fd)
+{
+	int size = fcntl(fd, F_GETPIPE_SZ); /* fails for everything else */
+
+	if (size > 0 && size < BULK_PIPE_SIZE)
+		(void)fcntl(fd, F_SETPIPE_SZ, BULK_PIPE_SIZE);
+}
+
 static ssize_t move(int from, int to, size_t n)
 {
 	ssize_t r;

@@ -26,5 +26,7 @@ ssize_t bulk_drain(struct bulk *b, int fd);
 /* bulk_read copies everything that is inside to p, which must have room for it. */
 ssize_t bulk_read(struct bulk *b, void *p, size_t cap);
 void bulk_fini(struct bulk *b);
+/* bulk_widen lets fd hold more if it is a pipe, so that its two ends work longer between two wake-ups. */
+void bulk_widen(int fd);
 
 #endif

@@ -13,6 +13,7 @@
 struct lio {
 	int fd;		 /* -1 = closed */
 	bool socket;
+	bool wide;	 /* bulk_widen was tried */
 	int saved_flags; /* to be restored at close; -1 = none */
 };
 

@@ -128,6 +128,14 @@ static void source_end(struct source *s)
 	s->eof_due = true;
 }
 
+/* Once a stream is seen to be one: a pipe of a few pages has both of its ends wake each other all the time. */
+static void widen(struct lio *l)
+{
+	if (!l->wide)
+		bulk_widen(l->fd);
+	l->wide = true;
+}
+
 static bool source_may_bulk(const struct pump *p, const struct source *s)
 {
 	return s->bulk && !s->no_bulk && !(s->type == QX_DATA_STDERR && p->cfg->err_copy);
@@ -144,6 +152,8 @@ static void source_copy(struct pump *p, struct source *s)
 		return;
 	}
 	s->bulk = n >= BULK_MIN;
+	if (s->bulk)
+		widen(&s->io);
 	if (s->type == QX_DATA_STDERR && p->cfg->err_copy)
 		p->cfg->err_copy(p->cfg->err_arg, p->out + QX_HDR_LEN, (size_t)n);
 	out_message(p, s->type, (size_t)n);
@@ -345,6 +355,7 @@ static void deliver_bulk(struct pump *p, struct lio *dst)
 	ssize_t n = (ssize_t)p->in_bulk.len;
 
 	if (n == 0) {
+		widen(dst);
 		n = bulk_fill(&p->in_bulk, p->chan.fd, MIN(p->cur_left, (size_t)IN_CAP));
 		p->readable = n > 0;
 		if (n == -EINVAL)

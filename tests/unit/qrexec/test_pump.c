@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The data phase with everything that the peer says already in the channel: no second process, no clock. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -189,6 +190,59 @@ static void test_socket_service(void **state)
 	teardown(&f);
 }
 
+/* Reads and drops what the pump writes. */
+static void *drain(void *arg)
+{
+	char buf[65536];
+
+	while (read(*(int *)arg, buf, sizeof buf) > 0)
+		;
+	return NULL;
+}
+
+/* A stream gets wider pipes at both of its ends, a short message does not. */
+static void test_wide_pipes(void **state)
+{
+	static uint8_t block[4096];
+	struct fixture f;
+	int in[2], before;
+	pthread_t t;
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t n = i ? 12 : 1;
+
+		setup(&f, PUMP_CALLER);
+		assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+		before = fcntl(in[1], F_GETPIPE_SZ);
+		for (size_t k = 0; k < n; k++)
+			assert_int_equal(write_full(in[1], block, sizeof block), 0);
+		f.cfg.from = in[0];
+		in[0] = fcntl(in[1], F_DUPFD_CLOEXEC, 3);
+		close(in[1]);
+		assert_int_equal(pthread_create(&t, NULL, drain, &f.out[0]), 0);
+		/* more than is read at once, so that the rest is moved */
+		for (size_t k = 0; k < 4; k++) {
+			uint8_t head[QX_HDR_LEN];
+			struct wr w = wr_mem(head, sizeof head);
+
+			qx_put_hdr(&w, QX_DATA_STDOUT, (uint32_t)(n * sizeof block));
+			assert_int_equal(write_full(f.peer, head, sizeof head), 0);
+			for (size_t b = 0; b < n; b++)
+				assert_int_equal(write_full(f.peer, block, sizeof block), 0);
+		}
+		say_exit(&f, 0);
+		assert_int_equal(pump_run(&f.cfg, NULL), 0);
+		pthread_join(t, NULL);
+		if (i == 0)
+			assert_int_equal(fcntl(in[0], F_GETPIPE_SZ), before);
+		else
+			assert_true(fcntl(in[0], F_GETPIPE_SZ) > before);
+		assert_int_equal(fcntl(f.out[0], F_GETPIPE_SZ) > before, i);
+		close(in[0]);
+		teardown(&f);
+	}
+}
+
 static void test_hello(void **state)
 {
 	static const struct {
@@ -218,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_caller), cmocka_unit_test(test_caller_codes),   cmocka_unit_test(test_caller_filter),
 		cmocka_unit_test(test_bad),    cmocka_unit_test(test_socket_service), cmocka_unit_test(test_hello),
+		cmocka_unit_test(test_wide_pipes),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
