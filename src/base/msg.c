@@ -97,6 +97,8 @@ int msg_recv(int fd, struct msg *ret)
 	out.data = xmalloc(len);
 	out.len = len;
 	rd_bytes(&r, out.data, len);
+	/* The one copy is the caller's, who may have to wipe it. */
+	explicit_bzero(buf, (size_t)n);
 	*ret = out;
 	return 1;
 }
