@@ -15,6 +15,11 @@
 
 #define NETPORT_KEY "/net-port/"
 #define NETPORT_READY_KEY "/net-port-ready/" /* the qube's answer: name of the interface once it is configured */
+/* dom0 writes anything to NETPORT_COUNT_KEY; the qube writes NETPORT_COUNTERS_KEY SLOT = "RX-PACKETS RX-BYTES TX-PACKETS TX-BYTES" of each configured device, then what
+   it read to NETPORT_COUNTED_KEY. */
+#define NETPORT_COUNT_KEY "/net-count"
+#define NETPORT_COUNTERS_KEY "/net-counters/"
+#define NETPORT_COUNTED_KEY "/net-counted"
 #define NETPORT_ADDR_CAP 46
 
 enum netport_role { NETPORT_UPLINK, NETPORT_CLIENT, NETPORT_EXTERNAL, NETPORT_ROLE_N };

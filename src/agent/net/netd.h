@@ -9,6 +9,7 @@
 #include "agent/net/iptext.h"
 #include "agent/net/nfttext.h"
 #include "base/ev.h"
+#include "base/rd.h"
 #include "qdb/client.h"
 
 #define NETD_PORTS_MAX 64
@@ -56,5 +57,11 @@ void netd_scan(struct netd *d);
 bool netd_slot_of(const char *device_path, char ret[NETD_SLOT_CAP]);
 /* netd_own reads this qube's own addresses. uplink: those towards its NetVM; else those its clients see. */
 void netd_own(struct netd *d, bool uplink, struct ip_own *ret);
+
+/* netd_count.c: netd_count writes the counters of each device and says so (proto/netport.h). netd_dev_line reads a line of /proc/net/dev: packets and bytes
+   received, packets and bytes sent; false when it is not that device's. */
+#define NETD_COUNTS 4
+void netd_count(struct netd *d);
+bool netd_dev_line(struct rd line, const char *name, uint64_t ret[NETD_COUNTS]);
 
 #endif

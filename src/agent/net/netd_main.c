@@ -12,7 +12,7 @@
 
 #define QDB_SOCKET "/run/qubes/qubesdb.sock"
 
-static const char *const watched[] = { NETPORT_KEY, "/qubes-ip", "/qubes-gateway", "/qubes-primary-dns" };
+static const char *const watched[] = { NETPORT_KEY, "/qubes-ip", "/qubes-gateway", "/qubes-primary-dns", NETPORT_COUNT_KEY };
 
 /* Any news about links means: look again. What the kernel says is not needed. */
 static void on_link(struct ev_io *io, int fd, int events, void *arg)
@@ -42,6 +42,10 @@ static void on_watch(struct ev_io *io, int fd, int events, void *arg)
 	while ((k = qdbc_next(&d->watch, &m)) > 0) {
 		if (m.h.type != QDB_RESP_WATCH)
 			continue;
+		if (streq(m.h.path, NETPORT_COUNT_KEY)) {
+			netd_count(d);
+			continue;
+		}
 		any = true;
 		if (str_starts(m.h.path, NETPORT_KEY))
 			netd_driver(d);

@@ -181,6 +181,8 @@ static void forget(struct netd *d, struct netd_port *t)
 	}
 	if (str_printf(k, sizeof k, NETPORT_READY_KEY "%s", t->slot) == 0)
 		(void)qdbc_rm(&d->db, k, NULL);
+	if (str_printf(k, sizeof k, NETPORT_COUNTERS_KEY "%s", t->slot) == 0)
+		(void)qdbc_rm(&d->db, k, NULL);
 	*t = d->port[--d->n_ports];
 }
 
