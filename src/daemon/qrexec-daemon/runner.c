@@ -45,7 +45,6 @@ static int give_order(struct runners *r, const struct runner_call *c, int held)
 	_cleanup_free_ struct ipc_sp_dom0_service *own = m;
 	struct ipc_lc_connect place = { .peer = c->source_id, .port = c->port };
 	_cleanup_wr_ struct wr w = wr_grow(MSG_PAYLOAD_MAX);
-	int rc;
 
 	m->source_qid = c->source_id;
 	if (str_copy(m->source, sizeof m->source, c->source) < 0 || str_copy(m->user, sizeof m->user, c->user) < 0 ||
@@ -53,12 +52,8 @@ static int give_order(struct runners *r, const struct runner_call *c, int held)
 	    str_copy(m->target, sizeof m->target, c->target + (c->target[0] == '@')) < 0 || str_copy(m->service, sizeof m->service, c->service) < 0)
 		return -ENAMETOOLONG;
 	ipc_put_sp_dom0_service(&w, m);
-	rc = msg_send(r->order, IPC_SP_DOM0_SERVICE, 0, 0, &w, &held, 1);
-	if (rc < 0)
-		return rc;
-	wr_reset(&w);
 	ipc_put_lc_connect(&w, &place);
-	return msg_send(r->order, IPC_LC_CONNECT, 0, 0, &w, NULL, 0);
+	return msg_send(r->order, IPC_SP_DOM0_SERVICE, 0, 0, &w, &held, 1);
 }
 
 /* The rare call with a very long argument is started as the product starts all. */

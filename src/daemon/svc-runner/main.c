@@ -100,45 +100,44 @@ static int parse(struct options *o, int argc, char **argv)
 	return kind_ok(o->target_type) ? 0 : -1;
 }
 
-static int wait_place(struct options *o)
+/* Of a keeper's: where the data channel will be stands behind the order, in the same message, so that a process that dies takes all of it or nothing. */
+static bool get_place(struct options *o, struct rd *body)
 {
-	_cleanup_msg_ struct msg m = { 0 };
 	struct ipc_lc_connect place;
-	int r = msg_recv(SVC_RUNNER_FD_DATA, &m);
-	struct rd body;
 
-	if (r <= 0)
-		return r;
-	body = msg_rd(&m);
-	if (m.type != IPC_LC_CONNECT || m.n_fds || ipc_get_lc_connect(&body, &place) < 0 || !rd_done(&body) || !place.port)
-		return -EBADMSG;
+	if (!o->keep)
+		return true;
+	if (ipc_get_lc_connect(body, &place) < 0 || !place.port)
+		return false;
 	o->peer = place.peer;
 	o->port = place.port;
-	return 1;
+	return true;
 }
 
-/* Started ahead: the order comes as a message, with the data channel. Gives 1, or 0 when whoever would order has gone. */
+/* Started ahead: the order comes as one message, with the data channel. Gives 1, or 0 when whoever would order has gone. */
 static int wait_order(struct options *o, int *ret_chan)
 {
 	static struct ipc_sp_dom0_service q;
 	_cleanup_msg_ struct msg m = { 0 };
-	int r = msg_recv(SVC_RUNNER_FD_DATA, &m), first = o->keep ? 1 : 0;
+	int r = msg_recv(SVC_RUNNER_FD_DATA, &m);
+	bool keep = o->keep;
 	struct rd body;
 
 	if (r <= 0)
 		return r;
 	body = msg_rd(&m);
-	if (m.type != IPC_SP_DOM0_SERVICE || m.n_fds < 1 || m.n_fds > 2 || ipc_get_sp_dom0_service(&body, &q) < 0 || !rd_done(&body) ||
-	    !kind_ok(q.target_type))
+	if (m.type != IPC_SP_DOM0_SERVICE || m.n_fds < 1 || m.n_fds > (keep ? 1 : 2) || ipc_get_sp_dom0_service(&body, &q) < 0 || !kind_ok(q.target_type))
 		return -EBADMSG;
-	*o = (struct options){ .user = q.user, .source = q.source, .target_type = q.target_type, .target = q.target, .service = q.service, .wait = true, .keep = o->keep };
-	/* the first one of a keeper's is only held: whoever has the other end learns when this process ends */
-	if (o->keep)
+	*o = (struct options){ .user = q.user, .source = q.source, .target_type = q.target_type, .target = q.target, .service = q.service, .wait = true, .keep = keep };
+	if (!get_place(o, &body) || !rd_done(&body))
+		return -EBADMSG;
+	if (keep) {
+		/* only held: whoever has the other end learns when this process ends */
 		(void)STEAL_FD(m.fds[0]);
-	if (m.n_fds == (size_t)first)
-		return wait_place(o);
-	*ret_chan = STEAL_FD(m.fds[first]);
-	if (!o->keep && m.n_fds == 2)
+		return 1;
+	}
+	*ret_chan = STEAL_FD(m.fds[0]);
+	if (m.n_fds == 2)
 		o->stream = STEAL_FD(m.fds[1]);
 	return 1;
 }
