@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* qvm-firewall: the rules by which a qube's NetVM lets its packets through (text: proto/firewall.h). */
+#include <fcntl.h>
 #include <time.h>
 
 #include "client/answers.h"
 #include "proto/firewall.h"
 #include "tool/util.h"
 
-enum { KEY_RAW = 540, KEY_RELOAD, KEY_BEFORE, KEY_RULE_NO };
+enum { KEY_RAW = 540, KEY_RELOAD, KEY_BEFORE, KEY_RULE_NO, KEY_THEN_NOTHING };
 
 static const struct tool_opt opts[] = {
 	{ KEY_RAW, "raw", NULL, "list: print the rules as the daemon keeps them", 0, W_ANY },
@@ -15,6 +16,7 @@ static const struct tool_opt opts[] = {
 	{ 'r', "reload", NULL, NULL, OPT_ALIAS | OPT_HIDDEN, W_ANY },
 	{ KEY_BEFORE, "before", "NO", "add: in front of this rule instead of at the end", 0, W_ANY },
 	{ KEY_RULE_NO, "rule-no", "NO", "del: this rule", 0, W_ANY },
+	{ KEY_THEN_NOTHING, "then-nothing", NULL, "open: remove all other rules, so that nothing passes afterwards", 0, W_ANY },
 	{ 0 },
 };
 
@@ -22,6 +24,8 @@ static const struct tool_sub subs[] = {
 	{ "list", "", "list the rules (the default)" },
 	{ "add", "[--before NO] RULE", "add a rule" },
 	{ "del", "--rule-no NO | RULE", "remove a rule" },
+	{ "open", "DURATION [RULE]", "let everything, or what RULE says, through for so long: 90s, 10m, 2h, 1d" },
+	{ "import", "FILE", "replace all rules by those in FILE (- is standard input), as 'list --raw' prints them" },
 	{ "reset", "", "let everything through, as for a new qube" },
 	{ 0 },
 };
@@ -285,6 +289,106 @@ static int del(struct tool *t, const char *qube, struct rules *rs, int argc, cha
 	return rules_set(t, qube, rs);
 }
 
+/* Seconds; 0 = no duration. */
+static uint64_t duration(const char *s)
+{
+	static const struct {
+		char unit;
+		uint64_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	char number[16];
+	size_t n = strlen(s);
+	uint64_t v;
+
+	if (n < 2 || n > sizeof number)
+		return 0;
+	memcpy(number, s, n - 1);
+	number[n - 1] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (s[n - 1] == units[i].unit && str_u64(number, 366 * 86400 / units[i].seconds, &v) == 0)
+			return v * units[i].seconds;
+	return 0;
+}
+
+/* What passes when the rule has ended, and what keeps it from working now. */
+static void say_open(const struct tool *t, const char *qube, const struct rules *rs)
+{
+	char netvm[64], when[32];
+	time_t end = (time_t)rs->v[0].expire;
+	struct err e = { 0 };
+	struct tm tm;
+
+	if (localtime_r(&end, &tm) && strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm))
+		tool_note(t, "'%s' is open until %s", qube, when);
+	if (prop_get(qube, "netvm", netvm, sizeof netvm, &e) >= 0 && !netvm[0])
+		tool_note(t, "'%s' has no NetVM, so it reaches nothing all the same; 'qvm-prefs %s netvm NETVM' gives it one", qube, qube);
+	for (size_t i = 1; i < rs->n; i++)
+		if (rs->v[i].accept && !rs->v[i].has_expire) {
+			tool_note(t, "afterwards rule %zu still lets packets through; --then-nothing removes all other rules", i - 1);
+			return;
+		}
+}
+
+/* In front of all others, and in place of an earlier one that only ended at another time. */
+static int open_for(struct tool *t, const char *qube, struct rules *rs, int argc, char **argv)
+{
+	char *everything[] = { (char[]){ "accept" } };
+	uint64_t seconds = argc ? duration(argv[0]) : 0;
+	struct fw_rule f, now;
+	size_t n = 0;
+	int r;
+
+	if (!seconds)
+		return tool_usage(t, "say for how long: 90s, 10m, 2h or 1d, as in: qvm-firewall %s open 10m", qube);
+	r = argc > 1 ? parse_rule(t, argc - 1, argv + 1, &f) : parse_rule(t, 1, everything, &f);
+	if (r)
+		return r;
+	if (!f.accept || f.has_expire)
+		return tool_usage(t, "open takes a rule that accepts, without a time of its own");
+	for (size_t i = 0; i < rs->n; i++) {
+		now = rs->v[i];
+		now.has_expire = false;
+		if (!opt_has(t, KEY_THEN_NOTHING) && !(rs->v[i].has_expire && same(&now, &f)))
+			rs->v[n++] = rs->v[i];
+	}
+	if (n == FW_RULES_MAX)
+		return tool_fail(t, "a qube has %d rules at most", FW_RULES_MAX);
+	memmove(&rs->v[1], &rs->v[0], n * sizeof *rs->v);
+	f.has_expire = true;
+	f.expire = (uint64_t)time(NULL) + seconds;
+	rs->v[0] = f;
+	rs->n = n + 1;
+	r = rules_set(t, qube, rs);
+	if (r == 0)
+		say_open(t, qube, rs);
+	return r;
+}
+
+static int import(struct tool *t, const char *qube, struct rules *rs, const char *path)
+{
+	_cleanup_fd_ int fd = streq(path, "-") ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+	struct err e = { 0 };
+	struct rd all, line;
+	size_t len, no = 0;
+	int r = fd < 0 ? -errno : read_all(fd, ADM_REQUEST_MAX, &text, &len);
+
+	if (r < 0)
+		return tool_usage(t, "'%s': %s", path, strerror(-r));
+	all = rd_mem(text, len);
+	for (rs->n = 0; rd_line(&all, &line);) {
+		no++;
+		if (rd_left(&line) == 0)
+			continue;
+		if (rs->n == FW_RULES_MAX)
+			return tool_fail(t, "a qube has %d rules at most", FW_RULES_MAX);
+		r = fw_parse(&rs->v[rs->n++], line, &e);
+		if (r < 0)
+			return tool_usage(t, "'%s', line %zu: %s", path, no, err_text(&e, r));
+	}
+	return rules_set(t, qube, rs);
+}
+
 static int act(struct tool *t, const char *qube, const char *cmd, int argc, char **argv)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 };
@@ -302,6 +406,10 @@ static int act(struct tool *t, const char *qube, const char *cmd, int argc, char
 		r = add(t, qube, &rs, argc, argv);
 	} else if (r == 0 && streq(cmd, "del")) {
 		r = del(t, qube, &rs, argc, argv);
+	} else if (r == 0 && streq(cmd, "open")) {
+		r = open_for(t, qube, &rs, argc, argv);
+	} else if (r == 0 && streq(cmd, "import")) {
+		r = import(t, qube, &rs, argv[0]);
 	} else if (r == 0) {
 		rs.v[0] = (struct fw_rule){ .accept = true };
 		rs.n = 1;
@@ -320,11 +428,15 @@ static int run(struct tool *t, int argc, char **argv)
 
 	for (size_t i = 0; cmd && (!subs[i].name || !streq(subs[i].name, cmd)); i++)
 		if (!subs[i].name)
-			return tool_usage(t, "no such command: '%s'; there are list, add, del, reset", cmd);
+			return tool_usage(t, "no such command: '%s'; there are list, add, del, open, import, reset", cmd);
 	if (cmd && (streq(cmd, "list") || streq(cmd, "reset")) && argc > 2)
 		return tool_usage(t, "%s takes no rule", cmd);
 	if (cmd && streq(cmd, "add") && argc < 3)
 		return tool_usage(t, "add needs a rule, such as: qvm-firewall %s add accept example.org tcp 443", argv[0]);
+	if (cmd && streq(cmd, "import") && argc != 3)
+		return tool_usage(t, "import takes one file, - for standard input: qvm-firewall %s import FILE", argv[0]);
+	if (opt_has(t, KEY_THEN_NOTHING) && !(cmd && streq(cmd, "open")))
+		return tool_usage(t, "--then-nothing belongs to open");
 	if (cmd)
 		r = act(t, argv[0], cmd, argc - 2, argv + 2);
 	if (r == 0 && reload) {
@@ -337,7 +449,7 @@ static int run(struct tool *t, int argc, char **argv)
 const struct verb verb_qvm_firewall = {
 	.name = "qvm-firewall",
 	.summary = "show or change the firewall rules of a qube",
-	.args = "QUBE [list|add|del|reset] [RULE]",
+	.args = "QUBE [list|add|del|open|import|reset] [RULE]",
 	.desc = "A rule is ACTION [HOST [PROTOCOL [PORTS]]] and any KEY=VALUE. ACTION is accept\n"
 		"or drop, HOST an address, a network or a name, PROTOCOL tcp, udp or icmp, PORTS\n"
 		"a number or FROM-TO (the type with icmp); - stands for any. Keys: action,\n"
