@@ -14,7 +14,7 @@ import time
 import traceback
 
 BUILD = os.path.abspath(os.environ.get("BULKHEAD_BUILD") or "build")
-DEADLINE = float(os.environ.get("BULKHEAD_DEADLINE") or 30)
+DEADLINE = float(os.environ.get("BULKHEAD_DEADLINE") or 120)
 try:
     with open(BUILD + "/bin/qrexec-daemon", "rb") as _f:
         SANITIZED = b"__asan_init" in _f.read()  # memory figures mean nothing then
