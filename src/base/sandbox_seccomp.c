@@ -51,6 +51,12 @@ static bool allowed(unsigned groups, const char *call)
 	return false;
 }
 
+/* The group of a strict profile is its own and goes with no other. */
+static bool strict(unsigned groups)
+{
+	return groups == G_GUID;
+}
+
 /* Calls of a group that are only allowed after a look at their arguments. */
 static bool by_argument(const char *call)
 {
@@ -76,7 +82,7 @@ static int add_groups(scmp_filter_ctx f, unsigned groups)
 		for (size_t i = 0; groups & 1u << g && i < group_table[g].n && r == 0; i++)
 			if (!by_argument(group_table[g].calls[i]))
 				r = rule(f, SCMP_ACT_ALLOW, group_table[g].calls[i], 0, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(soft) && r == 0; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(soft) && r == 0 && !strict(groups); i++)
 		if (!allowed(groups, soft[i].call))
 			r = rule(f, SCMP_ACT_ERRNO((uint16_t)soft[i].error), soft[i].call, 0, NULL);
 	return r;
@@ -152,10 +158,22 @@ static int add_rest(scmp_filter_ctx f, unsigned groups)
 	return r;
 }
 
-static int build(scmp_filter_ctx f, unsigned groups)
+/* A profile that is nothing but its list: also new executable memory kills. */
+static int add_strict(scmp_filter_ctx f, unsigned groups)
 {
+	struct scmp_arg_cmp plain = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	int r = add_groups(f, groups);
 
+	return r < 0 || !allowed(groups, "mmap") ? r : rule(f, SCMP_ACT_ALLOW, "mmap", 1, &plain);
+}
+
+static int build(scmp_filter_ctx f, unsigned groups)
+{
+	int r;
+
+	if (strict(groups))
+		return add_strict(f, groups);
+	r = add_groups(f, groups);
 	if (r == 0)
 		r = add_no_code(f);
 	if (r == 0)
@@ -229,7 +247,7 @@ int sandbox_load_seccomp(unsigned groups, struct err *e)
 
 	if (r < 0)
 		return err_errno(e, -r, "sandbox: seccomp filter");
-	if (!set_self())
+	if (!strict(groups) && !set_self())
 		return err_set(e, EIO, "sandbox: seccomp filter: unexpected form");
 	prog = (struct sock_fprog){ .len = ready.n, .filter = ready.code };
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)

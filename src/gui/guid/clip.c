@@ -101,7 +101,7 @@ void clip_data(struct guid *g, struct rd body)
 	uint8_t buf[16];
 	struct wr w = wr_mem(buf, sizeof buf);
 	uint32_t n = (uint32_t)rd_left(&body), max = g->o.max_clipboard_size;
-	struct desk_copy m = { .time = g->clip.asked_time, .length = n };
+	struct desk_copy m = { .time = g->clip.asked_time, .length = MIN(n, GUI_CLIPBOARD_MAX) };
 
 	if ((g->version & 0xffff) < 8)
 		max = MIN(max, CLIPBOARD_MAX_OLD);

@@ -182,6 +182,7 @@ int x_open(struct guid *g, int bar_fd, struct err *e)
 	x->s = it.data;
 	x->max_request = (size_t)xcb_get_maximum_request_length(x->c) * 4;
 	xcb_prefetch_extension_data(x->c, &saver_id);
+	x->pid = (uint32_t)getpid();
 	if (gethostname(x->host, sizeof x->host - 1) < 0)
 		x->host[0] = '\0';
 	r = visual(x, e);

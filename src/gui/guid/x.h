@@ -55,6 +55,7 @@ struct xs {
 	unsigned n_lockers;
 	size_t max_request; /* bytes */
 	char host[64];
+	uint32_t pid;
 };
 
 /* x_open connects and makes everything that does not depend on a window; bar_fd (-1: none) is given to the X server, which gets a copy. */

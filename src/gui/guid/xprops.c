@@ -35,13 +35,12 @@ void x_props_new(struct guid *g, struct win *w)
 {
 	struct xs *x = g->xs;
 	const xcb_atom_t protocols[] = { x->atom[A_WM_DELETE_WINDOW], x->atom[A__NET_WM_PING] };
-	uint32_t pid = (uint32_t)getpid();
 	/* WM_HINTS: input, window group */
 	const uint32_t hints[9] = { 1, 1 };
 
 	prop(x, w, x->atom[A_WM_PROTOCOLS], XCB_ATOM_ATOM, 32, ARRAY_SIZE(protocols), protocols);
 	prop(x, w, XCB_ATOM_WM_HINTS, XCB_ATOM_WM_HINTS, 32, ARRAY_SIZE(hints), hints);
-	prop(x, w, x->atom[A__NET_WM_PID], XCB_ATOM_CARDINAL, 32, 1, &pid);
+	prop(x, w, x->atom[A__NET_WM_PID], XCB_ATOM_CARDINAL, 32, 1, &x->pid);
 	prop_text(x, w, XCB_ATOM_WM_CLIENT_MACHINE, XCB_ATOM_STRING, x->host);
 	prop(x, w, x->atom[A__QUBES_LABEL], XCB_ATOM_CARDINAL, 8, 1, (uint8_t[]){ (uint8_t)g->label });
 	prop(x, w, x->atom[A__QUBES_LABEL_COLOR], XCB_ATOM_CARDINAL, 32, 1, &g->colour);
