@@ -4,10 +4,14 @@
 
 #include <stdarg.h>
 
-static void vformat(char *out, size_t cap, const char *fmt, va_list ap)
+/* By way of a copy: the old text may be one of the arguments of the new one. */
+static void vformat(char out[ERR_MSG_MAX], const char *fmt, va_list ap)
 {
-	if (vsnprintf(out, cap, fmt, ap) < 0)
-		out[0] = '\0';
+	char text[ERR_MSG_MAX];
+
+	if (vsnprintf(text, sizeof text, fmt, ap) < 0)
+		text[0] = '\0';
+	memcpy(out, text, strlen(text) + 1);
 }
 
 int err_set(struct err *e, int code, const char *fmt, ...)
@@ -18,7 +22,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 		return -code;
 	e->code = code;
 	va_start(ap, fmt);
-	vformat(e->msg, sizeof e->msg, fmt, ap);
+	vformat(e->msg, fmt, ap);
 	va_end(ap);
 	return -code;
 }
@@ -32,7 +36,7 @@ int err_errno(struct err *e, int code, const char *fmt, ...)
 		return -code;
 	e->code = code;
 	va_start(ap, fmt);
-	vformat(e->msg, sizeof e->msg, fmt, ap);
+	vformat(e->msg, fmt, ap);
 	va_end(ap);
 	n = strlen(e->msg);
 	(void)!snprintf(e->msg + n, sizeof e->msg - n, ": %s", strerror(code));
@@ -54,7 +58,7 @@ int err_add(struct err *e, int r, const char *fmt, ...)
 		memcpy(old, e->msg, sizeof old);
 	}
 	va_start(ap, fmt);
-	vformat(e->msg, sizeof e->msg, fmt, ap);
+	vformat(e->msg, fmt, ap);
 	va_end(ap);
 	n = strlen(e->msg);
 	(void)!snprintf(e->msg + n, sizeof e->msg - n, ": %s", old);

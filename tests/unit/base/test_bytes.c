@@ -28,6 +28,11 @@ static void test_err_texts(void **state)
 	assert_string_equal(err_text(&e, -EPERM), strerror(EPERM));
 	assert_int_equal(err_add(&e, -EPERM, "doing"), -EPERM);
 	assert_string_equal(e.msg, "doing: Operation not permitted");
+	/* An error may be told in other words that have the old ones in them. */
+	assert_int_equal(err_set(&e, EINVAL, "not so: %s", e.msg), -EINVAL);
+	assert_string_equal(e.msg, "not so: doing: Operation not permitted");
+	assert_int_equal(err_set(&e, EIO, "%s", err_text(&e, -EINVAL)), -EIO);
+	assert_string_equal(e.msg, "not so: doing: Operation not permitted");
 	/* Too long texts are cut, never overflow. */
 	memset(big, 'x', sizeof big - 1);
 	big[sizeof big - 1] = '\0';
