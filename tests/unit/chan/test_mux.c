@@ -523,13 +523,18 @@ static void attack(struct pair *p, int which)
 	case 17: raw(h, LINK_RESET, 0x7fffffff, NULL, 0); break;
 	case 18: raw(h, LINK_REFUSED, 2, data, 4); break;	   /* of an OPEN that was not */
 	case 19: raw(h, LINK_HELLO, 0, data, 36); break;	   /* wrong magic */
+	case 20: raw_open(h, 1, 1000); mux_accept(p->h.offered[0]); raw_u32(h, LINK_REFUSED, 1, 5); break; /* of one that is open */
+	case 21: /* of one that only the host could withdraw */
+		assert_int_equal(mux_open(h, 0, 600, NULL, &p->h.opened[0]), 0);
+		raw(h, LINK_RESET, 2, NULL, 0);
+		break;
 	default: fail();
 	}
 }
 
 static void test_hostile_guest(void **state)
 {
-	for (int i = 0; i <= 19; i++) {
+	for (int i = 0; i <= 21; i++) {
 		struct pair *p = pair_up();
 
 		attack(p, i);
@@ -545,6 +550,66 @@ static void test_hostile_guest(void **state)
 		assert_true(p->h.up && p->g.up);
 		pair_free(p);
 	}
+}
+
+/* A guest does not believe its host everything either: frames of another phase, or with another content. */
+static void test_hostile_host(void **state)
+{
+	static const struct {
+		uint8_t type;
+		size_t len;
+	} frames[] = { { LINK_WELCOME, 52 }, { LINK_WAKE, 36 }, { LINK_SEED, LINK_SEED_LEN } };
+	static const uint8_t zeros[64];
+	struct pair *p;
+
+	for (size_t i = 0; i < ARRAY_SIZE(frames); i++) {
+		p = pair_up();
+		raw(p->g.m, frames[i].type, 0, zeros, frames[i].len);
+		assert_int_equal(p->g.n_down, 1);
+		assert_int_not_equal(mux_state(p->g.m), MUX_UP);
+		pair_free(p);
+	}
+	p = pair_new();
+	p->g.seed_ok = false;
+	hello(p, 1);
+	shuttle(p);
+	assert_int_equal(mux_state(p->g.m), MUX_SEEDING);
+	raw_open(p->g.m, 2, 1000);
+	assert_int_not_equal(mux_state(p->g.m), MUX_SEEDING);
+	assert_int_equal(p->g.n_offered, 0);
+	pair_free(p);
+}
+
+/* An end that takes no channels says so. */
+static void test_no_offers(void **state)
+{
+	struct pair *p = xcalloc(1, sizeof *p);
+	struct mux_ops quiet = ops;
+	struct mux_chan *c;
+
+	quiet.offered = NULL;
+	p->g.m = mux_new(MUX_GUEST, &ops, &p->g);
+	p->h.m = mux_new(MUX_HOST, &quiet, &p->h);
+	p->g.seed_ok = true;
+	hello(p, 1);
+	shuttle(p);
+	assert_int_equal(mux_open(p->g.m, 3, 513, NULL, &c), 0);
+	shuttle(p);
+	assert_int_equal(p->g.n_refused, 1);
+	assert_int_equal(p->g.last_code, EOPNOTSUPP);
+	pair_free(p);
+}
+
+/* What is left of a frame may be read in one piece, the next header not together with what follows. */
+static void test_in_frame(void **state)
+{
+	static const uint8_t part[3] = { LINK_OPEN };
+	struct pair *p = pair_up();
+
+	assert_false(mux_in_frame(p->h.m));
+	mux_input(p->h.m, part, sizeof part);
+	assert_true(mux_in_frame(p->h.m));
+	pair_free(p);
 }
 
 static void test_before_seeded(void **state)
@@ -605,6 +670,8 @@ int main(void)
 		cmocka_unit_test(test_stale_welcome),	cmocka_unit_test(test_hello_repeated),
 		cmocka_unit_test(test_hostile_guest),	cmocka_unit_test(test_before_seeded),
 		cmocka_unit_test(test_offer_flood),	cmocka_unit_test(test_windows_shrink),
+		cmocka_unit_test(test_hostile_host),	cmocka_unit_test(test_no_offers),
+		cmocka_unit_test(test_in_frame),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
