@@ -22,10 +22,11 @@ const struct tool_opt update_opts[] = {
 	{ KEY_CHECK, "check", NULL, "only look whether there are updates", 0, W_ANY },
 	{ KEY_DRY_RUN, "dry-run", NULL, "only say which qubes would be updated", 0, W_ANY },
 	{ KEY_CONCURRENCY, "max-concurrency", "N", "so many at a time; default 2", 0, W_ANY },
-	{ 'R', "restart", NULL, "afterwards restart service qubes (feature servicevm) that run on the old state", 0, W_ANY },
-	{ 'R', "apply-to-sys", NULL, NULL, OPT_ALIAS, W_ANY },
-	{ KEY_APPLY_ALL, "apply-to-all", NULL, "the same, and shut down all other qubes that do", 0, W_ANY },
-	{ KEY_NO_APPLY, "no-restart", NULL, "only name them (the default)", 0, W_ANY },
+	{ 'r', "restart", NULL, "afterwards restart service qubes (feature servicevm) that run on the old state", 0, W_ANY },
+	{ 'r', "apply-to-sys", NULL, NULL, OPT_ALIAS, W_ANY },
+	{ 'R', "apply-to-all", NULL, "the same, and shut down all other qubes that do", 0, W_ANY },
+	{ KEY_NO_APPLY, "no-restart", NULL, "only name them; without any of these a terminal is asked about service qubes", 0, W_ANY },
+	{ 'y', "yes", NULL, "do not ask", 0, W_ANY },
 	{ KEY_NO_APPLY, "no-apply", NULL, NULL, OPT_ALIAS, W_ANY },
 	{ KEY_FORCE_UPGRADE, "force-upgrade", NULL, "go on although a list of packages cannot be fetched", 0, W_ANY },
 	{ KEY_NO_CLEANUP, "no-cleanup", NULL, "leave downloaded packages in the template", 0, W_ANY },
@@ -72,7 +73,7 @@ static int wrong_use(struct tool *t, uint64_t *at_once)
 		return tool_usage(t, "--log takes DEBUG, INFO, WARNING or ERROR, not '%s'", level);
 	if (opt_has(t, KEY_FORCE) + opt_has(t, KEY_STALE) + opt_has(t, KEY_AVAILABLE) > 1)
 		return tool_usage(t, "one of --force-update, --update-if-stale, --update-if-available at a time");
-	if (opt_has(t, 'R') + opt_has(t, KEY_APPLY_ALL) + opt_has(t, KEY_NO_APPLY) > 1)
+	if (opt_has(t, 'r') + opt_has(t, 'R') + opt_has(t, KEY_NO_APPLY) > 1)
 		return tool_usage(t, "one of --restart, --apply-to-all, --no-restart at a time");
 	return 0;
 }

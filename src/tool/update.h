@@ -9,7 +9,7 @@
 #include "tool/util.h"
 
 enum {
-	KEY_TARGETS = 480, KEY_SKIP, KEY_TEMPLATES, KEY_STANDALONES, KEY_FORCE, KEY_STALE, KEY_AVAILABLE, KEY_CONCURRENCY, KEY_DRY_RUN, KEY_RESTART, KEY_APPLY_ALL,
+	KEY_TARGETS = 480, KEY_SKIP, KEY_TEMPLATES, KEY_STANDALONES, KEY_FORCE, KEY_STALE, KEY_AVAILABLE, KEY_CONCURRENCY, KEY_DRY_RUN,
 	KEY_NO_APPLY, KEY_LOG, KEY_SHOW_OUTPUT, KEY_NO_CLEANUP, KEY_SIGNAL_NONE, KEY_NO_PROGRESS, KEY_FORCE_UPGRADE, KEY_CHECK, KEY_WORKER,
 };
 
@@ -46,7 +46,8 @@ void targets_free(struct target *v, size_t n);
 int update_worker(struct tool *t, const char *name);
 /* update_show runs the workers, so many at a time, and shows bars; false when it was interrupted. */
 bool update_show(struct tool *t, struct target *v, size_t n, size_t at_once);
-/* update_advise tells which qubes run on the state before, or restarts them as the options say. Gives how many could not be restarted. */
+/* update_advise tells which qubes run on the state before, or restarts them as the options or the user at the terminal say. Gives how many could
+   not be restarted. */
 int update_advise(struct tool *t, const struct target *v, size_t n, struct json *j);
 /* update_rollback brings root of templates back to the state before the last update. */
 int update_rollback(struct tool *t, int argc, char **argv);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The workers side by side, a bar for each, and what runs on the state before. */
+/* The workers side by side, and a bar for each. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -236,80 +236,4 @@ bool update_show(struct tool *t, struct target *v, size_t n, size_t at_once)
 		if (!v[i].started && stop)
 			v[i].code = UPDATE_INTERRUPTED;
 	return !stop;
-}
-
-/* The template at the end of the chain. */
-static bool based_on(const char *qube, const struct target *v, size_t n)
-{
-	char name[64], next[64];
-
-	if (str_copy(name, sizeof name, qube) < 0)
-		return false;
-	for (unsigned depth = 0; depth < 4 && prop_get(name, "template", next, sizeof next, NULL) >= 0 && next[0]; depth++) {
-		for (size_t i = 0; i < n; i++)
-			if (streq(v[i].name, next))
-				return v[i].code == UPDATE_OK;
-		memcpy(name, next, sizeof name);
-	}
-	return false;
-}
-
-static bool outdated(const char *qube)
-{
-	_cleanup_reply_ struct adm_reply rep = { 0 };
-	char value[16];
-
-	return adm_text(&rep, qube, "admin.vm.volume.Info", "root", NULL, NULL) >= 0 && adm_kv(rep.data, "is_outdated", value, sizeof value) == 0 &&
-	       streq(value, "True");
-}
-
-static int apply(struct tool *t, const char *qube, bool again)
-{
-	struct err e = { 0 };
-	int r = adm_void(qube, "admin.vm.Shutdown", again ? "force+wait" : "wait", NULL, &e);
-
-	if (r >= 0 && again)
-		r = adm_void(qube, "admin.vm.Start", NULL, NULL, &e);
-	if (r < 0) {
-		(void)tool_fail(t, "%s: %s", qube, err_text(&e, r));
-		return 1;
-	}
-	tool_note(t, again ? "'%s' was restarted" : "'%s' was shut down", qube);
-	return 0;
-}
-
-int update_advise(struct tool *t, const struct target *v, size_t n, struct json *j)
-{
-	bool sys = opt_has(t, 'R') || opt_has(t, KEY_APPLY_ALL), all = opt_has(t, KEY_APPLY_ALL), any = false;
-	struct adm_qubes q;
-	struct err e = { 0 };
-	int late = 0;
-
-	if (j)
-		json_open(j, "restart", '[');
-	if (adm_qubes_get(&q, "dom0", &e) >= 0) {
-		for (size_t i = 0; i < q.n; i++) {
-			char service[16];
-			bool is_service;
-
-			if (!streq(q.v[i].state, "Running") || !based_on(q.v[i].name, v, n) || !outdated(q.v[i].name))
-				continue;
-			is_service = update_feature(q.v[i].name, "servicevm", service, sizeof service) && service[0];
-			if (is_service ? sys : all) {
-				late += apply(t, q.v[i].name, is_service);
-				continue;
-			}
-			if (j)
-				json_str(j, NULL, q.v[i].name);
-			else if (t->verbose >= 0)
-				printf("%s%s", any ? ", " : "Restart to use the update: ", q.v[i].name);
-			any = true;
-		}
-		adm_qubes_fini(&q);
-	}
-	if (j)
-		json_close(j, ']');
-	else if (any && t->verbose >= 0)
-		(void)putchar('\n');
-	return late;
 }

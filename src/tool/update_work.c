@@ -266,7 +266,10 @@ static int finish(struct work *w, int code, struct err *e)
 		return code;
 	if (update_newest(w->name, before, sizeof before, &none) < 0)
 		before[0] = '\0';
+	/* Cut off from here on, the update is kept; what is named then as the state before must not be that of an older one. */
 	if (keep)
+		r = update_set(w->name, FEATURE_BEFORE, NULL, e);
+	if (keep && r >= 0)
 		r = update_set(w->name, FEATURE_UNFINISHED, NULL, e);
 	if (r < 0)
 		return UPDATE_OTHER;
@@ -275,8 +278,6 @@ static int finish(struct work *w, int code, struct err *e)
 		return UPDATE_SHUTDOWN;
 	if (keep && update_newest(w->name, after, sizeof after, &none) >= 0 && !streq(after, before))
 		r = update_set(w->name, FEATURE_BEFORE, after, e);
-	else if (keep)
-		r = update_set(w->name, FEATURE_BEFORE, NULL, e);
 	return r < 0 ? UPDATE_OTHER : code;
 }
 
