@@ -19,6 +19,7 @@ from bh import check, wait_for
 SP_START, SP_STARTED, SP_KILL, SP_USAGE, SP_USAGE_REPLY = 0x101, 0x102, 0x105, 0x109, 0x10a
 SP_KEEP, SP_DROP, SP_LIST, SP_STATES, SP_STATE = 0x10c, 0x10d, 0x10e, 0x10f, 0x110
 LD_HELLO, LD_CMD, LD_TICKET, LD_EVENT, LD_QUERY = 0x201, 0x202, 0x203, 0x205, 0x206
+LC_OPEN, LC_GUI = 0x603, 0x605
 QD_HELLO, QD_POLICY_CHAN, QD_EXEC, QD_EVENT = 0x301, 0x302, 0x303, 0x306
 CONT, STOP, POWERDOWN, QUIT, FREEZE, SAVE, LOAD, WAKE = range(8)
 COMMANDS = "cont stop powerdown quit freeze save load wake".split()
@@ -26,7 +27,7 @@ EV_CONSOLE, EV_LINK_UP, EV_SHUTDOWN, EV_READY = 1, 2, 6, 10
 REPLY, ERROR = 1, 2
 COLD, SOURCE, CLONE = range(3)
 STATE_QID = 10001
-ENOENT, EIO, ENOTSUP = 2, 5, 95
+ENOENT, EIO, EACCES, EBUSY, ENOTSUP = 2, 5, 13, 16, 95
 NO_SUCH_PROCESS = 3
 
 
@@ -90,11 +91,13 @@ class Machine:
         self.pid = host.next_pid()
         self.paused, self.agent = True, False
         self.qrexec = self.ctl = None
+        self.guis = []  # ends of the streams that clients of the GUI got
         d = os.path.join(host.inst.root, "run", "q", str(spec.qid))
         os.makedirs(d, exist_ok=True)
         self.listen(d + "/linkd.ctl", socket.SOCK_SEQPACKET, self.linkd)
         if spec.start != SOURCE:
             self.listen(d + "/qrexec.ctl", socket.SOCK_SEQPACKET, self.serve_qrexec)
+            self.listen(d + "/chan.sock", socket.SOCK_SEQPACKET, self.serve_chan)
             self.listen(os.path.join(host.inst.root, "run", f"qubesdb.{spec.name}.sock"), socket.SOCK_STREAM, self.serve_qdb)
 
     def listen(self, path, kind, serve):
@@ -198,6 +201,32 @@ class Machine:
                 self.execs.append(r.text())
                 c.send(msg(QD_EVENT, struct.pack("<BIII", 3, domain, port, 0)))
 
+    def serve_chan(self, c):
+        """A client of the GUI gets a stream at once, and host.pixels MiB of memory."""
+        while True:
+            b = c.recv(70000)
+            if not b:
+                return
+            kind, serial, _, _ = struct.unpack_from("<IIII", b)
+            fault = self.host.fault(self, "gui")
+            if kind != LC_GUI or fault:
+                c.send(error(LC_OPEN, serial, EBUSY if fault else EACCES, fault or "only the GUI"))
+                continue
+            ours, theirs = socket.socketpair()
+            fds = [theirs.fileno()]
+            if self.host.pixels:
+                mem = os.memfd_create("pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+                os.truncate(mem, self.host.pixels << 20)
+                fcntl.fcntl(mem, fcntl.F_ADD_SEALS, self.host.seals)
+                fds.append(os.open(f"/proc/self/fd/{mem}", os.O_RDONLY | os.O_CLOEXEC))
+                os.close(mem)
+            socket.send_fds(c, [msg(LC_OPEN, struct.pack("<II", 0, 6000), serial, REPLY)], fds)
+            theirs.close()
+            for fd in fds[1:]:
+                os.close(fd)
+            self.guis.append(ours)
+            self.conns.append(ours)
+
     def serve_qdb(self, c):
         while True:
             h = b""
@@ -243,6 +272,7 @@ class Host:
         self.refuse = {}  # kind of start -> (code, text)
         self.pid, self.lock = 4000000, threading.Lock()
         self.core = self.spawner = None
+        self.pixels, self.seals = 16, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW  # of the machines' memory for pixels
 
     def next_pid(self):
         self.pid += 10
