@@ -75,7 +75,7 @@ def no_session_is_expected_without_gui(inst):
 
 @suite.test
 def an_expected_session_is_waited_for(inst):
-    inst.sh("beta", "printf '#!/bin/sh\\n' > /usr/bin/qubes-gui-agent; chmod 755 /usr/bin/qubes-gui-agent; rm -f /run/user/1000/bulkhead-session; "
+    inst.sh("beta", "mkdir -p /usr/lib/xorg; printf '#!/bin/sh\\n' > /usr/lib/xorg/Xorg; chmod 755 /usr/lib/xorg/Xorg; rm -f /run/user/1000/bulkhead-session; "
                     "qubesdb-write /qubes-gui-enabled True", user="root")
     got = []
     t = threading.Thread(target=lambda: got.append(inst.sh("alpha", "qrexec-client-vm beta test.Waits </dev/null", ok=False)))
@@ -85,7 +85,7 @@ def an_expected_session_is_waited_for(inst):
     inst.sh("beta", "touch /run/user/1000/bulkhead-session", user="root")
     t.join(120)
     check(got and got[0].text == "ran\n", f"the call after the session came: {got}")
-    inst.sh("beta", "rm -f /usr/bin/qubes-gui-agent /run/user/1000/bulkhead-session", user="root")
+    inst.sh("beta", "rm -f /usr/lib/xorg/Xorg /run/user/1000/bulkhead-session", user="root")
 
 
 @suite.test

@@ -16,6 +16,7 @@
 #include "chan/meet.h"
 #include "proto/supervise.h"
 
+#define MAIN_UID 1000 /* of the account that a qube is used with */
 #define RETRY_FIRST_MS 20
 #define RETRY_MAX_MS 1000
 #define POWEROFF_RETRY_MS 100
@@ -295,13 +296,15 @@ static int on_request(struct lcs_req *r, struct err *e, void *arg)
 	struct agentd *a = arg;
 	bool data = r->port >= CHAN_DATA_MIN && r->port <= CHAN_DATA_MAX;
 	bool qrexec = r->kind == LCS_LISTEN && r->port == CHAN_PORT_QREXEC;
-	bool control = r->peer == 0 && (qrexec || (r->kind == LCS_LISTEN && r->port == CHAN_PORT_GUI) ||
-					(r->kind == LCS_CONNECT && r->port == CHAN_PORT_QUBESDB));
+	bool gui = r->kind == LCS_LISTEN && r->port == CHAN_PORT_GUI;
+	bool control = r->peer == 0 && (qrexec || gui || (r->kind == LCS_CONNECT && r->port == CHAN_PORT_QUBESDB));
+	/* the agent of the windows runs as the qube's user, whose windows they are */
+	bool may = r->conn->uid == 0 || r->conn->uid == geteuid() || (gui && r->conn->uid == MAIN_UID);
 	int code;
 
 	if (r->kind == LCS_GRANT || r->kind == LCS_GUI || (!data && !control))
 		return err_set(e, EACCES, "port %u is not for this", r->port);
-	if (control && r->conn->uid != 0 && r->conn->uid != geteuid())
+	if (control && !may)
 		return err_set(e, EACCES, "port %u is for root", r->port);
 	if (a->hold && control && qrexec) {
 		if (a->waiting)

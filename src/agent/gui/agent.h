@@ -50,7 +50,7 @@ struct win {
 	bool docked, dead;
 	uint32_t damage;  /* XID of the damage object, 0 = none */
 	struct damage dirty, out; /* out: copied, about to be told */
-	unsigned in_flight;
+	bool in_flight;	  /* told, and not acknowledged */
 	uint32_t dumps, acks;
 	bool dumped;	  /* guid has a dump of this size since the window was mapped */
 	struct buf *buf;
@@ -93,7 +93,6 @@ struct agent {
 	bool withhold;
 	uint32_t focus, under; /* windows: with the focus, under the pointer */
 	unsigned n_managed;    /* announced, mapped, managed windows */
-	bool had_managed;
 	/* link */
 	enum link_state state;
 	struct chan_req *req;
@@ -225,7 +224,10 @@ struct monitor {
 int layout_set(struct agent *a, const struct monitor *v, size_t n, struct err *e);
 void scale_set(struct agent *a, uint32_t thousandths);
 
-/* control.c: text commands on a local socket. */
+/* control.c: text commands on a local socket. control_command is the other end: sends line and prints the answer, gives an exit status; control_layout takes
+   the lines of qubes.SetMonitorLayout from descriptor fd and does the same. */
+int control_command(const char *path, const char *line);
+int control_layout(const char *path, int fd);
 int control_start(struct agent *a, struct err *e);
 void control_windows(struct agent *a); /* the number of managed windows changed */
 

@@ -5,7 +5,7 @@
  *   announce [CLASS]    tell the withheld ones (of this class)
  *   layout W H X Y [W_MM H_MM][, …]   monitors
  *   status              what is going on
- *   wait-last           answered when the last window (after the first) is gone: the end of a disposable
+ *   wait-last           answered when a window was there and none is any more: the end of a disposable
  */
 #include <sys/socket.h>
 
@@ -20,7 +20,7 @@
 struct client {
 	struct agent *a;
 	struct chan_stream *s;
-	bool waits;
+	bool waits, had; /* had: there was a window since it waits */
 };
 
 struct control {
@@ -174,9 +174,12 @@ void control_windows(struct agent *a)
 	for (size_t i = 0; a->control && i < CLIENTS_MAX; i++) {
 		struct client *c = a->control->client[i];
 
-		if (!c || !c->waits || a->n_managed > 0 || !a->had_managed)
+		if (!c || !c->waits)
 			continue;
-		c->waits = false;
+		c->had = c->had || a->n_managed > 0;
+		if (a->n_managed > 0 || !c->had)
+			continue;
+		c->waits = c->had = false;
 		reply(c, "ok\n");
 	}
 }

@@ -10,6 +10,7 @@
 #define ROUNDS_MAX 8
 #define EXIT_NO_X 4
 #define WIPE_MS 60000
+#define CONTROL "/run/qubes/gui-agent.sock"
 #define WIPE_FLAG "/run/qubes-service/gui-agent-clipboard-wipe"
 
 void agent_fail(struct agent *a, const char *why)
@@ -66,9 +67,11 @@ static const char usage_text[] =
 	"  --control PATH    socket for commands (withhold on|off, announce [CLASS], layout …, status, wait-last)\n"
 	"  --control-fd N    the same, listening already\n"
 	"  --wipe-flag FILE  the clipboard is blanked a minute after a paste while this file is there\n"
-	"  --wipe-ms N       another time than a minute\n";
+	"  --wipe-ms N       another time than a minute\n"
+	"or: qubes-gui --command LINE   tells the agent that runs here, and prints its answer\n"
+	"    qubes-gui --layout         the same with the monitors on the standard input, a line each: W H X Y [W_MM H_MM]\n";
 
-enum { OPT_BAR = 256, OPT_BAR_FD, OPT_CONTROL, OPT_CONTROL_FD, OPT_WIPE_FLAG, OPT_WIPE_MS };
+enum { OPT_BAR = 256, OPT_BAR_FD, OPT_CONTROL, OPT_CONTROL_FD, OPT_WIPE_FLAG, OPT_WIPE_MS, OPT_COMMAND, OPT_LAYOUT };
 
 static int number(const char *s, uint64_t max)
 {
@@ -86,6 +89,8 @@ static int parse(struct agent_options *o, int argc, char **argv)
 		{ "control-fd", required_argument, NULL, OPT_CONTROL_FD },
 		{ "wipe-flag", required_argument, NULL, OPT_WIPE_FLAG },
 		{ "wipe-ms", required_argument, NULL, OPT_WIPE_MS },
+		{ "command", required_argument, NULL, OPT_COMMAND },
+		{ "layout", no_argument, NULL, OPT_LAYOUT },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -112,6 +117,10 @@ static int parse(struct agent_options *o, int argc, char **argv)
 			n = number(optarg, 86400000);
 			o->wipe_ms = (uint64_t)MAX(n, 0);
 			break;
+		case OPT_COMMAND:
+			exit(control_command(o->control ? o->control : CONTROL, optarg));
+		case OPT_LAYOUT:
+			exit(control_layout(o->control ? o->control : CONTROL, STDIN_FILENO));
 		case 'h':
 			fputs(usage_text, stdout);
 			exit(0);

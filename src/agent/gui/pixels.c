@@ -60,7 +60,7 @@ void pixels_release(struct agent *a, struct win *w)
 	if (w->buf)
 		buf_free(a, STEAL_PTR(w->buf));
 	w->dumps = w->acks = 0;
-	w->in_flight = 0;
+	w->in_flight = false;
 	w->dumped = false;
 	damage_clear(&w->dirty);
 	damage_clear(&w->out);
@@ -153,7 +153,7 @@ static void send_dump(struct agent *a, struct win *w, uint32_t type)
 	link_send(a, o.buf, o.len);
 	w->dumps++;
 	w->dumped = true;
-	w->in_flight = 0;
+	w->in_flight = false;
 	if (bar)
 		w->buf->seq = w->dumps;
 	if ((a->version & 0xffff) < MINOR_DUMP_ACK)
@@ -195,7 +195,7 @@ static void tell(struct agent *a, struct win *w)
 		const struct box *b = &w->out.v[i];
 
 		SEND(a, shmimage, w->id, .x = b->x, .y = b->y, .w = (uint32_t)b->w, .h = (uint32_t)b->h);
-		w->in_flight += acks_frames(a);
+		w->in_flight = acks_frames(a);
 	}
 	damage_clear(&w->out);
 }
@@ -215,7 +215,7 @@ static void stream_rows(struct agent *a, struct win *w, struct box b)
 	wr_bytes(&o, xcb_get_image_data(r), n);
 	if (wr_ok(&o)) {
 		link_send(a, o.buf, o.len);
-		w->in_flight += acks_frames(a);
+		w->in_flight = acks_frames(a);
 	}
 	wr_free(&o);
 }
@@ -279,6 +279,7 @@ void pixels_frame_ack(struct agent *a, uint32_t id)
 {
 	struct win *w = win_find(a, id);
 
-	if (w && w->in_flight)
-		w->in_flight--;
+	/* one answer may stand for several messages */
+	if (w)
+		w->in_flight = false;
 }

@@ -126,7 +126,13 @@ int layout_set(struct agent *a, const struct monitor *v, size_t n, struct err *e
 	xcb_ungrab_server(a->x);
 	if (r < 0)
 		log_warn("the X server does not take the layout of %zu monitors, the first %ux%u", n, v[0].w, v[0].h);
-	return r < 0 ? err_set(e, -r, "the X server does not take this layout") : 0;
+	if (r < 0)
+		return err_set(e, -r, "the X server does not take this layout");
+	/* millimetres are told only where things should be drawn larger, and rounded by the one who tells them; once more here, so that nothing can be
+	   read from them */
+	if (v[0].w_mm)
+		scale_set(a, (v[0].w * 254 * 4 / (v[0].w_mm * DPI) + 5) / 10 * 250);
+	return 0;
 }
 
 /* The line about dots in the database of resources is replaced, the rest stays. */

@@ -50,7 +50,6 @@ void win_count(struct agent *a)
 	if (n == a->n_managed)
 		return;
 	a->n_managed = n;
-	a->had_managed = a->had_managed || n > 0;
 	control_windows(a);
 }
 
@@ -224,7 +223,7 @@ void win_unmapped(struct agent *a, struct win *w)
 	if (!w->mapped)
 		return;
 	w->mapped = w->dumped = false;
-	w->in_flight = 0;
+	w->in_flight = false;
 	damage_clear(&w->dirty);
 	if (w->announced)
 		SEND(a, unmap, w->id, .end_ = 0);
