@@ -39,6 +39,10 @@ struct net {
 
 /* net_load asks the daemon, and running qubes' QubesDB for the links; counters: also how much passed. 0 or an exit status (printed). End with net_fini. */
 int net_load(struct net *net, struct tool *t, bool counters);
+/* net_get is net_load that prints nothing: a negative code, and e says why. */
+int net_get(struct net *net, struct tool *t, bool counters, struct err *e);
+/* net_bytes adds a cell with a number of bytes for people, "-" when it is not known. */
+void net_bytes(struct table *tb, bool known, uint64_t n);
 void net_fini(struct net *net);
 struct net_qube *net_find(const struct net *net, const char *name);
 bool net_runs(const struct net_qube *q);

@@ -231,19 +231,26 @@ static void judge_link(struct net_qube *q, const struct ports *own, const struct
 
 int net_load(struct net *net, struct tool *t, bool counters)
 {
+	struct err e = { 0 };
+	int r = net_get(net, t, counters, &e);
+
+	return r < 0 ? tool_api(t, r, &e) : 0;
+}
+
+int net_get(struct net *net, struct tool *t, bool counters, struct err *e)
+{
 	_cleanup_reply_ struct adm_reply rep = { 0 };
 	struct adm_qubes all = { 0 };
 	struct ports *ports;
 	char *text, *line;
-	struct err e = { 0 };
-	int r = adm_qubes_get(&all, "dom0", &e);
+	int r = adm_qubes_get(&all, "dom0", e);
 
 	*net = (struct net){ .t = t };
 	if (r >= 0)
-		r = adm_internal(&rep, "dom0", "internal.vm.Table", NULL, columns, &e);
+		r = adm_internal(&rep, "dom0", "internal.vm.Table", NULL, columns, e);
 	if (r < 0) {
 		adm_qubes_fini(&all);
-		return tool_api(t, r, &e);
+		return r;
 	}
 	net->v = xcalloc(all.n + 1, sizeof *net->v);
 	text = rep.data;

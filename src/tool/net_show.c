@@ -10,7 +10,7 @@ const char *net_link_text(const struct net_qube *q)
 	return text[q->link];
 }
 
-static void add_bytes(struct table *tb, bool known, uint64_t n)
+void net_bytes(struct table *tb, bool known, uint64_t n)
 {
 	static const char units[] = " KMGTPE";
 	size_t u = 0;
@@ -44,8 +44,8 @@ void net_print(const struct net *net)
 		table_add(tb, q->state);
 		table_addf(tb, "%s%s%s", q->ip[0] ? q->ip : "-", q->ip6[0] ? " " : "", q->ip6);
 		table_add(tb, net_link_text(q));
-		add_bytes(tb, q->count.known, q->count.sent_bytes);
-		add_bytes(tb, q->count.known, q->count.got_bytes);
+		net_bytes(tb, q->count.known, q->count.sent_bytes);
+		net_bytes(tb, q->count.known, q->count.got_bytes);
 		table_add(tb, q->netvm[0] ? q->netvm : q->outside ? "outside (passt)" : NULL);
 	}
 	table_print(tb, net->t, true);

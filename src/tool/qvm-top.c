@@ -6,11 +6,13 @@ enum { KEY_ONCE = 560, KEY_TOP_SORT, KEY_TOP_REVERSE };
 
 /* No statistics for so long: what there is gets printed. The daemon's interval may be set longer than that by 'stats_interval'. */
 #define SILENCE_MS 15000
+/* A screen that is drawn more often shows the same rates again. */
+#define NET_GAP_US 1000000
 
 static const struct tool_opt opts[] = {
 	{ KEY_ONCE, "once", NULL, "print the table once two statistics of every qube have come (the default without a terminal)", 0, W_ANY },
 	{ 'b', "batch", NULL, "the same as --once", OPT_HIDDEN, W_ANY },
-	{ KEY_TOP_SORT, "sort", "COLUMN", "cpu (the default), memory, disk, time, start or name", 0, W_ANY },
+	{ KEY_TOP_SORT, "sort", "COLUMN", "cpu (the default), memory, disk, net, time, start or name", 0, W_ANY },
 	{ KEY_TOP_REVERSE, "reverse", NULL, "reverse the order", 0, W_ANY },
 	OPT_JSON,
 	{ 0 },
@@ -56,7 +58,10 @@ static int with_streams(struct top *top)
 	bool live = t->tty && !opt_has(t, KEY_ONCE) && !opt_has(t, 'b') && !opt_has(t, KEY_JSON);
 	struct adm_events stats, events;
 	struct err e = { 0 };
-	int r = adm_events_open(&events, "dom0", "admin.Events", &e);
+	int r;
+
+	top->net_gap_us = live ? NET_GAP_US : 0;
+	r = adm_events_open(&events, "dom0", "admin.Events", &e);
 
 	if (r < 0)
 		return tool_api(t, r, &e);
@@ -81,7 +86,7 @@ static int run(struct tool *t, int argc, char **argv)
 	(void)argv;
 	top.sort = sort ? top_sort_named(sort) : TOP_CPU;
 	if (top.sort == TOP_SORTS)
-		return tool_usage(t, "the table can be sorted by cpu, memory, disk, time, start and name, not by '%s'", sort);
+		return tool_usage(t, "the table can be sorted by cpu, memory, disk, net, time, start and name, not by '%s'", sort);
 	r = with_streams(&top);
 	top_fini(&top);
 	return r;
@@ -93,7 +98,8 @@ const struct verb verb_qvm_top = {
 	.args = "",
 	.desc = "CPU is in percent of one of the qube's processors' time; MEM-MIB what the qube\n"
 		"takes of this host; UP the time since its start. OUTDATED: the template changed\n"
-		"since, and a restart brings that. Keys: c m d t s n sort, r reverses, q ends.",
+		"since, and a restart brings that. SENT/S and GOT/S are bytes a second, counted by\n"
+		"the qube's NetVM. Keys: c m d w t s n sort, r reverses, q ends.",
 	.opts = opts,
 	.max_args = ARGS_NONE,
 	.run = run,

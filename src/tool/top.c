@@ -4,8 +4,13 @@
 
 #include <time.h>
 
+#include "base/io.h"
+#include "tool/net.h"
+
+#define NET_SLOW_US 1000000
+
 static const char *const sort_names[TOP_SORTS] = {
-	[TOP_CPU] = "cpu", [TOP_MEM] = "memory", [TOP_DISK] = "disk", [TOP_TIME] = "time", [TOP_START] = "start", [TOP_NAME] = "name",
+	[TOP_CPU] = "cpu", [TOP_MEM] = "memory", [TOP_DISK] = "disk", [TOP_NET] = "net", [TOP_TIME] = "time", [TOP_START] = "start", [TOP_NAME] = "name",
 };
 
 enum top_sort top_sort_named(const char *name)
@@ -57,6 +62,53 @@ void top_take(struct top *top, const struct adm_event *ev)
 	number(ev, "memory_assigned_total", &s->assigned_kib);
 }
 
+static const struct top_net *net_of(const struct top *top, const char *name)
+{
+	for (size_t i = 0; i < top->n_nets; i++)
+		if (streq(top->nets[i].name, name))
+			return &top->nets[i];
+	return NULL;
+}
+
+static void net_take(struct top_net *ret, const struct net_qube *q, const struct top_net *old, uint64_t now)
+{
+	const struct net_count *c = &q->count;
+
+	*ret = (struct top_net){ .sent = c->sent_bytes, .got = c->got_bytes, .at_us = now };
+	memcpy(ret->name, q->name, sizeof ret->name);
+	/* less than before: the link is a new one */
+	if (!old || now <= old->at_us || c->sent_bytes < old->sent || c->got_bytes < old->got)
+		return;
+	ret->rate = true;
+	ret->sent_rate = (uint64_t)((double)(c->sent_bytes - old->sent) * 1e6 / (double)(now - old->at_us));
+	ret->got_rate = (uint64_t)((double)(c->got_bytes - old->got) * 1e6 / (double)(now - old->at_us));
+}
+
+/* Counters are the NetVMs' words: one that does not give them holds nobody up twice. */
+static void net_refresh(struct top *top)
+{
+	uint64_t now = now_us(), after;
+	struct top_net *v;
+	struct net net;
+	size_t n = 0;
+
+	if (top->net_off || now < top->net_next_us)
+		return;
+	if (net_get(&net, top->t, true, NULL) < 0)
+		return;
+	after = now_us();
+	top->net_next_us = after + top->net_gap_us;
+	top->net_off = after - now > NET_SLOW_US;
+	v = xcalloc(net.n + 1, sizeof *v);
+	for (size_t i = 0; i < net.n; i++)
+		if (net.v[i].count.known && net_runs(&net.v[i]))
+			net_take(&v[n++], &net.v[i], net_of(top, net.v[i].name), after);
+	free(top->nets);
+	top->nets = v;
+	top->n_nets = n;
+	net_fini(&net);
+}
+
 int top_refresh(struct top *top)
 {
 	static const char cols[][64] = { "NAME", "STATE", "LABEL", "START_TIME", "DISK" };
@@ -86,6 +138,7 @@ int top_refresh(struct top *top)
 				break;
 			}
 	top->n_stats = keep;
+	net_refresh(top);
 	return 0;
 }
 
@@ -105,6 +158,7 @@ bool top_complete(const struct top *top, unsigned n)
 struct line {
 	struct ls_row *row;
 	const struct top_stat *s; /* NULL = nothing was said yet */
+	const struct top_net *net; /* NULL = nobody counts */
 	uint64_t disk, start;
 	bool outdated;
 };
@@ -121,6 +175,8 @@ static uint64_t key_of(const struct line *l, enum top_sort by)
 		return s->mem_kib;
 	case TOP_DISK:
 		return l->disk;
+	case TOP_NET:
+		return l->net ? l->net->sent_rate + l->net->got_rate : 0;
 	case TOP_TIME:
 		return s->cpu_ms;
 	case TOP_START:
@@ -158,7 +214,7 @@ static struct line *lines_of(struct top *top, size_t *ret_n)
 
 		if (!row->shown)
 			continue;
-		v[n] = (struct line){ .row = row, .s = stat_of(top, row->q->name) };
+		v[n] = (struct line){ .row = row, .s = stat_of(top, row->q->name), .net = net_of(top, row->q->name) };
 		disk = ls_cell(&top->ls, row, "DISK", buf, sizeof buf);
 		if (!disk || str_u64(disk, UINT64_MAX, &v[n].disk) < 0)
 			v[n].disk = 0;
@@ -209,6 +265,8 @@ static void add_line(const struct top *top, struct table *tb, const struct line 
 			table_add(tb, NULL);
 	}
 	table_addf(tb, "%llu", (unsigned long long)l->disk);
+	net_bytes(tb, l->net && l->net->rate, l->net ? l->net->sent_rate : 0);
+	net_bytes(tb, l->net && l->net->rate, l->net ? l->net->got_rate : 0);
 	span_text(text, l->start && now > l->start ? now - l->start : 0);
 	table_add(tb, l->start ? text : NULL);
 	table_add(tb, l->outdated ? "restart" : NULL);
@@ -216,7 +274,7 @@ static void add_line(const struct top *top, struct table *tb, const struct line 
 
 void top_print(struct top *top, size_t rows)
 {
-	static const char *const head[] = { "NAME", "STATE", "CPU", "VCPUS", "CPU-TIME", "MEM-MIB", "OF-MIB", "DISK-MIB", "UP", "OUTDATED" };
+	static const char *const head[] = { "NAME", "STATE", "CPU", "VCPUS", "CPU-TIME", "MEM-MIB", "OF-MIB", "DISK-MIB", "SENT/S", "GOT/S", "UP", "OUTDATED" };
 	_cleanup_(table_freep) struct table *tb = table_new(ARRAY_SIZE(head));
 	_cleanup_free_ struct line *v = NULL;
 	size_t n;
@@ -224,7 +282,7 @@ void top_print(struct top *top, size_t rows)
 	v = lines_of(top, &n);
 	for (size_t i = 0; i < ARRAY_SIZE(head); i++) {
 		table_add(tb, head[i]);
-		if (i >= 2 && i <= 8)
+		if (i >= 2 && i <= 10)
 			table_right(tb, i);
 	}
 	for (size_t i = 0; i < n && (!rows || i < rows); i++)
@@ -255,6 +313,14 @@ void top_json(struct top *top)
 			json_int(&j, "assigned_kib", (int64_t)l->s->assigned_kib);
 		}
 		json_int(&j, "disk_mib", (int64_t)l->disk);
+		if (l->net) {
+			json_int(&j, "sent_bytes", (int64_t)(l->net->sent & INT64_MAX));
+			json_int(&j, "received_bytes", (int64_t)(l->net->got & INT64_MAX));
+		}
+		if (l->net && l->net->rate) {
+			json_int(&j, "sent_per_second", (int64_t)l->net->sent_rate);
+			json_int(&j, "received_per_second", (int64_t)l->net->got_rate);
+		}
 		if (l->start)
 			json_int(&j, "start_time", (int64_t)l->start);
 		json_bool(&j, "outdated", l->outdated);
@@ -267,4 +333,5 @@ void top_fini(struct top *top)
 {
 	ls_fini(&top->ls);
 	free(top->stats);
+	free(top->nets);
 }

@@ -5,7 +5,7 @@
 
 #include "tool/ls.h"
 
-enum top_sort { TOP_CPU, TOP_MEM, TOP_DISK, TOP_TIME, TOP_START, TOP_NAME, TOP_SORTS };
+enum top_sort { TOP_CPU, TOP_MEM, TOP_DISK, TOP_NET, TOP_TIME, TOP_START, TOP_NAME, TOP_SORTS };
 
 /* What the daemon said of a qube last. */
 struct top_stat {
@@ -14,11 +14,23 @@ struct top_stat {
 	uint64_t cpu, vcpus, cpu_ms, mem_kib, assigned_kib;
 };
 
+/* What passed a qube's link by the word of its NetVM, and how fast between the last two looks. */
+struct top_net {
+	char name[64];
+	uint64_t sent, got, at_us;
+	uint64_t sent_rate, got_rate; /* bytes a second */
+	bool rate;		      /* there were two looks */
+};
+
 struct top {
 	struct tool *t;
 	struct ls ls; /* the running qubes; fetched anew for each drawing */
 	struct top_stat *stats;
 	size_t n_stats, cap_stats;
+	struct top_net *nets; /* those whose NetVM counts */
+	size_t n_nets;
+	uint64_t net_gap_us, net_next_us; /* between two questions to NetVMs; not before */
+	bool net_off;			  /* one took too long to answer: not asked again */
 	enum top_sort sort;
 	bool reverse;
 };

@@ -66,14 +66,14 @@ static int draw(struct top *top)
 		rows = ws.ws_row - 4u;
 	(void)fputs("\033[H\033[2J", stdout);
 	top_print(top, rows);
-	printf("\nsort: c cpu, m memory, d disk, t time, s start, n name, r reverse; q ends\n");
+	printf("\nsort: c cpu, m memory, d disk, w net, t time, s start, n name, r reverse; q ends\n");
 	return fflush(stdout) == 0 ? 0 : EXIT_FAIL;
 }
 
 /* Gives false when the key ends the program. */
 static bool key(struct top *top, char c)
 {
-	static const char keys[TOP_SORTS] = { [TOP_CPU] = 'c', [TOP_MEM] = 'm', [TOP_DISK] = 'd', [TOP_TIME] = 't', [TOP_START] = 's', [TOP_NAME] = 'n' };
+	static const char keys[TOP_SORTS] = { [TOP_CPU] = 'c', [TOP_MEM] = 'm', [TOP_DISK] = 'd', [TOP_NET] = 'w', [TOP_TIME] = 't', [TOP_START] = 's', [TOP_NAME] = 'n' };
 
 	for (unsigned i = 0; i < TOP_SORTS; i++)
 		if (keys[i] == c)
