@@ -28,14 +28,16 @@ class Window:
 
 
 class Player:
-    """One connection. auto_*: whether dumps, frames and ends of windows are acknowledged at once."""
+    """One connection, to the socket of that path or over a stream that is there already. auto_*: whether dumps, frames and ends of windows are acknowledged at
+    once."""
 
-    def __init__(self, path, version=0x10008, can=CAN_BAR | CAN_FRAME_ACK, bar_mib=16, bar=None, screen=(1280, 800), hello=True, scale=1000, timeout=30):
+    def __init__(self, path, version=0x10008, can=CAN_BAR | CAN_FRAME_ACK, bar_mib=16, bar=None, screen=(1280, 800), hello=True, scale=1000, timeout=30, sock=None):
         self.bar, self.windows, self.log, self.clipboards = bar, {}, [], []
         self.auto_dump = self.auto_frame = self.auto_destroy = True
         self.buf = b""
         end = time.monotonic() + timeout
-        while True:
+        self.s = sock
+        while sock is None:
             self.s = socket.socket(socket.AF_UNIX)
             try:
                 self.s.connect(path)
@@ -174,6 +176,12 @@ class Player:
                 self.send(FRAME_ACK, w.id)
 
     # --- pixels ----------------------------------------------------------------------------------------------------
+    def picture(self, w):
+        """All pixels of a window from the memory, 4 bytes each."""
+        with open(self.bar, "rb") as f:
+            f.seek(w.dump[4])
+            return f.read(w.dump[1] * w.dump[2] * 4)
+
     def pixel(self, w, x, y):
         """0xRRGGBB at a place of a window, or None when nothing was told yet."""
         if w.dump is None:
