@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * QubesDB of running qubes: changes of features that a guest reads are passed on as they happen, and what a guest reports about itself is
- * read on request. The former listens to the core's own events, so no handler of the API has to know of it.
+ * QubesDB of running qubes: changes of features and of the keyboard that a guest reads are passed on as they happen, and what a guest reports about
+ * itself is read on request. The former listens to the core's own events, so no handler of the API has to know of it.
  */
 #include <sys/socket.h>
 
@@ -47,6 +47,18 @@ static void changed(struct qd *d, const char *subject, const char *feature, cons
 		run_qdb_change(r, key, v);
 }
 
+/* A qube without a layout of its own has that of its GUI domain. */
+static void keyboard(struct qd *d, const char *subject)
+{
+	for (struct run *r = d->runs->list; r; r = r->next) {
+		const struct qube *gui = prop_vm(d->core, r->q, P_guivm);
+		struct pval v;
+
+		if ((r->phase == PH_BOOT || r->phase == PH_UP) && (streq(subject, r->q->name.s) || (gui && streq(subject, gui->name.s))))
+			run_qdb_change(r, "/keyboard-layout", prop_text(d->core, r->q, P_keyboard_layout, &v));
+	}
+}
+
 static void on_event(struct subscriber *s, const void *frame, size_t n)
 {
 	struct live *l = container_of(s, struct live, sub);
@@ -54,7 +66,11 @@ static void on_event(struct subscriber *s, const void *frame, size_t n)
 	struct admin_event ev;
 	const char *k, *v, *feature = NULL, *value = NULL;
 
-	if (admin_get_event(&rd, &ev) < 0 || !str_starts(ev.name, "domain-feature-"))
+	if (admin_get_event(&rd, &ev) < 0)
+		return;
+	if (streq(ev.name, "property-set:keyboard_layout") || streq(ev.name, "property-reset:keyboard_layout"))
+		keyboard(l->d, ev.subject);
+	if (!str_starts(ev.name, "domain-feature-"))
 		return;
 	while (admin_event_arg(&ev.args, &k, &v)) {
 		if (streq(k, "feature"))
