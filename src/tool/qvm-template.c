@@ -187,7 +187,20 @@ static int list_flavours(struct tool *t)
 {
 	struct table *tb __attribute__((cleanup(table_freep))) = table_new(3);
 	const struct flavour *f;
+	struct json j = { 0 };
 
+	if (opt_has(t, KEY_JSON)) {
+		json_open(&j, NULL, '[');
+		for (size_t i = 0; (f = flavour_at(i)); i++) {
+			json_open(&j, NULL, '{');
+			json_str(&j, "name", f->name);
+			json_str(&j, "suite", f->suite);
+			json_str(&j, "summary", f->summary);
+			json_close(&j, '}');
+		}
+		json_close(&j, ']');
+		return 0;
+	}
 	table_add(tb, "FLAVOUR");
 	table_add(tb, "SUITE");
 	table_add(tb, "CONTENT");

@@ -213,6 +213,9 @@ static bool agreed(struct tool *t, const struct plan *p)
 
 	if (opt_has(t, 'y'))
 		return true;
+	/* The answer of --json is the only thing on standard output then. */
+	if (opt_has(t, KEY_JSON))
+		return tool_ask(t, "%s %zu template%s?", words[p->what].verb, p->n, p->n == 1 ? "" : "s");
 	for (size_t i = 0; i < 5; i++)
 		table_add(tb, (const char *const[]){ "ACTION", "TEMPLATE", "VERSION", "FROM", "SIZE" }[i]);
 	for (size_t i = 0; i < p->n; i++) {
@@ -232,7 +235,7 @@ static bool foreign(const struct item *it)
 	return it->repo && !tpl_repo_local(it->repo);
 }
 
-static int carry_out(struct tool *t, struct plan *p, struct item *it)
+static int carry_out(struct tool *t, struct plan *p, struct item *it, struct json *j)
 {
 	struct tpl_job job = {
 		.name = it->name, .repository = it->repo ? it->repo->id : "@commandline", .only_key = it->repo ? it->repo->key : NULL,
@@ -255,10 +258,34 @@ static int carry_out(struct tool *t, struct plan *p, struct item *it)
 	if (r == 0)
 		tpl_face_show(&p->face, 1000, words[p->what].done);
 	tpl_face_end(&p->face);
+	if (j)
+		tpl_json_row(j, it->name, &it->info, r < 0 ? "failed" : words[p->what].done, r < 0 ? err_text(&e, r) : NULL);
 	if (r < 0)
 		return tool_api(t, r, &e);
 	tool_info(t, "%s %s", it->name, words[p->what].done);
 	return 0;
+}
+
+/* All of the plan, as far as nobody interrupts it. */
+static int carry_out_all(struct tool *t, struct plan *p)
+{
+	struct json j = { 0 }, *json = opt_has(t, KEY_JSON) ? &j : NULL;
+	int status = 0;
+
+	if (json)
+		json_open(json, NULL, '[');
+	for (size_t i = 0; i < p->n; i++) {
+		int r = 0;
+
+		if (!tpl_interrupted())
+			r = carry_out(t, p, &p->v[i], json);
+		else if (json)
+			tpl_json_row(json, p->v[i].name, &p->v[i].info, "interrupted", NULL);
+		status = status ? status : r;
+	}
+	if (json)
+		json_close(json, ']');
+	return tpl_interrupted() ? 130 : status;
 }
 
 static int begin(struct tool *t, struct plan *p, enum tpl_change what)
@@ -279,7 +306,8 @@ static int begin(struct tool *t, struct plan *p, enum tpl_change what)
 int tpl_change(struct tool *t, enum tpl_change what, int argc, char **argv)
 {
 	_cleanup_(plan_fini) struct plan p;
-	int r = begin(t, &p, what), status = 0;
+	struct json none = { 0 };
+	int r = begin(t, &p, what);
 
 	if (r)
 		return r;
@@ -295,6 +323,10 @@ int tpl_change(struct tool *t, enum tpl_change what, int argc, char **argv)
 	if (!p.n) {
 		if (!argc && !p.failed)
 			tool_note(t, "all templates are the newest ones");
+		if (!p.failed && opt_has(t, KEY_JSON)) {
+			json_open(&none, NULL, '[');
+			json_close(&none, ']');
+		}
 		return p.failed ? EXIT_FAIL : 0;
 	}
 	/* What cannot be done is said before anything is done. */
@@ -302,11 +334,7 @@ int tpl_change(struct tool *t, enum tpl_change what, int argc, char **argv)
 		return EXIT_FAIL;
 	if (!agreed(t, &p))
 		return tool_fail(t, "nothing was changed; --yes answers the question");
-	for (size_t i = 0; i < p.n && !tpl_interrupted(); i++) {
-		r = carry_out(t, &p, &p.v[i]);
-		status = status ? status : r;
-	}
-	return tpl_interrupted() ? 130 : status;
+	return carry_out_all(t, &p);
 }
 
 /* Copies a file of a repository to where the user wants it, whole or not at all. */
@@ -334,7 +362,7 @@ static int copy_out(const char *from, const char *to, struct err *e)
 	return r < 0 ? err_errno(e, -r, "%s", to) : 0;
 }
 
-static int download_one(struct tool *t, struct plan *p, struct item *it)
+static int download_one(struct tool *t, struct plan *p, struct item *it, struct json *j)
 {
 	_cleanup_tpl_file_ struct tpl_file f = TPL_FILE_INIT;
 	const char *dir = opt_str(t, KEY_DOWNLOADDIR);
@@ -360,13 +388,22 @@ static int download_one(struct tool *t, struct plan *p, struct item *it)
 	tpl_face_end(&p->face);
 	if (r < 0)
 		return tool_fail(t, "%s", err_text(&e, r));
-	printf("%s\n", to);
+	if (!j) {
+		printf("%s\n", to);
+		return 0;
+	}
+	json_open(j, NULL, '{');
+	json_str(j, "name", it->info.name);
+	json_str(j, "file", to);
+	json_int(j, "bytes", (int64_t)it->bytes);
+	json_close(j, '}');
 	return 0;
 }
 
 int tpl_download(struct tool *t, int argc, char **argv)
 {
 	_cleanup_(plan_fini) struct plan p;
+	struct json j = { 0 }, *json = opt_has(t, KEY_JSON) ? &j : NULL;
 	int r = begin(t, &p, TPL_INSTALL), status = 0;
 
 	if (r)
@@ -378,9 +415,13 @@ int tpl_download(struct tool *t, int argc, char **argv)
 			return tool_usage(t, "'%s' is a file", argv[i]);
 		plan_word(t, &p, argv[i]);
 	}
+	if (json)
+		json_open(json, NULL, '[');
 	for (size_t i = 0; i < p.n && !tpl_interrupted(); i++) {
-		r = download_one(t, &p, &p.v[i]);
+		r = download_one(t, &p, &p.v[i], json);
 		status = status ? status : r;
 	}
+	if (json)
+		json_close(json, ']');
 	return tpl_interrupted() ? 130 : p.failed ? EXIT_FAIL : status;
 }

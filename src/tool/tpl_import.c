@@ -407,6 +407,18 @@ static int import(struct import *im, const char *tar, struct err *e)
 	return r < 0 ? r : into_template(im, e);
 }
 
+static void tell_json(const struct import *im)
+{
+	struct json j = { 0 };
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "name", im->name);
+	json_str(&j, "distribution", im->info.distribution);
+	json_str(&j, "os-version", im->info.os_version);
+	json_bool(&j, "guest-package", im->dpkg);
+	json_close(&j, '}');
+}
+
 int tpl_import(struct tool *t, const char *name, const char *tar)
 {
 	const char *as = opt_str(t, KEY_AS);
@@ -429,6 +441,8 @@ int tpl_import(struct tool *t, const char *name, const char *tar)
 	tpl_face_end(&im.face);
 	if (r < 0)
 		return r == -EINTR ? 130 : tool_fail(t, "%s: %s", tar, err_text(&e, r));
+	if (opt_has(t, KEY_JSON))
+		tell_json(&im);
 	if (im.dpkg)
 		tool_note(t, "start '%s' once and shut it down again: it installs the guest package then", name);
 	return 0;

@@ -399,12 +399,18 @@ int tpl_repolist(struct tool *t)
 int tpl_clean(struct tool *t)
 {
 	struct tpl_repos all = { .cachedir = opt_str(t, KEY_CACHE) };
+	struct json j = { 0 };
 	struct err e = { 0 };
 	uint64_t bytes;
 	int r = tpl_cache_clean(&all, &bytes, &e);
 
 	if (r < 0)
 		return tool_fail(t, "%s", err_text(&e, r));
+	if (opt_has(t, KEY_JSON)) {
+		json_open(&j, NULL, '{');
+		json_int(&j, "removed-bytes", (int64_t)bytes);
+		json_close(&j, '}');
+	}
 	tool_note(t, "%.1f MiB of fetched files removed", (double)bytes / 1048576);
 	return 0;
 }

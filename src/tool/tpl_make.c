@@ -239,6 +239,17 @@ static int export_image(struct tool *t, struct tpl_face *f, const char *qube, co
 	return r < 0 ? r : assemble(path, head, n, payload, e);
 }
 
+/* An object of two values */
+static void json_pairs(const char *key, const char *value, const char *key2, const char *value2)
+{
+	struct json j = { 0 };
+
+	json_open(&j, NULL, '{');
+	json_str(&j, key, value);
+	json_str(&j, key2, value2);
+	json_close(&j, '}');
+}
+
 int tpl_export(struct tool *t, const char *qube, const char *path)
 {
 	_cleanup_reply_ struct adm_reply begin = { 0 }, end = { 0 };
@@ -270,6 +281,8 @@ int tpl_export(struct tool *t, const char *qube, const char *path)
 	if (r == 0)
 		tpl_face_show(&f, 1000, "exported");
 	tpl_face_end(&f);
+	if (r == 0 && opt_has(t, KEY_JSON))
+		json_pairs("name", qube, "file", path);
 	return r < 0 ? (r == -EINTR ? 130 : tool_api(t, r, &e)) : 0;
 }
 
@@ -358,6 +371,7 @@ int tpl_publish(struct tool *t, const char *dir)
 	_cleanup_free_ char *path = xasprintf("%s/templates.index", dir);
 	const char *name = opt_str(t, KEY_REPO_NAME), *days = opt_str(t, KEY_EXPIRES);
 	uint64_t n_days = EXPIRES_DEFAULT_DAYS;
+	struct json j = { 0 };
 	struct err e = { 0 };
 	int r;
 
@@ -376,17 +390,42 @@ int tpl_publish(struct tool *t, const char *dir)
 		r = write_index(t, path, &x, &e);
 	if (r < 0)
 		return tool_fail(t, "%s", err_text(&e, r));
+	if (opt_has(t, KEY_JSON)) {
+		json_open(&j, NULL, '{');
+		json_str(&j, "repository", name);
+		json_int(&j, "templates", (int64_t)x.n);
+		json_int(&j, "number", (int64_t)x.number);
+		json_int(&j, "expires", (int64_t)x.expires);
+		json_close(&j, '}');
+	}
 	tool_note(t, "%zu template%s in repository '%s', number %llu, good for %llu days", x.n, x.n == 1 ? "" : "s", name, (unsigned long long)x.number,
 		  (unsigned long long)n_days);
 	return 0;
 }
 
+static void verify_json(struct json *j, const char *path, const struct tpl_file *f, const char *error)
+{
+	char evr[TPL_EVR_MAX];
+
+	json_open(j, NULL, '{');
+	json_str(j, "file", path);
+	json_bool(j, "good", !error);
+	json_str(j, "name", error ? NULL : f->m.info.name);
+	json_str(j, "evr", error ? NULL : tpl_evr(evr, &f->m.info));
+	json_str(j, "key", error ? NULL : f->key);
+	json_str(j, "error", error);
+	json_close(j, '}');
+}
+
 int tpl_verify(struct tool *t, int argc, char **argv)
 {
+	struct json j = { 0 }, *json = opt_has(t, KEY_JSON) ? &j : NULL;
 	int failed = 0;
 
 	if (!argc)
 		return tool_usage(t, "name template files");
+	if (json)
+		json_open(json, NULL, '[');
 	for (int i = 0; i < argc && !tpl_interrupted(); i++) {
 		_cleanup_tpl_file_ struct tpl_file f = TPL_FILE_INIT;
 		char evr[TPL_EVR_MAX];
@@ -399,13 +438,17 @@ int tpl_verify(struct tool *t, int argc, char **argv)
 		if (r == 0)
 			r = tpl_file_unpack(&f, NULL, -1, face.bar ? tpl_face_bytes : NULL, &face, &e);
 		tpl_face_end(&face);
+		if (json)
+			verify_json(json, argv[i], &f, r < 0 ? err_text(&e, r) : NULL);
 		if (r < 0) {
 			(void)tool_fail(t, "%s: %s", argv[i], err_text(&e, r));
 			failed++;
-		} else {
+		} else if (!json) {
 			printf("%s: %s %s, signed by %s\n", argv[i], f.m.info.name, tpl_evr(evr, &f.m.info), f.key);
 		}
 	}
+	if (json)
+		json_close(json, ']');
 	return tpl_interrupted() ? 130 : failed ? EXIT_FAIL : 0;
 }
 
@@ -417,7 +460,10 @@ int tpl_keygen(struct tool *t, const char *path)
 
 	if (r < 0)
 		return tool_fail(t, "%s", err_text(&e, r));
-	printf("%s\n", hex);
+	if (opt_has(t, KEY_JSON))
+		json_pairs("file", path, "key", hex);
+	else
+		printf("%s\n", hex);
 	tool_note(t, "'%s' signs and stays secret; '%s.pub' goes to whoever shall trust it ('qvm-template key trust NAME FILE')", path, path);
 	return 0;
 }
@@ -471,10 +517,14 @@ int tpl_key(struct tool *t, int argc, char **argv)
 		r = tpl_key_read(argv[2], hex, &e);
 		if (r == 0)
 			r = tpl_key_trust(argv[1], hex, &e);
+		if (r == 0 && opt_has(t, KEY_JSON))
+			json_pairs("name", argv[1], "key", hex);
 		return r < 0 ? tool_fail(t, "%s", err_text(&e, r)) : 0;
 	}
 	if (argc == 2 && streq(argv[0], "remove")) {
 		r = tpl_key_remove(argv[1], &e);
+		if (r == 0 && opt_has(t, KEY_JSON))
+			json_pairs("name", argv[1], "key", NULL);
 		return r < 0 ? tool_fail(t, "%s", err_text(&e, r)) : 0;
 	}
 	return tool_usage(t, "key takes 'list', 'trust NAME FILE' or 'remove NAME'");

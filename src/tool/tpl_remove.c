@@ -76,6 +76,7 @@ static int check(struct tool *t, const char *name)
 
 int tpl_remove(struct tool *t, bool purge, int argc, char **argv)
 {
+	struct json j = { 0 }, *json = opt_has(t, KEY_JSON) ? &j : NULL;
 	int r = 0, status = 0;
 
 	if (!argc)
@@ -85,22 +86,28 @@ int tpl_remove(struct tool *t, bool purge, int argc, char **argv)
 	if (r)
 		return r;
 	if (!opt_has(t, 'y')) {
-		for (int i = 0; i < argc; i++)
+		for (int i = 0; i < argc && !json; i++)
 			printf("%s %s\n", purge ? "purge " : "remove", argv[i]);
 		(void)fflush(stdout);
 		if (!tool_ask(t, purge ? "Remove them, and leave their qubes with an empty template?" : "Remove them with all their data?"))
 			return tool_fail(t, "nothing was changed; --yes answers the question");
 	}
+	if (json)
+		json_open(json, NULL, '[');
 	for (int i = 0; i < argc; i++) {
 		struct err e = { 0 };
 
 		r = purge ? disassociate(t, argv[i], &e) : 0;
 		if (r == 0)
 			r = adm_void(argv[i], "admin.vm.Remove", NULL, NULL, &e);
+		if (json)
+			tpl_json_row(json, argv[i], NULL, r < 0 ? "failed" : "removed", r < 0 ? err_text(&e, r) : NULL);
 		if (r < 0) {
 			r = tool_api(t, r, &e);
 			status = status ? status : r;
 		}
 	}
+	if (json)
+		json_close(json, ']');
 	return status;
 }

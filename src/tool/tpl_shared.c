@@ -234,3 +234,16 @@ bool tpl_spec_match(const struct tpl_info *i, char **specs, int n)
 				return true;
 	return false;
 }
+
+void tpl_json_row(struct json *j, const char *name, const struct tpl_info *info, const char *outcome, const char *error)
+{
+	char evr[TPL_EVR_MAX];
+
+	json_open(j, NULL, '{');
+	json_str(j, "name", name);
+	if (info)
+		json_str(j, "evr", tpl_evr(evr, info));
+	json_str(j, "outcome", outcome);
+	json_str(j, "error", error);
+	json_close(j, '}');
+}

@@ -53,6 +53,9 @@ int tpl_repos_load(struct tool *t, struct tpl_repos *all);
    each with * ? [ ]. No word at all means everything. */
 bool tpl_spec_match(const struct tpl_info *i, char **specs, int n);
 
+/* tpl_json_row: one template of what a changing command prints with --json. info, error: NULL = none. */
+void tpl_json_row(struct json *j, const char *name, const struct tpl_info *info, const char *outcome, const char *error);
+
 int tpl_list(struct tool *t, bool info, int argc, char **argv);
 int tpl_search(struct tool *t, int argc, char **argv);
 int tpl_repolist(struct tool *t);
