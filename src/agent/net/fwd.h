@@ -25,7 +25,7 @@ struct fwd_source {
 struct fwd {
 	struct ev_loop *loop;
 	const char *nft, *conntrack, *getent; /* programs; tests name others */
-	const char *resolv_conf;
+	const char *resolv_conf, *user_dir; /* user_dir: /rw/config */
 	struct qdbc db;	  /* requests */
 	struct qdbc watch; /* events only */
 	struct ev_io *watch_io;

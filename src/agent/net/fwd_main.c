@@ -11,9 +11,8 @@
 #include "base/str.h"
 
 #define QDB_SOCKET "/run/qubes/qubesdb.sock"
-#define USER_SCRIPT "/rw/config/qubes-firewall-user-script"
-
-static const char *const drop_ins[] = { "/etc/qubes/qubes-firewall.d", "/rw/config/qubes-firewall.d" };
+#define USER_SCRIPT "qubes-firewall-user-script"
+#define DROP_INS "qubes-firewall.d"
 
 static void run_script(const char *path)
 {
@@ -34,26 +33,31 @@ static int visible(const struct dirent *d)
 	return d->d_name[0] != '.' && !str_ends(d->d_name, "~");
 }
 
-/* The user's own rules come before ours are loaded. With custom-persist nothing of /rw runs: it may come from a compromised session. */
-static void user_scripts(void)
+static void drop_ins(const char *dir)
 {
-	bool persist = access("/run/qubes-service/custom-persist", F_OK) == 0;
+	struct dirent **list = NULL;
+	char path[512];
+	int n = str_printf(path, sizeof path, "%s/" DROP_INS, dir) < 0 ? 0 : scandir(path, &list, visible, alphasort);
 
-	for (size_t i = 0; i < ARRAY_SIZE(drop_ins); i++) {
-		struct dirent **list = NULL;
-		int n = persist && str_starts(drop_ins[i], "/rw/") ? 0 : scandir(drop_ins[i], &list, visible, alphasort);
-
-		for (int k = 0; k < n; k++) {
-			char path[512];
-
-			if (str_printf(path, sizeof path, "%s/%s", drop_ins[i], list[k]->d_name) == 0)
-				run_script(path);
-			free(list[k]);
-		}
-		free(list);
+	for (int k = 0; k < n; k++) {
+		if (str_printf(path, sizeof path, "%s/" DROP_INS "/%s", dir, list[k]->d_name) == 0)
+			run_script(path);
+		free(list[k]);
 	}
-	if (!persist)
-		run_script(USER_SCRIPT);
+	free(list);
+}
+
+/* The user's own rules come before ours are loaded. With custom-persist nothing of /rw runs: it may come from a compromised session. */
+static void user_scripts(const struct fwd *f)
+{
+	char path[512];
+
+	drop_ins("/etc/qubes");
+	if (access("/run/qubes-service/custom-persist", F_OK) == 0)
+		return;
+	drop_ins(f->user_dir);
+	if (str_printf(path, sizeof path, "%s/" USER_SCRIPT, f->user_dir) == 0)
+		run_script(path);
 }
 
 static void say_ready(void)
@@ -224,7 +228,7 @@ static int start(struct fwd *f, const char *socket, struct err *e)
 
 	if (r < 0)
 		return err_add(e, r, "the empty tables");
-	user_scripts();
+	user_scripts(f);
 	r = qdbc_open_wait(&f->db, socket, 30000, e);
 	if (r >= 0)
 		r = qdbc_open(&f->watch, socket, e);
@@ -248,7 +252,7 @@ static void on_term(struct ev_signal *s, int signum, void *arg)
 int main(int argc, char **argv)
 {
 	static struct fwd f = { .nft = "/usr/sbin/nft", .conntrack = "/usr/sbin/conntrack", .getent = "/usr/bin/getent",
-				.resolv_conf = "/etc/resolv.conf", .answer_fd = -1 };
+				.resolv_conf = "/etc/resolv.conf", .answer_fd = -1, .user_dir = "/rw/config" };
 	const char *socket = QDB_SOCKET;
 	struct err e = { 0 };
 	int r;
@@ -256,10 +260,11 @@ int main(int argc, char **argv)
 	log_init("qubes-firewall", NULL, -1);
 	for (int i = 1; i < argc; i += 2) {
 		const char **o = streq(argv[i], "--socket") ? &socket : streq(argv[i], "--getent") ? &f.getent :
-				 streq(argv[i], "--resolv-conf") ? &f.resolv_conf : NULL;
+				 streq(argv[i], "--resolv-conf") ? &f.resolv_conf :
+				 streq(argv[i], "--user-dir") ? &f.user_dir : NULL;
 
 		if (!o || i + 1 == argc) {
-			fputs("usage: qubes-firewall [--socket QUBESDB] [--getent PROGRAM] [--resolv-conf FILE]\n", stderr);
+			fputs("usage: qubes-firewall [--socket QUBESDB] [--getent PROGRAM] [--resolv-conf FILE] [--user-dir DIR]\n", stderr);
 			return 2;
 		}
 		*o = argv[i + 1];

@@ -28,7 +28,7 @@ struct netd {
 	struct qdbc db, watch;
 	struct ev_io *watch_io, *link_io;
 	int link_fd;
-	const char *nft, *ip, *conntrack, *modprobe, *sys_net, *proc_sys, *resolv_conf;
+	const char *nft, *ip, *conntrack, *modprobe, *sys_net, *proc_sys, *resolv_conf, *hooks;
 	struct netd_port port[NETD_PORTS_MAX];
 	size_t n_ports;
 	bool provides; /* this qube is somebody's NetVM */
@@ -49,6 +49,10 @@ void netd_forget_flows(const struct netd *d, const struct netport *p);
 void netd_sysctl(const struct netd *d, const char *path, const char *value);
 /* netd_resolv replaces resolv.conf (unless it is protected, or service disable-dns-server is on) and the translation of questions. */
 void netd_resolv(const struct netd *d, const char dns[][NETPORT_ADDR_CAP], size_t n);
+
+/* netd_hooks runs the user's programs in network-hooks.d, in the order of their names: WHAT (online, offline) INTERFACE vif ADDRESS. One that fails or takes
+   too long is logged and holds up nobody. */
+void netd_hooks(const struct netd *d, const char *what, const struct netd_port *t);
 
 /* netd_port.c: netd_scan looks at all devices: configures new ones, forgets those that are gone. */
 void netd_scan(struct netd *d);

@@ -137,7 +137,7 @@ static void on_term(struct ev_signal *s, int signum, void *arg)
 int main(int argc, char **argv)
 {
 	static struct netd d = { .nft = "/usr/sbin/nft", .ip = "/usr/sbin/ip", .conntrack = "/usr/sbin/conntrack", .modprobe = "/usr/sbin/modprobe", .sys_net = "/sys/class/net",
-				 .proc_sys = "/proc/sys", .resolv_conf = "/etc/resolv.conf", .link_fd = -1 };
+				 .proc_sys = "/proc/sys", .resolv_conf = "/etc/resolv.conf", .hooks = "/rw/config/network-hooks.d", .link_fd = -1 };
 	const char *socket = QDB_SOCKET;
 	bool good = true;
 	struct err e = { 0 };
@@ -147,6 +147,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i += 2) {
 		const char **o = streq(argv[i], "--socket") ? &socket : streq(argv[i], "--sys-net") ? &d.sys_net :
 				 streq(argv[i], "--resolv-conf") ? &d.resolv_conf :
+				 streq(argv[i], "--hooks") ? &d.hooks :
 				 streq(argv[i], "--modprobe") ? &d.modprobe : NULL;
 
 		good &= o && i + 1 < argc;
@@ -154,7 +155,7 @@ int main(int argc, char **argv)
 			*o = argv[i + 1];
 	}
 	if (!good) {
-		fputs("usage: bulkhead-netd [--socket QUBESDB] [--sys-net DIR] [--resolv-conf FILE] [--modprobe PROGRAM]\n", stderr);
+		fputs("usage: bulkhead-netd [--socket QUBESDB] [--sys-net DIR] [--resolv-conf FILE] [--modprobe PROGRAM] [--hooks DIR]\n", stderr);
 		return 2;
 	}
 	d.db.fd = d.watch.fd = -1;

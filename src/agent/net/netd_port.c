@@ -176,6 +176,7 @@ static void forget(struct netd *d, struct netd_port *t)
 		if (admit(d, t, false, &e) < 0 || (next && admit(d, next, true, &e) < 0))
 			log_error("%s is still in the tables: %s", t->ifname, e.msg);
 		netd_forget_flows(d, &t->p);
+		netd_hooks(d, "offline", t);
 	} else if (!next) {
 		netd_resolv(d, NULL, 0);
 	}
@@ -217,6 +218,8 @@ static bool new_device(struct netd *d, const char *slot, const char *name)
 	t->present = true;
 	d->n_ports++;
 	log_info("device is configured: port=%s name=%s", slot, t->ifname);
+	if (t->p.role == NETPORT_CLIENT)
+		netd_hooks(d, "online", t);
 	tell(d, t);
 	return true;
 }

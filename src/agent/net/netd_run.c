@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Programs and files by which netd changes the kernel's settings. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -101,6 +102,45 @@ void netd_sysctl(const struct netd *d, const char *path, const char *value)
 	fd = open(full, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write_full(fd, value, strlen(value)) < 0)
 		log_warn("%s: %s", full, strerror(errno));
+}
+
+#define HOOK_MS 10000
+
+static void run_hook(const char *path, const char *what, const struct netd_port *t)
+{
+	const char *const argv[] = { path, what, t->ifname, "vif", t->p.ip, NULL };
+	struct proc_spec s = { .path = path, .argv = argv, .keep_stderr = true };
+	_cleanup_proc_ struct proc run = PROC_INIT;
+	struct err e = { 0 };
+	int status = 0, r = access(path, X_OK) < 0 ? 1 : proc_spawn(&run, &s, &e);
+
+	if (r == 1)
+		return; /* not a program: a README, a backup */
+	if (r >= 0)
+		r = proc_wait(&run, HOOK_MS, &status);
+	if (r < 0 || status != 0)
+		log_error("a network hook: path=%s error=%s code=%d", log_escs(path), r < 0 ? err_text(&e, r) : "", proc_exit_code(status));
+}
+
+static int visible(const struct dirent *ent)
+{
+	return ent->d_name[0] != '.' && !str_ends(ent->d_name, "~");
+}
+
+void netd_hooks(const struct netd *d, const char *what, const struct netd_port *t)
+{
+	struct dirent **list = NULL;
+	/* With custom-persist nothing of /rw runs: it may come from a compromised session. */
+	int n = access("/run/qubes-service/custom-persist", F_OK) == 0 ? 0 : scandir(d->hooks, &list, visible, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		char path[512];
+
+		if (str_printf(path, sizeof path, "%s/%s", d->hooks, list[i]->d_name) == 0)
+			run_hook(path, what, t);
+		free(list[i]);
+	}
+	free(list);
 }
 
 static bool protected_file(const char *path)
