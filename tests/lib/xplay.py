@@ -4,6 +4,7 @@ import ctypes
 import os
 import struct
 import subprocess
+import tempfile
 
 from bh import check, wait_for
 
@@ -123,7 +124,7 @@ class Screen:
 
     def __init__(self, size="1400x1000", wm=None):
         r, w = os.pipe()
-        self.p = subprocess.Popen(["Xvfb", "-displayfd", str(w), "-screen", "0", size + "x24", "-nolisten", "tcp"], pass_fds=[w], stderr=subprocess.DEVNULL)
+        self.p = subprocess.Popen(["Xvfb", "-displayfd", str(w), "-screen", "0", size + "x24", "-nolisten", "tcp"], pass_fds=[w], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(w)
         with os.fdopen(r) as f:
             self.name = ":" + f.readline().strip()
@@ -132,8 +133,12 @@ class Screen:
         self.x = Display(self.name)
         self.wm = None
         if wm:
-            self.wm = subprocess.Popen(wm, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            wait_for(lambda: self.x.prop(self.x.root, "_NET_SUPPORTING_WM_CHECK"), "the window manager", DEADLINE)
+            # openbox runs this when it has taken over what is there; a window mapped before is lost between it and the server.
+            ready = os.path.join(tempfile.mkdtemp(prefix="wm"), "ready")
+            self.wm = subprocess.Popen([*wm, "--startup", f"touch {ready}"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for(lambda: os.path.exists(ready), "the window manager", DEADLINE, step=0.01)
+            os.unlink(ready)
+            os.rmdir(os.path.dirname(ready))
 
     def close(self):
         self.x.close()

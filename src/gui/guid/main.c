@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
@@ -163,7 +164,7 @@ static void read_stream(struct guid *g, struct input *in)
 		in->cap = MAX(in->len + READ_CHUNK, twice);
 		in->buf = xreallocarray(in->buf, in->cap, 1);
 	}
-	n = read(FD_STREAM, in->buf + in->len, MIN(in->cap - in->len, (size_t)1 << 20));
+	n = recv(FD_STREAM, in->buf + in->len, MIN(in->cap - in->len, (size_t)1 << 20), 0);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		guid_end(g, GUID_END_STREAM, "the agent has closed the connection");
 	if (n > 0) {
