@@ -31,7 +31,7 @@ static int resolve(struct call *c, const struct serve *v, struct err *e)
 	const char *user = c->cmd.user;
 	int r = 0;
 
-	c->start = (struct start){ .cmd = &c->cmd, .user = &c->user, .just_exec = v->just_exec, .keep_stderr = v->keep_stderr };
+	c->start = (struct start){ .cmd = &c->cmd, .user = &c->user, .just_exec = v->just_exec, .keep_stderr = v->keep_stderr, .own_dir = v->own_dir };
 	c->cfg.exit_on_service_eof = v->stream > 0;
 	if (c->cmd.rpc && v->stream <= 0) {
 		/* a broken configuration fails the call before anybody learns whether the service exists */

@@ -14,6 +14,7 @@ struct serve {
 	size_t command_len;
 	bool just_exec, dom0;
 	int stream;	  /* not 0: a socket that is the service, taken over; nothing is looked up. When the caller is lost it is cut, not ended */
+	const char *own_dir; /* start.h */
 	bool keep_stderr; /* dom0: the service's stderr is ours and the caller sees none */
 	int hello_timeout_ms;
 	uint32_t version; /* not 0: HELLO was exchanged already and this came out */

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "qrexec/defaults.h"
+#include "qrexec/direct.h"
 
 #define SOCKET_BUFFER (256 * 1024)
 
@@ -78,6 +79,24 @@ static const char *start_dir(const struct start *s)
 	return access(s->user->home, X_OK) == 0 ? s->user->home : "/";
 }
 
+/* Negative, without a word, when it has to be started as any service: then it says itself what is wrong. */
+static int spawn_direct(struct proc *ret, const struct start *s, const struct proc_spec *spec)
+{
+	_cleanup_free_ struct direct *d = s->own_dir && s->svc ? xcalloc(1, sizeof *d) : NULL;
+	struct proc_spec p = *spec;
+	int r = -ENOENT;
+
+	if (!d)
+		return r;
+	if (direct_find(d, s->own_dir, s->svc, s->cmd->arg, spec->envp)) {
+		p.path = d->path;
+		p.argv = d->argv;
+		r = proc_spawn(ret, &p, NULL);
+	}
+	direct_fini(d);
+	return r;
+}
+
 static int start_program(struct started *ret, const struct start *s, struct err *e)
 {
 	_cleanup_(ends_fini) struct ends x = { -1, -1, -1 };
@@ -122,7 +141,9 @@ static int start_program(struct started *ret, const struct start *s, struct err 
 	}
 	env = start_env(s);
 	p.envp = (const char *const *)env;
-	r = proc_spawn(&ret->child, &p, e);
+	r = spawn_direct(&ret->child, s, &p);
+	if (r < 0)
+		r = proc_spawn(&ret->child, &p, e);
 	start_env_free(env);
 	return r;
 }

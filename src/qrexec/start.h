@@ -19,6 +19,7 @@ struct start {
 	bool set_ids;		      /* become the user */
 	const char *const *env;	      /* base environment; its QREXEC variables are dropped but QREXEC_SERVICE_PATH */
 	const char *shell;	      /* for command lines */
+	const char *own_dir;	      /* where services of ours that become another program are; NULL: they are started as any (direct.h) */
 	bool just_exec;		      /* standard descriptors are /dev/null */
 	bool keep_stderr;	      /* dom0: the program's stderr is ours */
 	struct {

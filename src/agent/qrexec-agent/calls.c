@@ -81,6 +81,19 @@ static int forward(void *arg, const struct user *u, const struct qx_command *c, 
 	return t->agent->fork_server ? forward_call(t->agent->fork_server, &t->place, u, c, chan, version) : 0;
 }
 
+/* Where our services' programs are: where the package has them, or beside this program in a build folder. */
+static const char *own_dir(void)
+{
+	static char out[PATH_MAX];
+	ssize_t n = chan_is_unix() ? readlink("/proc/self/exe", out, sizeof out - 1) : -1;
+
+	if (n <= 0)
+		return "/usr/lib/qubes";
+	out[n] = '\0';
+	*strrchr(out, '/') = '\0';
+	return out;
+}
+
 static _noreturn_ void call_by(const struct agent *a, const struct forward *place, const char *command, size_t n, int (*open)(void *, struct err *))
 {
 	struct task t = { .agent = a, .place = *place };
@@ -91,6 +104,7 @@ static _noreturn_ void call_by(const struct agent *a, const struct forward *plac
 		.command = command,
 		.command_len = n,
 		.just_exec = place->type == QX_JUST_EXEC,
+		.own_dir = own_dir(),
 		.hello_timeout_ms = HELLO_TIMEOUT_MS,
 		.open = open,
 		.forward = forward,
