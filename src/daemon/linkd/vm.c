@@ -5,8 +5,8 @@
 #include "daemon/linkd/linkd.h"
 
 #define BLOCK_ERRORS_LOGGED 8
-#define ENDING_TICK_MS 50
-#define ENDING_TICKS 60 /* a reader of a call's last bytes gets 3 s */
+#define ENDING_TICK_MS 5
+#define ENDING_TICKS 600 /* a reader of a call's last bytes gets 3 s */
 
 static void tell_end(struct linkd *d, enum ld_event ev, const char *text)
 {

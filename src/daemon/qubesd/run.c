@@ -230,6 +230,8 @@ void runs_on_exit(struct qd *d, struct msg *m)
 		log_warn("malformed message of the spawner");
 		return;
 	}
+	if (x.role == ROLE_QEMU && run_find(d, x.qid))
+		run_machine_ended(run_find(d, x.qid));
 	/* What the end of a role means comes from the channels that close with it; this is for the log. */
 	if (x.role == ROLE_UPLINK && run_find(d, x.qid))
 		net_uplink_gone(run_find(d, x.qid));

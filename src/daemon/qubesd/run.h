@@ -60,6 +60,7 @@ struct run {
 	unsigned qdb_open; /* requests without an answer */
 	struct run_net net;
 	struct ev_timer *watch, *limit, *kill, *gone;
+	bool gone_waits; /* the timer of the next look runs */
 	unsigned gone_polls, restarts, reconnects;
 	struct call *starters, *enders; /* calls that wait for Running, for Halted */
 	struct call *again;		/* calls that start it once it is halted */
@@ -160,6 +161,8 @@ int run_op_current_state(void *ctx, struct qube *q, struct call *c);
 void run_end(struct run *r);
 void run_off(struct run *r); /* the guest has powered off: its processes should end by themselves */
 void run_gone(struct run *r);
+/* run_machine_ended: the spawner saw the end of the machine's processes, for which run_gone would look again only later. */
+void run_machine_ended(struct run *r);
 void run_cleanup(struct run *r);
 
 /* run_pause.c */

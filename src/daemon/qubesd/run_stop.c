@@ -73,7 +73,14 @@ static void poll_gone(struct run *r);
 
 static void on_gone_timer(struct ev_timer *t, void *arg)
 {
+	((struct run *)arg)->gone_waits = false;
 	poll_gone(arg);
+}
+
+void run_machine_ended(struct run *r)
+{
+	if (r->gone_waits)
+		ev_timer_start(r->gone, 0);
 }
 
 static void usage_known(void *arg, int k, struct msg *m, struct err *e)
@@ -91,6 +98,7 @@ static void usage_known(void *arg, int k, struct msg *m, struct err *e)
 	}
 	if (!r->gone)
 		r->gone = ev_timer_new(r->d->loop, on_gone_timer, r);
+	r->gone_waits = true;
 	ev_timer_start(r->gone, r->gone_polls < GONE_POLLS ? GONE_POLL_MS : GONE_SLOW_MS);
 }
 
