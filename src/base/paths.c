@@ -182,6 +182,9 @@ static const struct {
 	{ PATH_STATE, ID_CORE, ID_CORE, 0700 },
 	{ PATH_KERNELS, 0, 0, 0755 },
 	{ PATH_UNDO, 0, CLIENTS, 02770 },
+	/* services of dom0 run as members of the group */
+	{ PATH_APPMENUS, 0, CLIENTS, 02770 },
+	{ PATH_DOM0_UPDATES, 0, CLIENTS, 02770 },
 	{ PATH_STATES, ID_STATES, ID_STATES, 0700 },
 	{ PATH_HOLDER_RUN, 0, 0, 0700 },
 	{ PATH_LOG, 0, CLIENTS, 0750 },

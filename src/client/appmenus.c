@@ -23,7 +23,7 @@ static int open_folder(const char *qube, struct err *e)
 	int r = qname_parse(&name, qube, e);
 
 	if (r == 0)
-		r = fs_mkdir_p(path_fmt(path, PATH_LIB, "/appmenus/%s", name.s), 0755, e);
+		r = fs_mkdir_p(path_fmt(path, PATH_APPMENUS, "/%s", name.s), 0755, e);
 	if (r < 0)
 		return r;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -75,7 +75,7 @@ int appmenus_list(const char *qube, char **ret, size_t *ret_len, struct err *e)
 
 	if (r < 0)
 		return r;
-	return fs_read(AT_FDCWD, path_fmt(path, PATH_LIB, "/appmenus/%s/list", name.s), 2 * APPMENU_STREAM_MAX, ret, ret_len, e);
+	return fs_read(AT_FDCWD, path_fmt(path, PATH_APPMENUS, "/%s/list", name.s), 2 * APPMENU_STREAM_MAX, ret, ret_len, e);
 }
 
 /* Is "ID.desktop" one of the words? */
@@ -169,5 +169,5 @@ int appmenus_remove(const char *qube, struct err *e)
 	struct qname name;
 	int r = qname_parse(&name, qube, e);
 
-	return r < 0 ? r : fs_rm_rf(AT_FDCWD, path_fmt(path, PATH_LIB, "/appmenus/%s", name.s), e);
+	return r < 0 ? r : fs_rm_rf(AT_FDCWD, path_fmt(path, PATH_APPMENUS, "/%s", name.s), e);
 }

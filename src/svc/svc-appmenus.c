@@ -18,13 +18,12 @@ static int take(const struct svc *s, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
 	struct appmenus_count count = { 0 };
-	char dir[PATH_MAX];
 	size_t n = 0;
 	int r;
 
 	if (s->arg[0])
 		return err_set(e, EINVAL, "the service takes no argument");
-	r = svc_confine(path_fmt(dir, PATH_LIB, "/appmenus"), e);
+	r = svc_confine(path_get(PATH_APPMENUS), e);
 	if (r == 0)
 		r = svc_input(APPMENU_STREAM_MAX, &text, &n, e);
 	if (r == 0 && disposable(s->caller.s))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * qfile-dom0-unpacker [options] UID DIR: the receiver of a file copy stream in dom0, for updates and for nothing else. No service and no
- * policy of ours calls it: an administrator does, or a service that the administrator installs. It takes regular files only, into one
+ * qfile-dom0-unpacker [options] UID DIR: the receiver of a file copy stream in dom0, for updates and for nothing else. Called by
+ * an administrator; for calls of a qube there is svc-updates. It takes regular files only, into one
  * existing folder, within limits, and makes them readable for their owner alone. Before the first foreign byte it is confined to that folder.
  */
 #include <fcntl.h>
