@@ -139,3 +139,22 @@ class Client:
         win, revert = c_ulong(), c_int()
         X.XGetInputFocus(self.d, byref(win), byref(revert))
         return win.value
+
+
+def conn(client):
+    """The XCB side of a client's connection, for what Xlib decides by itself."""
+    lib = ctypes.CDLL("libX11-xcb.so.1")
+    lib.XGetXCBConnection.restype = c_void_p
+    return c_void_p(lib.XGetXCBConnection(client.d))
+
+
+def create_with_id(c, wid, parent, w, h):
+    lib = ctypes.CDLL("libxcb.so.1")
+    lib.xcb_create_window(c, 0, c_uint(wid), c_uint(parent), 0, 0, w, h, 0, 1, c_uint(0), c_uint(0), None)
+    lib.xcb_flush(c)
+
+
+def destroy_id(c, wid):
+    lib = ctypes.CDLL("libxcb.so.1")
+    lib.xcb_destroy_window(c, c_uint(wid))
+    lib.xcb_flush(c)

@@ -108,6 +108,7 @@ struct agent {
 	struct ev_timer *bar_timer;
 	unsigned bar_tries;
 	bool bar_full;
+	uint32_t told_w, told_h; /* of the last layout */
 	/* keyboard */
 	struct mods_map mods;
 	/* clipboard */
@@ -222,6 +223,8 @@ struct monitor {
 };
 #define MONITORS_MAX 16
 int layout_set(struct agent *a, const struct monitor *v, size_t n, struct err *e);
+/* layout_screen: guid has a screen of this size. Monitors that make up just that size stay as they are. */
+void layout_screen(struct agent *a, uint32_t w, uint32_t h);
 void scale_set(struct agent *a, uint32_t thousandths);
 
 /* control.c: text commands on a local socket. control_command is the other end: sends line and prints the answer, gives an exit status; control_layout takes

@@ -120,7 +120,6 @@ static void on_message(struct agent *a, const struct hostmsg *m)
 
 static ssize_t greeting(struct agent *a, const uint8_t *p, size_t n)
 {
-	struct monitor screen = { 0 };
 	struct gui_xconf x;
 	int r = hostmsg_greeting(&a->version, &x, p, n);
 
@@ -131,9 +130,7 @@ static ssize_t greeting(struct agent *a, const uint8_t *p, size_t n)
 	log_info("guid connected: version=%u.%u screen=%ux%u", a->version >> 16, a->version & 0xffff, x.w, x.h);
 	a->state = LINK_UP;
 	a->retry_ms = RETRY_FIRST_MS;
-	screen.w = x.w;
-	screen.h = x.h;
-	(void)!layout_set(a, &screen, 1, NULL);
+	layout_screen(a, x.w, x.h);
 	win_replay(a);
 	return HOSTMSG_GREETING;
 }

@@ -128,11 +128,22 @@ int layout_set(struct agent *a, const struct monitor *v, size_t n, struct err *e
 		log_warn("the X server does not take the layout of %zu monitors, the first %ux%u", n, v[0].w, v[0].h);
 	if (r < 0)
 		return err_set(e, -r, "the X server does not take this layout");
+	a->told_w = bounds(v, n).w;
+	a->told_h = bounds(v, n).h;
 	/* millimetres are told only where things should be drawn larger, and rounded by the one who tells them; once more here, so that nothing can be
 	   read from them */
 	if (v[0].w_mm)
 		scale_set(a, (v[0].w * 254 * 4 / (v[0].w_mm * DPI) + 5) / 10 * 250);
 	return 0;
+}
+
+void layout_screen(struct agent *a, uint32_t w, uint32_t h)
+{
+	const struct monitor one = { .w = w, .h = h };
+
+	/* the greeting's width is rounded up */
+	if ((a->told_w + 7) / 8 != (w + 7) / 8 || a->told_h != h)
+		(void)!layout_set(a, &one, 1, NULL);
 }
 
 /* The line about dots in the database of resources is replaced, the rest stays. */
