@@ -92,10 +92,8 @@ static void history(const char *what, const struct qname *source, const struct q
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (isotime_put(at, (struct isotime){ .sec = (int64_t)now.tv_sec }, false) < 0)
 		return;
-	wr_printf(&w, "{\"time\": \"%s\", \"action\": \"%s\", \"source\": \"%s\", \"target\": \"%s\", \"bytes\": %zu", at, what, source ? source->s : "", target ? target->s : "", bytes);
-	if (why != CLIP_OK)
-		wr_printf(&w, ", \"reason\": \"%s\"", clip_refusal_words(why));
-	wr_str(&w, "}\n");
+	/* time, action, source, target, bytes, reason: one line, tabs between; read by qvm-clipboard. */
+	wr_printf(&w, "%s\t%s\t%s\t%s\t%zu\t%s\n", at, what, source ? source->s : "", target ? target->s : "", bytes, why != CLIP_OK ? clip_refusal_words(why) : "");
 	if (wr_ok(&w))
 		(void)write_full(st.history, w.buf, w.len);
 	shorten();
