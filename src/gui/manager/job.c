@@ -61,6 +61,15 @@ GtkWidget *job_area(void)
 
 void job_message(GtkMessageType type, const char *text)
 {
+	/* The tray has no window of its own to say it in. */
+	if (!st.bar) {
+		GtkWidget *d = gtk_message_dialog_new(NULL, 0, type, GTK_BUTTONS_CLOSE, "%s", text);
+
+		gtk_window_set_title(GTK_WINDOW(d), _("Qubes"));
+		g_signal_connect(d, "response", G_CALLBACK(gtk_widget_destroy), NULL);
+		gtk_widget_show_all(d);
+		return;
+	}
 	gtk_info_bar_set_message_type(GTK_INFO_BAR(st.bar), type);
 	gtk_label_set_text(GTK_LABEL(st.text), text);
 	gtk_widget_set_no_show_all(st.bar, FALSE);
@@ -76,7 +85,8 @@ static void over(struct job *j)
 	for (size_t i = 0; i < 2; i++)
 		wr_u8(&j->pipe[i].w, 0);
 	st.running--;
-	gtk_widget_destroy(j->row);
+	if (j->row)
+		gtk_widget_destroy(j->row);
 	if (code != 0) {
 		const char *said = wr_ok(&j->pipe[1].w) && j->pipe[1].w.buf[0] ? (const char *)j->pipe[1].w.buf : NULL;
 		g_autofree char *clean = g_utf8_make_valid(said ? said : _("it failed without a word"), -1);
@@ -167,10 +177,21 @@ static int start(struct job *j, const char *const *argv, struct err *e)
 	return 0;
 }
 
+static GtkWidget *row_new(const char *title)
+{
+	GtkWidget *row = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6), *spinner = gtk_spinner_new();
+
+	gtk_spinner_start(GTK_SPINNER(spinner));
+	gtk_box_pack_start(GTK_BOX(row), spinner, FALSE, FALSE, 6);
+	gtk_box_pack_start(GTK_BOX(row), gtk_label_new(title), FALSE, FALSE, 0);
+	gtk_box_pack_start(GTK_BOX(st.rows), row, FALSE, FALSE, 2);
+	gtk_widget_show_all(row);
+	return row;
+}
+
 void job_run(const char *title, const char *const *argv, job_fn fn, void *arg)
 {
 	struct job *j = xcalloc(1, sizeof *j);
-	GtkWidget *spinner = gtk_spinner_new(), *label = gtk_label_new(title);
 	struct err e = { 0 };
 
 	j->p = PROC_INIT;
@@ -180,18 +201,11 @@ void job_run(const char *title, const char *const *argv, job_fn fn, void *arg)
 		j->pipe[i].w = wr_grow(TEXT_MAX + 4096);
 	if (start(j, argv, &e) < 0) {
 		job_message(GTK_MESSAGE_ERROR, e.msg);
-		gtk_widget_destroy(g_object_ref_sink(spinner));
-		gtk_widget_destroy(g_object_ref_sink(label));
 		free(j);
 		return;
 	}
 	j->title = g_strdup(title);
-	j->row = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
-	gtk_spinner_start(GTK_SPINNER(spinner));
-	gtk_box_pack_start(GTK_BOX(j->row), spinner, FALSE, FALSE, 6);
-	gtk_box_pack_start(GTK_BOX(j->row), label, FALSE, FALSE, 0);
-	gtk_box_pack_start(GTK_BOX(st.rows), j->row, FALSE, FALSE, 2);
-	gtk_widget_show_all(j->row);
+	j->row = st.rows ? row_new(title) : NULL;
 	st.running++;
 	j->open = 3;
 	for (size_t i = 0; i < 2; i++)

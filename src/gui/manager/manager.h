@@ -61,7 +61,7 @@ void actions_popup(const GdkEvent *ev);
 void actions_default(void);   /* what a double click or Return does: settings */
 void actions_refresh(void);   /* which of them are possible now */
 
-/* --- job.c */
+/* --- job.c: of the manager and of the tray; without job_area a failure is shown in a window of its own. */
 /* The end of a tool: exit code, its standard output (NUL-terminated, borrowed). */
 typedef void (*job_fn)(int code, const char *out, void *arg);
 /* job_run starts one of our tools (argv[0] is its name) and shows title while it runs. A failure is shown with the tool's own words. fn may be NULL. */
