@@ -318,13 +318,19 @@ A(a_icon)
 A(a_provides)
 {
 	bool on = prop_bool(c, q, P_provides_network);
+	const char *was = kv_get(&q->features, "servicevm");
+	_cleanup_free_ char *old = was ? xstrdup(was) : NULL; /* the change frees it */
 
 	if (on == qube_feature(q, "servicevm"))
 		return;
-	txn_feature(c, q, "servicevm", on ? "1" : NULL);
-	if (on)
-		event(c, q, "domain-feature-set:servicevm", "feature", "servicevm", "value", "1", NULL);
-	else
+	if (on) {
+		event(c, q, "domain-feature-pre-set:servicevm", "feature", "servicevm", "value", "1", old ? "oldvalue" : NULL, old, NULL);
+		txn_feature(c, q, "servicevm", "1");
+		event(c, q, "domain-feature-set:servicevm", "feature", "servicevm", "value", "1", old ? "oldvalue" : NULL, old, NULL);
+	} else {
+		event(c, q, "domain-feature-pre-delete:servicevm", "feature", "servicevm", NULL);
+		txn_feature(c, q, "servicevm", NULL);
 		event(c, q, "domain-feature-delete:servicevm", "feature", "servicevm", NULL);
+	}
 	a_icon(c, q, p);
 }

@@ -139,6 +139,8 @@ class Machine:
                 return
             self.kept += fds
             kind, serial, _, _ = struct.unpack_from("<IIII", b)
+            if kind == LD_TICKET and fds and self.host.answers:
+                threading.Thread(target=self.answer, args=(socket.socket(fileno=os.dup(fds[0])),), daemon=True).start()
             if kind == LD_CMD:
                 self.command(c, b[16], serial)
             elif kind == LD_QUERY:
@@ -174,6 +176,14 @@ class Machine:
         elif name == "powerdown":
             self.event(EV_SHUTDOWN)
             self.end()
+
+    def answer(self, s):
+        """A service that dom0 calls here ends with the exit code 0."""
+        with s, contextlib.suppress(OSError):
+            for kind, value in ((0x300, 4), (0x193, 0)):
+                s.sendall(struct.pack("<III", kind, 4, value))
+            while s.recv(4096):
+                pass
 
     def event(self, number, detail=0, text=""):
         with contextlib.suppress(OSError):
@@ -241,6 +251,11 @@ class Machine:
                 data += c.recv(n - len(data))
             if kind == 1:
                 self.qdb[path.split(b"\0")[0].decode()] = data.decode()
+            if kind == 2:  # all keys that begin so, and an empty one at the end
+                prefix = path.split(b"\0")[0].decode()
+                for k, v in [(k, v) for k, v in sorted(self.qdb.items()) if k.startswith(prefix)] + [("", "")]:
+                    c.sendall(struct.pack("<B64s3xI", 11, k.encode(), len(v)) + v.encode())
+                continue
             c.sendall(struct.pack("<B64s3xI", 7, path, 0))
 
     def end(self):
@@ -270,6 +285,7 @@ class Host:
         self.states, self.dropped, self.starts, self.machines = {}, [], [], []
         self.faults = []  # (what, predicate on the machine, how often, "silent", "die" or an error's text)
         self.refuse = {}  # kind of start -> (code, text)
+        self.answers = False  # machines play the services that dom0 calls in them
         self.pid, self.lock = 4000000, threading.Lock()
         self.core = self.spawner = None
         self.pixels, self.seals = 16, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW  # of the machines' memory for pixels

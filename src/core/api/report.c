@@ -120,8 +120,26 @@ static void apply_list(struct core *core, struct qube *q, const char *prefix, co
 			set(core, q, map->v[i].key, "1");
 }
 
+/* The text of a dictionary, as events show one. Values were checked: none has a quote. */
+static char *shown(const struct kvmap *map)
+{
+	_cleanup_wr_ struct wr w = wr_grow(65536);
+	bool first = true;
+
+	wr_u8(&w, '{');
+	for (size_t i = 0; i < map->n; i++) {
+		if (!feature_ok(map->v[i].key))
+			continue;
+		wr_printf(&w, "%s'%s': '%s'", first ? "" : ", ", map->v[i].key, map->v[i].value);
+		first = false;
+	}
+	wr_u8(&w, '}');
+	return wr_ok(&w) ? wr_take(&w, NULL) : xstrdup("{}");
+}
+
 static void apply(struct call *c, int k, const struct kvmap *map)
 {
+	_cleanup_free_ char *untrusted = NULL;
 	struct qube *q = k < 0 ? NULL : qube_find(c->core, c->src_name);
 	bool based = q && (q->klass == K_APP || q->klass == K_DISP);
 
@@ -134,7 +152,8 @@ static void apply(struct call *c, int k, const struct kvmap *map)
 			call_finish(c, err_set(&c->err, AE_VALUE, "'%s' reports a value with characters that are not allowed", q->name.s));
 			return;
 		}
-	event(c->core, q, "features-request", NULL);
+	untrusted = shown(map);
+	event(c->core, q, "features-request", "untrusted_features", untrusted, NULL);
 	for (size_t i = 0; !based && i < ARRAY_SIZE(known); i++) {
 		const char *v = kv_get(map, known[i].key);
 

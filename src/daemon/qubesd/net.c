@@ -210,6 +210,10 @@ static void client_plugged(void *arg, int r, struct msg *m, struct err *e)
 	}
 	log_info("%s hangs on %s", k->c->q->name.s, k->p ? k->p->q->name.s : "the outside");
 	run_save(k->c);
+	if (k->p) {
+		event(k->d->core, k->p->q, "net-domain-connect", "vm", k->c->q->name.s, NULL);
+		run_commit(k->d);
+	}
 	plug_free(k);
 }
 

@@ -206,6 +206,8 @@ int run_guest_service(struct run *r, const char *service, const char *user, cons
 	g = xcalloc(1, sizeof *g);
 	*g = (struct guest_call){ .d = r->d, .qid = r->q->qid, .fn = fn, .arg = arg, .fd = -1, .buf = xmalloc(BUF_MAX),
 				  .command = xasprintf("%s:QUBESRPC %s+ dom0", user, service), .input = xstrdup(input) };
+	/* told with the next commit: who calls may have a change of its own open */
+	event(r->d->core, r->q, "domain-cmd-pre-run", "start_guid", "False", NULL);
 	grant(g);
 	return 0;
 }

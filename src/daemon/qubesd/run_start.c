@@ -371,6 +371,7 @@ int run_op_start(void *ctx, struct qube *q, struct call *c)
 	if (str_printf(mem, sizeof mem, "%lld", (long long)prop_int(d->core, q, P_memory, 0)) < 0)
 		abort();
 	event(d->core, q, "domain-pre-start", "start_guid", "True", "mem_required", mem, NULL);
+	event(d->core, q, "domain-verify-files", NULL);
 	run_commit(d);
 	/* The netvm starts first when it does not run; for a preloaded disposable when that is used. */
 	n = preload_waits(d->core, q) ? NULL : run_missing_netvm(d, q);
