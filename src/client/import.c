@@ -16,7 +16,7 @@ static bool all_zero(const uint8_t *p, size_t n)
 }
 
 /* Blocks of zeros of a device: their room is given back, where the device knows how; -EOPNOTSUPP elsewhere. */
-static int punch(int out, size_t n)
+static int punch(int out, uint64_t n)
 {
 	off_t at = lseek(out, 0, SEEK_CUR);
 
@@ -25,17 +25,52 @@ static int punch(int out, size_t n)
 	return lseek(out, (off_t)n, SEEK_CUR) < 0 ? -errno : 0;
 }
 
+/* Passes over a hole of a sparse file, in whole chunks of at most left bytes: how many. 0 where there is data, or what is read is no file. */
+static uint64_t skip_hole(int in, uint64_t left)
+{
+	off_t at = lseek(in, 0, SEEK_CUR), data = at < 0 ? -1 : lseek(in, at, SEEK_DATA);
+	uint64_t n = 0;
+
+	if (at < 0)
+		return 0;
+	if (data < 0 && errno == ENXIO) /* nothing but a hole up to the end */
+		data = lseek(in, 0, SEEK_END);
+	if (data > at)
+		n = MIN((uint64_t)(data - at), left);
+	n -= n % COPY_CHUNK;
+	return lseek(in, at + (off_t)n, SEEK_SET) < 0 ? 0 : n;
+}
+
+/* Leaves n bytes of the target as zeros. */
+static int leave(int out, uint64_t n, bool holes)
+{
+	if (holes)
+		return lseek(out, (off_t)n, SEEK_CUR) < 0 ? -errno : 0;
+	return punch(out, n);
+}
+
 /* Copies exactly size bytes; with holes, blocks of zeros are passed over. */
 static int copy_exact(int out, int in, uint64_t size, bool holes, struct err *e)
 {
 	_cleanup_free_ uint8_t *buf = xmalloc(COPY_CHUNK);
 	uint64_t done = 0;
+	bool sparse = true;
 
 	while (done < size) {
-		size_t want = (size_t)MIN((uint64_t)COPY_CHUNK, size - done);
-		ssize_t n = read_full(in, buf, want);
+		uint64_t hole = sparse ? skip_hole(in, size - done) : 0;
+		size_t want;
+		ssize_t n;
 		int r = 0;
 
+		if (hole && leave(out, hole, holes) < 0) {
+			sparse = false; /* a device that cannot do it gets its zeros one by one */
+			if (lseek(in, -(off_t)hole, SEEK_CUR) < 0)
+				return err_errno(e, errno, "reading the data");
+		} else {
+			done += hole;
+		}
+		want = (size_t)MIN((uint64_t)COPY_CHUNK, size - done);
+		n = read_full(in, buf, want);
 		if (n < 0)
 			return err_errno(e, (int)-n, "reading the data");
 		if ((size_t)n < want)
