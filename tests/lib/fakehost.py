@@ -283,9 +283,10 @@ class Host:
     def __init__(self):
         self.inst = Rig()
         self.states, self.dropped, self.starts, self.machines = {}, [], [], []
+        self.keep_busy = 0  # so often the end of the source has not come to the spawner's ears yet
         self.faults = []  # (what, predicate on the machine, how often, "silent", "die" or an error's text)
-        self.refuse = {}  # kind of start -> (code, text)
         self.answers = False  # machines play the services that dom0 calls in them
+        self.refuse = {}  # kind of start -> (code, text)
         self.pid, self.lock = 4000000, threading.Lock()
         self.core = self.spawner = None
         self.pixels, self.seals = 16, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW  # of the machines' memory for pixels
@@ -415,6 +416,9 @@ class Host:
         if kind == SP_KEEP:
             qid, key, memory = r.take("I"), r.text(), r.take("B")
             check(qid == STATE_QID and not any(m.alive and m.spec.qid == qid for m in self.machines), "KEEP while the source lives")
+            if self.keep_busy:
+                self.keep_busy -= 1
+                return error(kind, serial, EBUSY, "the source runs still")
             self.states[key] = memory
             return msg(kind, b"", serial, REPLY)
         if kind == SP_DROP:

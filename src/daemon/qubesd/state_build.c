@@ -146,12 +146,34 @@ static void on_kill(struct ev_timer *t, void *arg)
 	kill_process(b, b->linkd_pid, b->linkd_start);
 }
 
+static void poll_gone(struct build *b);
+
+static void on_gone_timer(struct ev_timer *t, void *arg)
+{
+	poll_gone(arg);
+}
+
+static void look_again(struct build *b)
+{
+	if (++b->polls == GONE_POLLS)
+		kill_process(b, b->qemu_pid, b->qemu_start);
+	if (!b->gone)
+		b->gone = ev_timer_new(b->ss->d->loop, on_gone_timer, b);
+	ev_timer_start(b->gone, b->polls < GONE_POLLS ? GONE_POLL_MS : GONE_SLOW_MS);
+}
+
 static void kept(void *arg, int r, struct msg *m, struct err *e)
 {
 	struct build *b = arg;
 
 	if (b->phase != B_KEEP)
 		return;
+	/* Its process has ended, of which the spawner has not been told yet. */
+	if (r == -EBUSY && b->polls < GONE_POLLS) {
+		b->phase = B_ENDING;
+		look_again(b);
+		return;
+	}
 	if (r < 0) {
 		b->err = *e;
 		b->err.code = -r;
@@ -172,13 +194,6 @@ static void keep(struct build *b)
 		finish(b);
 }
 
-static void poll_gone(struct build *b);
-
-static void on_gone_timer(struct ev_timer *t, void *arg)
-{
-	poll_gone(arg);
-}
-
 static void usage_gone(void *arg, int r, struct msg *m, struct err *e)
 {
 	struct build *b = arg;
@@ -193,11 +208,7 @@ static void usage_gone(void *arg, int r, struct msg *m, struct err *e)
 			finish(b);
 		return;
 	}
-	if (++b->polls == GONE_POLLS)
-		kill_process(b, b->qemu_pid, b->qemu_start);
-	if (!b->gone)
-		b->gone = ev_timer_new(b->ss->d->loop, on_gone_timer, b);
-	ev_timer_start(b->gone, b->polls < GONE_POLLS ? GONE_POLL_MS : GONE_SLOW_MS);
+	look_again(b);
 }
 
 /* Nothing is sealed before QEMU has let go of it. */
