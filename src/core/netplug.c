@@ -26,16 +26,27 @@ static const char *text(const struct core *c, const struct qube *q, enum prop_id
 int net_client_port(const struct core *c, const struct qube *q, struct netport *ret, struct err *e)
 {
 	struct netport p = { .role = NETPORT_CLIENT, .qid = q->qid };
-	struct pval ip, seen, ip6, mac;
+	struct pval ip, seen, gateway, own_gateway, ip6, mac;
+	const struct qube *n = prop_vm(c, q, P_netvm);
 
 	if (!text(c, q, P_ip, &ip)[0])
 		return err_set(e, ENOTSUP, "'%s' has no address", q->name.s);
-	/* A hidden address needs a translation in the NetVM, which is not there: without it the qube has no network rather than a wrong one. */
-	if (!streq(ip.s, text(c, q, P_visible_ip, &seen)))
-		return err_set(e, ENOTSUP, "'%s' has a hidden address (net.fake-ip), which is not supported yet", q->name.s);
 	if (str_copy(p.ip, sizeof p.ip, ip.s) < 0 || str_copy(p.mac, sizeof p.mac, text(c, q, P_mac, &mac)) < 0 ||
 	    str_copy(p.ip6, sizeof p.ip6, text(c, q, P_ip6, &ip6)) < 0 || !netport_mac_ok(p.mac))
 		return err_set(e, ENOTSUP, "'%s' has an address that cannot be used", q->name.s);
+	/* Hidden (net.fake-*): the NetVM translates, and what it is told must be whole. */
+	(void)text(c, q, P_visible_ip, &seen);
+	(void)text(c, q, P_visible_gateway, &gateway);
+	if (n && (!streq(ip.s, seen.s) || !streq(gateway.s, text(c, n, P_gateway, &own_gateway)))) {
+		_cleanup_wr_ struct wr w = wr_grow(512);
+
+		if (str_copy(p.seen_ip, sizeof p.seen_ip, seen.s) < 0 || str_copy(p.seen_gateway, sizeof p.seen_gateway, gateway.s) < 0)
+			return err_set(e, ENOTSUP, "'%s' has an address that cannot be used (net.fake-ip, net.fake-gateway)", q->name.s);
+		netport_format(&w, &p);
+		wr_u8(&w, 0);
+		if (!wr_ok(&w) || netport_parse(&p, (const char *)w.buf, NULL) < 0)
+			return err_set(e, ENOTSUP, "'%s': net.fake-ip and net.fake-gateway are IPv4 addresses", q->name.s);
+	}
 	*ret = p;
 	return 0;
 }

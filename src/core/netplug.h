@@ -15,7 +15,7 @@
 void net_slot(char out[8], uint32_t port);
 /* net_ports: how many root ports a qube has. */
 uint32_t net_ports(const struct core *c, const struct qube *q);
-/* net_client_port fills what a NetVM is told of client q. -ENOTSUP with a text: it has an address that needs translation (net.fake-*), or none. */
+/* net_client_port fills what a NetVM is told of client q. -ENOTSUP with a text: it has no address, or one that nobody can use. */
 int net_client_port(const struct core *c, const struct qube *q, struct netport *ret, struct err *e);
 /* net_rules calls put for every key of q's firewall below /qubes-firewall/, for each of its addresses, without rules that have expired, the bare
    key last. Gives the time at which the next rule expires, 0 = never. */

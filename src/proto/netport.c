@@ -5,7 +5,8 @@
 
 #include "base/str.h"
 
-#define FIELDS_MAX 5
+#define FIELDS_MAX 6
+#define SEEN "seen="
 
 static bool addr_ok(const char *s, int af)
 {
@@ -26,10 +27,23 @@ bool netport_mac_ok(const char *s)
 	return !strchr("13579bdf", s[1]);
 }
 
+static bool seen(struct netport *p, char *s)
+{
+	char *comma = strchr(s, ',');
+
+	if (!comma)
+		return false;
+	*comma = '\0';
+	return addr_ok(s, AF_INET) && str_copy(p->seen_ip, sizeof p->seen_ip, s) == 0 && addr_ok(comma + 1, AF_INET) &&
+	       str_copy(p->seen_gateway, sizeof p->seen_gateway, comma + 1) == 0;
+}
+
 static int client(struct netport *p, char **f, size_t n, struct err *e)
 {
 	uint64_t qid;
 
+	if (n > 4 && str_starts(f[n - 1], SEEN) && !seen(p, f[--n] + strlen(SEEN)))
+		return err_set(e, EINVAL, "a hidden client is seen=ADDRESS,GATEWAY");
 	if (n < 4 || n > 5 || str_u64(f[1], 1u << 20, &qid) < 0 || qid == 0)
 		return err_set(e, EINVAL, "a client has a number, a MAC and an address");
 	p->qid = (uint32_t)qid;
@@ -48,7 +62,7 @@ static int external(struct netport *p, char **f, size_t n, struct err *e)
 
 	if (n == 2 && streq(f[1], "dhcp"))
 		return 0;
-	if (n < 3 || !slash || str_u64(slash + 1, 32, &prefix) < 0)
+	if (n < 3 || n > 5 || !slash || str_u64(slash + 1, 32, &prefix) < 0)
 		return err_set(e, EINVAL, "an external port has ADDRESS/LENGTH and a gateway, or dhcp");
 	*slash = '\0';
 	p->prefix = (uint32_t)prefix;
@@ -99,6 +113,8 @@ void netport_format(struct wr *w, const struct netport *p)
 		return;
 	case NETPORT_CLIENT:
 		wr_printf(w, "client %u %s %s%s%s", p->qid, p->mac, p->ip, p->ip6[0] ? " " : "", p->ip6);
+		if (p->seen_ip[0])
+			wr_printf(w, " " SEEN "%s,%s", p->seen_ip, p->seen_gateway);
 		return;
 	case NETPORT_EXTERNAL:
 		if (!p->ip[0]) {

@@ -3,7 +3,7 @@
  * What a network device of a qube is for: the value of the QubesDB key /net-port/SLOT.FUNCTION that dom0 writes before it plugs the device into
  * the root port at that PCI place (docs/network.md §2). Fields by single spaces:
  *   uplink                                      to this qube's NetVM; addresses are in the keys of the reference
- *   client QID MAC IP [IP6]                     the qube at the other end, its addresses
+ *   client QID MAC IP [IP6] [seen=IP,GATEWAY]   the qube at the other end, its addresses; what it takes for its own address and its gateway's
  *   external ADDRESS/LEN GATEWAY [DNS [DNS]]    outside: what passt or a test network gives
  *   external dhcp                               outside: asked for by the distribution's own client
  */
@@ -30,6 +30,7 @@ struct netport {
 	char mac[18];		   /* client; lower case */
 	char ip[NETPORT_ADDR_CAP]; /* client, external; "" = dhcp */
 	char ip6[NETPORT_ADDR_CAP]; /* client; "" = none */
+	char seen_ip[NETPORT_ADDR_CAP], seen_gateway[NETPORT_ADDR_CAP]; /* client with a hidden address (IPv4); "" = it knows the real ones */
 	uint32_t prefix;	   /* external */
 	char gateway[NETPORT_ADDR_CAP];
 	char dns[2][NETPORT_ADDR_CAP];

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The network of real qubes: alpha and beta behind fw1 behind net1, links made and cut while everything runs. Packets go from QEMU to QEMU."""
+import json
 import os
 import signal
 import subprocess
@@ -73,6 +74,51 @@ def plugged_while_it_runs(inst):
     linked(inst, "alpha")
     wait_for(lambda: ask(inst, "alpha", ip(inst, "net1")) == f"from {ip(inst, 'fw1')}", f"alpha to net1 through fw1: {tell(inst, 'alpha')} {tell(inst, 'fw1')}", WAIT)
     check(inst.sh("alpha", "ip -4 -br addr show eth0", user="root").text.split()[2] == ip(inst, "alpha") + "/32", "alpha's address")
+
+
+def row(inst, qube):
+    return next(d for d in json.loads(inst.good("qvm-net", "--json").text) if d["name"] == qube)
+
+
+@suite.test
+def it_can_be_seen(inst):
+    """qvm-net: the link, and that packets of a moment ago were counted by the NetVM."""
+    equal([row(inst, q)["link"] for q in ("alpha", "fw1")], ["up", "up"], "links")
+    before = row(inst, "alpha")
+    ask(inst, "alpha", ip(inst, "net1"))
+    wait_for(lambda: row(inst, "alpha").get("sent_packets", 0) > before.get("sent_packets", 0) + 3, f"counted packets: {before}", WAIT)
+    r = inst.run("qvm-net", "trace", "alpha", "net1")
+    check(r.rc == 3 and "rule 0 of alpha lets it through" in r.text and "net1  is the destination" in r.text, r.text)
+
+
+@suite.test
+def open_for_a_while(inst):
+    net1 = ip(inst, "net1")
+    inst.good("qvm-firewall", "alpha", "open", "40s", "--then-nothing")
+    reaches(inst, "alpha", net1, f"from {ip(inst, 'fw1')}", "fw1")
+    wait_for(lambda: ask(inst, "alpha", net1, 5).startswith("failed"), "the end of the time", WAIT)
+    inst.good("qvm-firewall", "alpha", "reset")
+
+
+@suite.test
+def a_hidden_address(inst):
+    real = ip(inst, "alpha")
+    for k, v in (("net.fake-ip", "192.168.1.5"), ("net.fake-gateway", "192.168.1.1")):
+        inst.good("qvm-features", "alpha", k, v)
+    inst.good("qvm-prefs", "alpha", "netvm", "")
+    wait_for(lambda: interfaces(inst, "alpha") == ["lo"], "the device is gone", WAIT)
+    inst.good("qvm-prefs", "alpha", "netvm", "fw1")
+    linked(inst, "alpha")
+    reaches(inst, "alpha", ip(inst, "net1"), f"from {ip(inst, 'fw1')}", "alpha", "fw1")
+    text = inst.sh("alpha", "ip addr; ip route; ip neigh; qubesdb-multiread -f /", user="root").text
+    check("192.168.1.5" in text and real not in text, f"the real address {real} is known in alpha: " + " ".join(x for x in text.splitlines() if real in x))
+    for k in ("net.fake-ip", "net.fake-gateway"):
+        inst.good("qvm-features", "--unset", "alpha", k)
+    inst.good("qvm-prefs", "alpha", "netvm", "")
+    wait_for(lambda: interfaces(inst, "alpha") == ["lo"], "the device is gone", WAIT)
+    inst.good("qvm-prefs", "alpha", "netvm", "fw1")
+    linked(inst, "alpha")
+    reaches(inst, "alpha", ip(inst, "net1"), f"from {ip(inst, 'fw1')}", "alpha", "fw1")
 
 
 @suite.test

@@ -95,6 +95,37 @@ static int make_room(struct netd *d, const char *old_name, const char *name, str
 	return netd_ip(d, &w, e);
 }
 
+/* A client with a hidden address: its translation is there before the interface is up, and hangs on it by its final name. */
+static int hide(struct netd *d, const struct netd_port *t, const char *old_name, const struct ip_own *own, struct err *e)
+{
+	_cleanup_wr_ struct wr name = wr_grow(256), w = wr_grow(1 << 14);
+	const struct nft_seen s = { t->p.ip, own->gateway, t->p.seen_ip, t->p.seen_gateway };
+	int r = 0;
+
+	if (!t->p.seen_ip[0])
+		return 0;
+	wr_printf(&name, "link set dev %s down\n", old_name);
+	if (!streq(old_name, t->ifname))
+		wr_printf(&name, "link set dev %s name %s\n", old_name, t->ifname);
+	nft_hidden(&w, true, t->ifname, &s);
+	r = netd_ip(d, &name, e);
+	return r < 0 ? r : netd_nft(d, &w, e);
+}
+
+static void unhide(struct netd *d, const struct netd_port *t)
+{
+	_cleanup_wr_ struct wr w = wr_grow(1 << 14);
+	/* The addresses do not matter for the removal, but must be some. */
+	const struct nft_seen s = { t->p.ip, t->p.ip, t->p.seen_ip, t->p.seen_gateway };
+	struct err e = { 0 };
+
+	if (!t->p.seen_ip[0])
+		return;
+	nft_hidden(&w, false, t->ifname, &s);
+	if (netd_nft(d, &w, &e) < 0)
+		log_error("the translation of %s is still there: %s", t->ifname, e.msg);
+}
+
 static int client(struct netd *d, struct netd_port *t, const char *old_name, struct wr *w, struct err *e)
 {
 	struct ip_own own;
@@ -108,10 +139,12 @@ static int client(struct netd *d, struct netd_port *t, const char *old_name, str
 	r = make_room(d, old_name, t->ifname, e);
 	if (r >= 0)
 		r = admit(d, t, true, e);
+	if (r >= 0)
+		r = hide(d, t, old_name, &own, e);
 	if (r < 0)
 		return r;
 	netd_forget_flows(d, &t->p);
-	ip_client(w, old_name, t->ifname, &t->p, &own);
+	ip_client(w, t->p.seen_ip[0] ? t->ifname : old_name, t->ifname, &t->p, &own);
 	r = netd_ip(d, w, e);
 	if (r >= 0 && str_printf(path, sizeof path, "net/ipv4/conf/%s/proxy_arp", t->ifname) == 0)
 		netd_sysctl(d, path, "1");
@@ -176,6 +209,8 @@ static void forget(struct netd *d, struct netd_port *t)
 		if (admit(d, t, false, &e) < 0 || (next && admit(d, next, true, &e) < 0))
 			log_error("%s is still in the tables: %s", t->ifname, e.msg);
 		netd_forget_flows(d, &t->p);
+		if (!next)
+			unhide(d, t);
 		netd_hooks(d, "offline", t);
 	} else if (!next) {
 		netd_resolv(d, NULL, 0);

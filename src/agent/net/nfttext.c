@@ -107,3 +107,33 @@ void nft_client(struct wr *w, bool add, const char *ifname, const char *addr, bo
 		wr_printf(w, "%s element %s qubes allowed { \"%s\" . %s }\n%s element %s qubes downstream { %s }\n", verbs[i], fam(v6),
 			  ifname, addr, verbs[i], fam(v6), addr);
 }
+
+void nft_hidden(struct wr *w, bool add, const char *ifname, const struct nft_seen *s)
+{
+	static const char *const ways[] = { "in", "out" };
+
+	if (!nft_ifname_ok(ifname) || !nft_addr_ok(s->addr, false) || !nft_addr_ok(s->gateway, false) || !nft_addr_ok(s->seen_addr, false) ||
+	    !nft_addr_ok(s->seen_gateway, false)) {
+		wr_fail(w);
+		return;
+	}
+	/* Removed first in any case: a chain hangs on a device, and an earlier one of this name may be on its way out. */
+	wr_printf(w, "add table netdev qubes-hidden\n");
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		wr_printf(w, "add chain netdev qubes-hidden %s-%s\nflush chain netdev qubes-hidden %s-%s\ndelete chain netdev qubes-hidden %s-%s\n", ways[i],
+			  ifname, ways[i], ifname, ways[i], ifname);
+	if (!add)
+		return;
+	wr_printf(w, "table netdev qubes-hidden {\nchain in-%s {\ntype filter hook ingress device \"%s\" priority -500; policy accept;\n", ifname, ifname);
+	if (!streq(s->addr, s->seen_addr))
+		wr_printf(w, "ip saddr %s counter drop\nip saddr %s ip saddr set %s\n", s->addr, s->seen_addr, s->addr);
+	if (!streq(s->gateway, s->seen_gateway))
+		wr_printf(w, "ip daddr %s counter drop\nip daddr %s ip daddr set %s\n", s->gateway, s->seen_gateway, s->gateway);
+	wr_printf(w, "}\nchain out-%s {\ntype filter hook egress device \"%s\" priority 500; policy accept;\n", ifname, ifname);
+	wr_printf(w, "ip protocol icmp icmp type { destination-unreachable, time-exceeded, parameter-problem, redirect } counter drop\n");
+	if (!streq(s->gateway, s->seen_gateway))
+		wr_printf(w, "ip saddr %s ip saddr set %s\n", s->gateway, s->seen_gateway);
+	if (!streq(s->addr, s->seen_addr))
+		wr_printf(w, "ip daddr %s ip daddr set %s\n", s->addr, s->seen_addr);
+	wr_printf(w, "}\n}\n");
+}

@@ -42,6 +42,13 @@ void nft_base(struct wr *w, bool ipv6);
 void nft_dns(struct wr *w, const char virtual_addr[][NFT_ADDR_CAP], size_t n_virtual, const char server[][NFT_ADDR_CAP], size_t n_servers);
 /* nft_client adds or removes one client behind an interface: the pair may send, the address may come from nowhere else. */
 void nft_client(struct wr *w, bool add, const char *ifname, const char *addr, bool v6);
+/* nft_hidden makes or removes the translation of a client that does not know its real address: below everything else on its interface, which must have
+   its name already, seen addresses become real ones and the other way round. The real ones never reach it: errors that would tell of them are dropped. */
+struct nft_seen {
+	const char *addr, *gateway;	      /* the real ones */
+	const char *seen_addr, *seen_gateway; /* what the client takes them for */
+};
+void nft_hidden(struct wr *w, bool add, const char *ifname, const struct nft_seen *s);
 /* nft_fw_base: tables `qubes-firewall` with nobody behind them: nothing is forwarded from a client. */
 void nft_fw_base(struct wr *w);
 /* nft_fw_closed: until qubes-firewall has come nothing is forwarded. What it has loaded already is left alone. */

@@ -10,6 +10,7 @@
 
 #include "agent/net/fwd.h"
 #include "base/str.h"
+#include "proto/netport.h"
 
 void fwd_names_done(struct fwd *f)
 {
@@ -155,6 +156,61 @@ static void test_bad_values(void **state)
 	assert_false(nft_addr_ok("FD09::7", true));
 }
 
+static void test_hidden(void **state)
+{
+	static const struct nft_seen good = { "10.137.0.5", "10.137.0.3", "192.168.1.5", "192.168.1.1" };
+	_cleanup_wr_ struct wr w = wr_grow(8192);
+	_cleanup_free_ char *text = NULL;
+
+	for (size_t i = 0; i < 5; i++) {
+		struct nft_seen s = good;
+		const char **field[] = { &s.addr, &s.gateway, &s.seen_addr, &s.seen_gateway };
+
+		if (i < 4)
+			*field[i] = "1.1.1.1 accept";
+		nft_hidden(&w, true, i < 4 ? "vif5.0" : "vif5.0\"", &s);
+		assert_false(wr_ok(&w));
+		wr_reset(&w);
+	}
+	nft_hidden(&w, true, "vif5.0", &good);
+	text = wr_take(&w, NULL);
+	assert_non_null(strstr(text, "ip saddr 10.137.0.5 counter drop\nip saddr 192.168.1.5 ip saddr set 10.137.0.5\n"));
+	assert_non_null(strstr(text, "ip saddr 10.137.0.3 ip saddr set 192.168.1.1\nip daddr 10.137.0.5 ip daddr set 192.168.1.5\n"));
+	assert_true(strstr(text, "delete chain netdev qubes-hidden in-vif5.0\n") < strstr(text, "hook ingress"));
+}
+
+/* What netd reads, said again. */
+static void test_ports(void **state)
+{
+	static const char *const good[] = {
+		"uplink", "client 5 00:16:3e:5e:6c:00 10.137.0.5", "client 5 00:16:3e:5e:6c:00 10.137.0.5 fd09::5",
+		"client 5 00:16:3e:5e:6c:00 10.137.0.5 seen=192.168.1.5,192.168.1.1", "client 5 00:16:3e:5e:6c:00 10.137.0.5 fd09::5 seen=192.168.1.5,192.168.1.1",
+		"external 192.0.2.2/24 192.0.2.1", "external 192.0.2.2/24 192.0.2.1 9.9.9.9 9.9.9.10", "external dhcp",
+	};
+	static const char *const bad[] = {
+		"client 5 00:16:3e:5e:6c:00 seen=192.168.1.5,192.168.1.1", "client 5 00:16:3e:5e:6c:00 10.137.0.5 seen=192.168.1.5",
+		"client 5 00:16:3e:5e:6c:00 10.137.0.5 seen=,", "client 5 00:16:3e:5e:6c:00 10.137.0.5 seen=192.168.1.5,fd09::1",
+		"client 5 00:16:3e:5e:6c:00 10.137.0.5 seen=192.168.1.5,192.168.1.1 fd09::5", "client 5 00:16:3e:5e:6c:00 10.137.0.5 seen=192.168.1.5,192.168.1.1,x",
+		"external 192.0.2.2/24 192.0.2.1 9.9.9.9 9.9.9.10 9.9.9.11",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		_cleanup_wr_ struct wr w = wr_grow(512);
+		struct netport p;
+
+		assert_int_equal(netport_parse(&p, good[i], NULL), 0);
+		netport_format(&w, &p);
+		wr_u8(&w, 0);
+		assert_string_equal((const char *)w.buf, good[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct netport p;
+
+		if (netport_parse(&p, bad[i], NULL) != -EINVAL)
+			fail_msg("'%s' is a port", bad[i]);
+	}
+}
+
 static void test_dns(void **state)
 {
 	static const char virt[2][NFT_ADDR_CAP] = { "10.139.1.1", "10.139.1.2" }, one[1][NFT_ADDR_CAP] = { "192.0.2.53" };
@@ -196,7 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules), cmocka_unit_test(test_names), cmocka_unit_test(test_closed), cmocka_unit_test(test_closed_until_it_comes),
-		cmocka_unit_test(test_bad_values), cmocka_unit_test(test_dns), cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_bad_values), cmocka_unit_test(test_hidden), cmocka_unit_test(test_ports), cmocka_unit_test(test_dns), cmocka_unit_test(test_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "core/api/api.h"
 #include "core/net.h"
+#include "core/netplug.h"
 
 static int fail_after = -1, writes, events_seen;
 static char last_event[200];
@@ -509,6 +510,41 @@ static void test_offline_dispvm(void **state)
 	assert_string_equal(dispvm_of(c, disp), "");
 }
 
+/* What a NetVM is told of a client with net.fake-*. */
+static void test_hidden_address(void **state)
+{
+	static const char *const bad[] = { "192.168.1", "192.168.1.5 x", "fd09::5", "x,y" };
+	struct core *c = *state;
+	struct qube *q;
+	struct netport p;
+	char ip[64], gateway[64];
+	struct err e = { 0 };
+
+	make_template(c);
+	(void)app(c, "net", NULL, false);
+	good(c, "admin.vm.property.Set", "provides_network", "net", "True");
+	q = app(c, "work", "net", false);
+	assert_true(net_ip(c, q, ip, sizeof ip) && net_ip(c, qube_find(c, "net"), gateway, sizeof gateway));
+	assert_int_equal(net_client_port(c, q, &p, &e), 0);
+	assert_string_equal(p.ip, ip);
+	assert_string_equal(p.seen_ip, "");
+	good(c, "admin.vm.feature.Set", "net.fake-ip", "work", "192.168.1.5");
+	assert_int_equal(net_client_port(c, q, &p, &e), 0);
+	assert_string_equal(p.ip, ip);
+	assert_string_equal(p.seen_ip, "192.168.1.5");
+	assert_string_equal(p.seen_gateway, gateway);
+	good(c, "admin.vm.feature.Set", "net.fake-gateway", "work", "192.168.1.1");
+	assert_int_equal(net_client_port(c, q, &p, &e), 0);
+	assert_string_equal(p.seen_gateway, "192.168.1.1");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		good(c, "admin.vm.feature.Set", "net.fake-ip", "work", bad[i]);
+		assert_int_equal(net_client_port(c, q, &p, &e), -ENOTSUP);
+	}
+	good(c, "admin.vm.feature.Remove", "net.fake-ip", "work", "");
+	assert_int_equal(net_client_port(c, q, &p, &e), 0);
+	assert_string_equal(p.seen_ip, ip);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +557,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sysinfo, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_offline_dispvm, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hidden_address, setup, teardown),
 	};
 
 	if (paths_init("/nonexistent", NULL) < 0)
