@@ -116,8 +116,9 @@ static void root_ports(struct vmm_args *a, const struct vm_spec *s)
 	for (unsigned i = 0; i < (s->ports ? s->ports : VMM_PORTS); i++) {
 		char room[40] = "";
 
-		/* The firmware gives an empty port 2 MiB: what comes later with more needs its addresses from the start. */
-		if (i == VMM_GUI_PORT && s->gui_mib && str_printf(room, sizeof room, ",pref64-reserve=%uM", s->gui_mib) < 0)
+		/* The firmware gives an empty port 2 MiB: what comes later with more needs its addresses from the start. Twice as many, because the
+		   firmware places them anywhere, and the memory must lie at a multiple of its size. */
+		if (i == VMM_GUI_PORT && s->gui_mib && str_printf(room, sizeof room, ",pref64-reserve=%uM", 2 * s->gui_mib) < 0)
 			abort(); /* a number has at most 10 digits */
 		opt(a, "-device", "pcie-root-port,id=rp%u,bus=pcie.0,addr=0x%02x.%u,chassis=%u,slot=%u%s%s", i, QEMU_SLOT_PORTS + i / 8, i % 8,
 		    i + 1, i + 1, i % 8 == 0 ? ",multifunction=on" : "", room);

@@ -140,7 +140,7 @@ static void room_for_pixels(void **state)
 			assert_null(strstr(a.v[i], "ivshmem"));
 			assert_null(strstr(a.v[i], "/fd/32"));
 			if (str_starts(a.v[i], "pcie-root-port,id=rp1,"))
-				assert_string_equal(a.v[i], "pcie-root-port,id=rp1,bus=pcie.0,addr=0x10.1,chassis=2,slot=2,pref64-reserve=256M");
+				assert_string_equal(a.v[i], "pcie-root-port,id=rp1,bus=pcie.0,addr=0x10.1,chassis=2,slot=2,pref64-reserve=512M");
 		}
 		assert_int_equal(n, 1);
 	}
