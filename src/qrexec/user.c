@@ -92,26 +92,47 @@ static int read_accounts(const char *dir, const char *file, char **text, struct 
 	return rc < 0 ? rc : 0;
 }
 
-static int read_groups(struct user *u, const char *dir, struct err *e)
-{
-	_cleanup_free_ char *text = NULL, *members = NULL;
-	char name[256], password[256], gid[16];
-	struct rd r, line;
-	uint32_t v;
-	int rc;
+struct group {
+	char name[256];
+	uint32_t gid;
+	char *members; /* separated by commas */
+};
 
-	rc = read_accounts(dir, "group", &text, &r, e);
-	if (rc < 0)
-		return rc;
-	while (rd_line(&r, &line)) {
-		field(&line, name, sizeof name);
+static void group_fini(struct group *g)
+{
+	free(STEAL_PTR(g->members));
+}
+
+/* The next line of the group file that is one; false at the end. */
+static bool next_group(struct rd *r, struct group *g)
+{
+	char password[256], gid[16];
+	struct rd line;
+
+	while (rd_line(r, &line)) {
+		field(&line, g->name, sizeof g->name);
 		field(&line, password, sizeof password);
 		field(&line, gid, sizeof gid);
-		free(members);
-		members = rd_dup(&line, ACCOUNTS_MAX);
-		if (members && id(gid, &v) && member(members, u->name))
-			add_group(u, (gid_t)v);
+		group_fini(g);
+		g->members = rd_dup(&line, ACCOUNTS_MAX);
+		if (g->members && id(gid, &g->gid))
+			return true;
 	}
+	return false;
+}
+
+static int read_groups(struct user *u, const char *dir, struct err *e)
+{
+	_cleanup_(group_fini) struct group g = { 0 };
+	_cleanup_free_ char *text = NULL;
+	struct rd r;
+	int rc = read_accounts(dir, "group", &text, &r, e);
+
+	if (rc < 0)
+		return rc;
+	while (next_group(&r, &g))
+		if (member(g.members, u->name))
+			add_group(u, (gid_t)g.gid);
 	return 0;
 }
 
@@ -164,22 +185,17 @@ static bool first_account(struct user *ret, const char *dir, char *members)
 
 int user_of_dom0(struct user *ret, const char *dir, struct err *e)
 {
-	_cleanup_free_ char *text = NULL, *members = NULL;
-	char name[256], skip[256];
-	struct rd r, line;
-	int rc;
+	_cleanup_(group_fini) struct group g = { 0 };
+	_cleanup_free_ char *text = NULL;
+	struct rd r;
+	int rc = read_accounts(dir, "group", &text, &r, e);
 
-	rc = read_accounts(dir, "group", &text, &r, e);
 	if (rc < 0)
 		return rc;
-	while (rd_line(&r, &line)) {
-		field(&line, name, sizeof name);
-		field(&line, skip, sizeof skip);
-		field(&line, skip, sizeof skip);
-		if (!rd_ok(&line) || !streq(name, "qubes"))
+	while (next_group(&r, &g)) {
+		if (!streq(g.name, "qubes"))
 			continue;
-		members = rd_dup(&line, ACCOUNTS_MAX);
-		if (members && first_account(ret, dir, members))
+		if (first_account(ret, dir, g.members))
 			return 0;
 		break;
 	}
