@@ -208,9 +208,19 @@ void run_pools_look(void *ctx, struct pool *p)
 
 void run_pools_changed(struct qd *d, const char *driver, const char *place, bool little)
 {
-	for (struct pool *p = d->core->pools; p; p = p->next)
-		if (streq(p->driver, driver) && streq(pool_dir(p), place) && (!little || pool_number(p, "size_limit")))
+	uint64_t soon_enough = now_us() + LOOK_MS * 1000ull;
+
+	for (struct pool *p = d->core->pools; p; p = p->next) {
+		if (!streq(p->driver, driver) || !streq(pool_dir(p), place))
+			continue;
+		if (!little || pool_number(p, "size_limit")) {
 			run_pools_look(d, p);
+		} else if (p->look_us > soon_enough && d->runs->pools) {
+			/* the first qube runs now: idle looks are too rare */
+			p->look_us = soon_enough;
+			arm(d);
+		}
+	}
 }
 
 void run_pools_start(struct qd *d)
