@@ -85,7 +85,7 @@ def whole_qubesd_killed_and_started_again(inst):
     def kill():
         kill9(inst.daemon.pid)
         inst.daemon.wait()
-        wait_for(lambda: not inst.role_pids("qubesd") and not inst.role_pids("spawner"), "the core and the spawner end with it", 30)
+        wait_for(lambda: not inst.role_pids("qubesd") and not inst.role_pids("spawner"), "the core and the spawner end with it", 120)
         inst.start()
     same_qubes_after(inst, kill)
 

@@ -39,7 +39,7 @@ def traces(inst):
 
 def nothing_left(inst, timeout=60):
     wait_for(lambda: not disposables(inst), "all disposables are gone", timeout, 0.02)
-    wait_for(lambda: not traces(inst), f"nothing is left: {traces(inst)}", 20, 0.05)
+    wait_for(lambda: not traces(inst), f"nothing is left: {traces(inst)}", 120, 0.05)
     running = sum(1 for s in inst.states().values() if s not in ("Halted", "NA")) - 1
     # Numbers above those of qubes are machines that are booted to be saved.
     wait_for(lambda: sum(1 for n in os.listdir(os.path.join(inst.root, "run", "q")) if int(n) <= 10000) == running, "directories of running qubes only", 20, 0.05)
