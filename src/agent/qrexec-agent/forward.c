@@ -69,6 +69,7 @@ int forward_call(const char *pattern, const struct forward *f, const struct user
 	size_t n = strlen(c->text) + 1 + (c->rpc ? sizeof rpc - 1 : 0);
 	struct forksrv h = { .type = f->type | (chan >= 0 ? FORKSRV_CHAN : 0), .domain = f->domain, .port = chan >= 0 ? version : f->port, .len = (uint32_t)n };
 	_cleanup_fd_ int fd = connect_server(pattern, u);
+	ssize_t n_read;
 	char drop[64];
 	int r;
 
@@ -83,7 +84,13 @@ int forward_call(const char *pattern, const struct forward *f, const struct user
 		log_warn("the fork server of '%s' does not take a call: %s", u->name, strerror(-r));
 		return 0;
 	}
-	while (read(fd, drop, sizeof drop) > 0)
-		;
+	do {
+		n_read = read(fd, drop, sizeof drop);
+	} while (n_read > 0 || (n_read < 0 && errno == EINTR));
+	if (n_read < 0 && errno == ECONNRESET) {
+		/* it has ended before it had read the order, so it serves nothing: a session that goes takes no call with it */
+		log_warn("the fork server of '%s' has gone; its call runs without it", u->name);
+		return 0;
+	}
 	return 1;
 }
