@@ -64,7 +64,7 @@ def windows_of_a_qube_come_to_the_host(inst):
         inst.sh(QUBE, "/usr/lib/qubes/qubes-wait-path /run/user/1000/bulkhead-session", timeout=600)
         equal(inst.sh(QUBE, "ps -o user= -C Xorg,qubes-gui | sort | uniq -c | tr -s ' '").text, " 2 user\n", "nothing of X is root's")
         # a command of dom0 runs in the session: it knows display, key and bus
-        inst.sh(QUBE, "test -S \"$XDG_RUNTIME_DIR/bus\" && xterm -e sh -c 'read l; echo \"$l\" > /tmp/typed.new; mv /tmp/typed.new /tmp/typed; read l' >/dev/null 2>&1 &")
+        inst.sh(QUBE, "test -S \"$XDG_RUNTIME_DIR/bus\" && xterm -e sh -c 'read l; echo \"$l\" > /tmp/typed.new; mv /tmp/typed.new /tmp/typed; read l' >/dev/null 2>&1 & true")
         w = a_window(p, "XTerm")
         check(w.w > 100 and w.h > 100 and w.hints[0] & 64, f"a terminal: {w.w}x{w.h} {w.hints}")
         p.until("black and white in the memory", lambda: {b"\xff\xff\xff", b"\0\0\0"} <= {p.picture(w)[i:i + 3] for i in range(0, w.dump[1] * w.dump[2] * 4, 4)}, timeout=120)
@@ -90,7 +90,7 @@ def a_guid_that_comes_again_learns_the_windows(inst):
         p.send(g.CLIPBOARD_DATA, 0, "Grüße".encode())
         p.sync()
         equal(inst.sh(QUBE, "xclip -o -selection clipboard").text, "Grüße", "clipboard")
-        inst.sh(QUBE, "printf copied | xclip -i -selection clipboard >/dev/null 2>&1")
+        inst.sh(QUBE, "printf copied | xclip -i -selection clipboard >/dev/null 2>&1 & wait")
         p.send(g.CLIPBOARD_REQ, 0)
         p.until("the clipboard of the qube", lambda: p.clipboards and p.clipboards[-1] == b"copied", timeout=60)
         r = inst.run("qvm-run", "-p", "--", QUBE, "/etc/qubes-rpc/qubes.SetMonitorLayout", stdin=b"1024 768 0 0\n800 600 1024 0\n", ok=True)

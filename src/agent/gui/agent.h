@@ -106,6 +106,7 @@ struct agent {
 	struct bar_alloc bar;
 	uint32_t bar_seg;
 	struct ev_timer *bar_timer;
+	struct ev_io *bar_ev; /* the helper's answers */
 	unsigned bar_tries;
 	bool bar_full;
 	uint32_t told_w, told_h; /* of the last layout */

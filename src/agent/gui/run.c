@@ -5,6 +5,7 @@
  * X runs as root: the dummy driver needs neither a console nor a device.
  */
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/random.h>
@@ -30,11 +31,16 @@
 #define QDB_SOCKET "/run/qubes/qubesdb.sock"
 #define QDB_WAIT_MS 60000
 #define NO_AGENT "/run/qubes-service/no-gui-agent"
+/* A plugged device is told of before it has its addresses; a look costs an emulated qube tens of milliseconds. */
+#define BAR_LOOK_MS 20
+#define BAR_LOOK_MAX_MS 2000
 
 struct run {
 	struct user user;
 	struct proc x, agent, keyboard, session;
-	int control, bar, bar_theirs, signals;
+	int control, bar, bar_theirs, signals, plugs;
+	bool bar_asked; /* by the agent, and not answered */
+	int bar_look_ms; /* next look after this time; -1 = when something is plugged */
 	char *env[16];
 	uint64_t agent_started_us;
 };
@@ -245,40 +251,74 @@ static void say_ready(void)
 
 /* --- keeping ------------------------------------------------------------------------------------------------------- */
 
-/* The agent wants the memory for pixels: a descriptor, or one byte without. */
-static void serve_bar(struct run *run)
+static void bar_answer(struct run *run, int fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte;
+	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 'y';
 	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	_cleanup_fd_ int fd = -1;
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
-	if (recv(run->bar, &byte, 1, MSG_DONTWAIT) != 1)
-		return;
-	fd = bardev_open();
-	byte = fd < 0 ? 'n' : 'y';
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		m.msg_control = control;
-		m.msg_controllen = sizeof control;
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof fd);
-		memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	}
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(c), &fd, sizeof fd);
 	if (sendmsg(run->bar, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_warn("answering the agent: %s", strerror(errno));
 }
 
+/* The agent wants the memory for pixels, which may not be plugged yet: its descriptor is the answer, whenever that is. */
+static void bar_look(struct run *run)
+{
+	_cleanup_fd_ int fd = run->bar_asked ? bardev_open() : -1;
+
+	if (fd >= 0) {
+		run->bar_asked = false;
+		bar_answer(run, fd);
+	}
+	if (!run->bar_asked || run->bar_look_ms > BAR_LOOK_MAX_MS)
+		run->bar_look_ms = -1;
+	else if (run->bar_look_ms > 0)
+		run->bar_look_ms *= 2;
+}
+
+static void on_bar(struct run *run)
+{
+	char byte;
+
+	if (recv(run->bar, &byte, 1, MSG_DONTWAIT) != 1)
+		return;
+	run->bar_asked = true;
+	run->bar_look_ms = BAR_LOOK_MS;
+	bar_look(run);
+}
+
+/* Content of events is not used: what counts is what sysfs then shows. */
+static void on_plug(struct run *run)
+{
+	char drop[8192];
+
+	while (recv(run->plugs, drop, sizeof drop, MSG_DONTWAIT) > 0)
+		if (run->bar_asked)
+			run->bar_look_ms = BAR_LOOK_MS;
+}
+
+static int open_plugs(struct err *e)
+{
+	struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
+		return err_errno(e, errno, "events of the kernel");
+	return STEAL_FD(fd);
+}
+
 static bool ended(struct proc *p)
 {
-	int status;
+	int status, pid = p->pid;
 
 	if (p->pidfd < 0 || proc_wait(p, 0, &status) < 0)
 		return false;
-	log_info("ended: pid=%d code=%d", (int)p->pid, proc_exit_code(status));
+	log_info("ended: pid=%d code=%d", pid, proc_exit_code(status));
 	proc_fini(p);
 	*p = PROC_INIT;
 	return true;
@@ -298,15 +338,22 @@ static int keep(struct run *run, struct err *e)
 		struct pollfd p[] = {
 			{ .fd = run->signals, .events = POLLIN },    { .fd = run->bar, .events = POLLIN },	{ .fd = run->x.pidfd, .events = POLLIN },
 			{ .fd = run->agent.pidfd, .events = POLLIN }, { .fd = run->session.pidfd, .events = POLLIN }, { .fd = run->keyboard.pidfd, .events = POLLIN },
+			{ .fd = run->plugs, .events = POLLIN },
 		};
-		int r;
+		int n = poll(p, ARRAY_SIZE(p), run->bar_look_ms), r;
 
-		if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
+		if (n < 0 && errno != EINTR)
 			return err_errno(e, errno, "poll");
+		if (n == 0)
+			bar_look(run);
+		if (n <= 0)
+			continue;
 		if (p[0].revents)
 			return 0;
 		if (p[1].revents)
-			serve_bar(run);
+			on_bar(run);
+		if (p[6].revents)
+			on_plug(run);
 		if (ended(&run->x))
 			return err_set(e, EIO, "the X server ended: see %s/log", RUN_DIR);
 		(void)ended(&run->session);
@@ -329,6 +376,10 @@ static int run_all(struct run *run, struct err *e)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	run->bar_look_ms = -1;
+	r = run->plugs = open_plugs(e);
+	if (r < 0)
+		return r;
 	make_env(run);
 	r = make_files(run, e);
 	if (r >= 0)
@@ -355,7 +406,7 @@ static int print_config(void)
 
 int main(int argc, char **argv)
 {
-	struct run run = { .x = PROC_INIT, .agent = PROC_INIT, .keyboard = PROC_INIT, .session = PROC_INIT, .control = -1, .bar = -1, .bar_theirs = -1, .signals = -1 };
+	struct run run = { .x = PROC_INIT, .agent = PROC_INIT, .keyboard = PROC_INIT, .session = PROC_INIT, .control = -1, .bar = -1, .bar_theirs = -1, .signals = -1, .plugs = -1 };
 	struct err e = { 0 };
 	int r;
 
