@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -86,6 +87,23 @@ static void open_log(struct work *w)
 		(void)rename(path, path_fmt(old, PATH_UPDATE_LOGS, "/%s.old.log", w->name));
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0660);
 	w->log = fd < 0 ? NULL : fdopen(fd, "a");
+}
+
+/* One at a time for each qube: a second one would set the mark again that the first one has just taken away. The lock ends with this process. */
+static int alone(const struct work *w, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	char path[PATH_MAX];
+	int r = fs_mkdir_p(path_get(PATH_UPDATE_LOGS), 0750, e);
+
+	if (r < 0)
+		return r;
+	fd = open(path_fmt(path, PATH_UPDATE_LOGS, "/.%s.lock", w->name), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+	if (fd < 0)
+		return err_errno(e, errno, "%s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, EBUSY, "another qvm-update is at work on it");
+	return STEAL_FD(fd);
 }
 
 static bool speaks_of_error(const char *s)
@@ -286,17 +304,20 @@ int update_worker(struct tool *t, const char *name)
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct work w = { .t = t, .name = name, .code = -1 };
 	_cleanup_free_ char *count = NULL;
+	_cleanup_fd_ int lock = -1;
 	struct err e = { 0 };
 	int r, code;
 
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
-	open_log(&w);
-	r = start(&w, &e);
+	lock = alone(&w, &e);
+	if (lock >= 0)
+		open_log(&w);
+	r = lock < 0 ? lock : start(&w, &e);
 	if (r >= 0)
 		tell("progress", "50");
-	code = r < 0 ? UPDATE_START : stop ? UPDATE_INTERRUPTED : call(&w, &e);
+	code = lock < 0 ? UPDATE_PRE : r < 0 ? UPDATE_START : stop ? UPDATE_INTERRUPTED : call(&w, &e);
 	if (code < 0)
 		code = UPDATE_OTHER;
 	if (code != UPDATE_OK && code != UPDATE_NONE && !e.code)
