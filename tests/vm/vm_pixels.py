@@ -15,22 +15,21 @@ LC_LISTEN, LC_OPEN, LC_GUI = 0x601, 0x603, 0x605
 EBUSY = 16
 
 # The agent's part: listens on (0, 6000), says what came, finds the device, and writes WORD at its beginning and before its end. Perl has no mmap of its own.
-AGENT = r"""perl - <<'E'
-use strict; use Socket;
+AGENT = r"""use strict; use Socket;
 my $word = "WORD";
 socket(my $s, AF_UNIX, SOCK_SEQPACKET, 0) or die; connect($s, sockaddr_un("/run/bulkhead/link.sock")) or die "link: $!";
 send($s, pack("V6", 0x601, 1, 8, 0, 0, 6000), 0); my $b = ""; recv($s, $b, 4096, 0);
 printf "%x\n", unpack("V", $b);
 my ($dir) = grep { my $d = $_; my $id = ""; for my $n ("vendor", "device") { open my $f, "<", "$d/$n" or next; $id .= <$f> } $id eq "0x1af4\n0x1110\n" }
             glob("/sys/bus/pci/devices/*");
-die "no device: " . `cat /proc/iomem | grep -i pci; ls /sys/bus/pci/devices` unless $dir;
+die "no device among " . join(" ", glob("/sys/bus/pci/devices/*")) unless $dir;
 open my $e, ">", "$dir/enable" or die "enable: $!"; print $e "1\n"; close $e;
 open my $f, "+<", (-e "$dir/resource2_wc" ? "$dir/resource2_wc" : "$dir/resource2") or die "resource2: $!";
 my $size = -s $f; print "$size\n$dir\n";
 my $at = syscall(9, 0, $size, 3, 1, fileno($f), 0); die "mmap: $!" if $at == -1;
 pipe(my $r, my $w) or die; syswrite($w, $word . $word);
 for my $to ($at, $at + $size - length($word)) { syscall(0, fileno($r), $to, length($word)) == length($word) or die "copy: $!" }
-E"""
+"""
 
 
 class Client:
@@ -75,7 +74,7 @@ def write_and_read(inst, word):
     check("0x1110" not in inst.sh("pixels", "cat /sys/bus/pci/devices/*/device").text, "the device before anybody asked")
     c = Client(inst, "pixels")
     try:
-        lines = inst.sh("pixels", AGENT.replace("WORD", word), user="root", timeout=300).text.split("\n")
+        lines = inst.sh("pixels", "perl -", stdin=AGENT.replace("WORD", word).encode(), user="root", timeout=300).text.split("\n")
         equal(c.answer(), (LC_OPEN, 2), "the client's answer")
         equal(lines[:2], ["%x" % LC_OPEN, str(256 << 20)], "what the agent got, and the size of the device")
         check(lines[2].startswith("/sys/bus/pci/devices/0000:"), f"place: {lines}")
