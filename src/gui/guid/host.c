@@ -28,6 +28,9 @@ void host_geometry(struct guid *g, struct win *w, const struct rect *outer)
 	w->in.w = in.w;
 	f = win_frame(w);
 	w->tiny = !frame_inner(&f, outer, &in);
+	/* A screen may be larger than the protocol knows; the rest is frame. */
+	in.w = MIN(in.w, GUI_WIDTH_MAX);
+	in.h = MIN(in.h, GUI_HEIGHT_MAX);
 	w->in = in;
 	xs_inside(g, w);
 	win_tell_place(g, w);
