@@ -111,7 +111,7 @@ static int install(struct tpl_face *f, const struct flavour *flavour, const stru
 	bool changed = false;
 	const struct template_install ti = {
 		.name = res->name, .root_img = res->root_img, .kernel_dir = res->kernel_dir, .full_kernel_dir = res->full_kernel_dir, .digest = res->digest,
-		.suite = res->suite, .summary = flavour->summary, .feature = flavour->feature, .force = opt_has(f->t, KEY_FORCE), .progress = on_import, .arg = f,
+		.suite = res->suite, .summary = flavour->summary, .feature = flavour->feature, .x11 = flavour->x11, .force = opt_has(f->t, KEY_FORCE), .progress = on_import, .arg = f,
 	};
 	int r = template_install(&ti, &changed, e);
 

@@ -245,12 +245,15 @@ static int set_features(const struct template_install *ti, const char *version, 
 		{ "os-version", ti->suite && streq(ti->suite, "trixie") ? "13" : "12" },
 		{ "qrexec", "1" },
 		{ "vmexec", "1" },
+		/* Its qubes are shown from the first start on, also when nobody ever starts the template, which would tell this itself. */
+		{ ti->x11 ? "gui" : NULL, "1" },
+		{ ti->x11 ? "supported-rpc.qubes.SetMonitorLayout" : NULL, "1" },
 		{ "template-kernel", version },
 		{ "template-digest", ti->digest },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		int r = adm_void(ti->name, "admin.vm.feature.Set", rows[i].name, rows[i].value, e);
+		int r = rows[i].name ? adm_void(ti->name, "admin.vm.feature.Set", rows[i].name, rows[i].value, e) : 0;
 
 		if (r < 0)
 			return r;

@@ -17,6 +17,7 @@ struct template_install {
 	const char *suite;	/* bookworm, trixie … (feature os-version) */
 	const char *summary;	/* one line about it */
 	const char *feature;	/* one more feature, set to 1; NULL = none */
+	bool x11;		/* it has a graphical agent: feature gui */
 	bool force;		/* import even when the digest is equal */
 	/* called with bytes done and to do; may be NULL */
 	void (*progress)(uint64_t done, uint64_t total, void *arg);
