@@ -35,22 +35,26 @@ class Player:
         self.bar, self.windows, self.log, self.clipboards = bar, {}, [], []
         self.auto_dump = self.auto_frame = self.auto_destroy = True
         self.buf = b""
-        end = time.monotonic() + timeout
-        self.s = sock
-        while sock is None:
-            self.s = socket.socket(socket.AF_UNIX)
-            try:
-                self.s.connect(path)
-                break
-            except (FileNotFoundError, ConnectionRefusedError):
-                self.s.close()
-                if time.monotonic() > end:
-                    raise AssertionError("the agent does not listen at " + path)
-                time.sleep(0.02)
+        self.s = sock or self.open(path, timeout)
         self.agent_version = struct.unpack("<I", self.exactly(4))[0]
         self.s.sendall(struct.pack("<I4I", version, *screen, 24, screen[0] * screen[1] * 4 // 1024 + 1))
         if hello:
             self.send(HELLO, 0, struct.pack("<4I", 1, can, scale, bar_mib))
+
+    @staticmethod
+    def open(path, timeout=30):
+        """A connected stream to the agent that listens there."""
+        end = time.monotonic() + timeout
+        while True:
+            s = socket.socket(socket.AF_UNIX)
+            try:
+                s.connect(path)
+                return s
+            except (FileNotFoundError, ConnectionRefusedError):
+                s.close()
+                if time.monotonic() > end:
+                    raise AssertionError("the agent does not listen at " + path)
+                time.sleep(0.02)
 
     def exactly(self, n):
         out = b""

@@ -159,6 +159,9 @@ static void on_window(struct agent *a, struct win *w, const struct hostmsg *m)
 {
 	switch (m->type) {
 	case GUI_KEYPRESS:
+		/* on a host without a window manager the keyboard may follow the pointer, and nobody tells of a focus */
+		if (a->focus != w->id && !w->override)
+			wm_focus(a, w);
 		repeat_off(a);
 		align(a, m->u.key.state);
 		fake_key(a, (uint8_t)m->u.key.keycode, m->u.key.type == PRESS);
