@@ -132,7 +132,9 @@ class Machine:
 
     def linkd(self, c):
         self.ctl = c
-        c.send(msg(LD_HELLO, self.hello()))
+        late = self.host.fault(self, "hello")  # it says who it is only when the machine is to run
+        if not late:
+            c.send(msg(LD_HELLO, self.hello()))
         while True:
             b, fds, _, _ = socket.recv_fds(c, 70000, 4)
             if not b:
@@ -142,6 +144,8 @@ class Machine:
             if kind == LD_TICKET and fds and self.host.answers:
                 threading.Thread(target=self.answer, args=(socket.socket(fileno=os.dup(fds[0])),), daemon=True).start()
             if kind == LD_CMD:
+                if late and COMMANDS[b[16]] == "cont":
+                    c.send(msg(LD_HELLO, self.hello()))
                 self.command(c, b[16], serial)
             elif kind == LD_QUERY:
                 c.send(msg(LD_QUERY + 1, struct.pack("<BQQ", 1, 1024, 1), serial, REPLY))

@@ -50,7 +50,7 @@ struct run {
 	bool killed;	     /* while a step was under way that cannot be taken back */
 	struct err start_err;
 	uint32_t linkd_pid, qemu_pid;
-	uint64_t linkd_start, qemu_start, boot_us;
+	uint64_t linkd_start, qemu_start, boot_us, watch_us; /* watch_us: when the time limit of this boot began */
 	uint8_t accel;
 	bool console_seen, link_up, agent_up;
 	bool off; /* the machine is off: what ends now ends rightly */
