@@ -9,7 +9,7 @@
 #define OPTS_NAME_CAP 64
 
 enum { OR_ALLOW, OR_DISABLED, OR_DISABLED_TOO };
-enum { TRAY_TINT, TRAY_BORDER, TRAY_NONE };
+#define TRAY_TINT_MAX 4u /* trayicon_mode up to here: tint */
 
 /* A key with modifiers: masks of the X protocol, and the name of the keysym. mods = 0 and keysym = "": never. */
 struct chord {

@@ -35,7 +35,7 @@ static void tint_open(struct guid *g)
 	_cleanup_free_ xcb_render_query_version_reply_t *v = NULL;
 	_cleanup_free_ xcb_render_query_pict_formats_reply_t *f = NULL;
 
-	if (!ext || !ext->present || g->o.trayicon_mode != TRAY_TINT)
+	if (!ext || !ext->present || g->o.trayicon_mode > TRAY_TINT_MAX)
 		return;
 	v = xcb_render_query_version_reply(x->c, xcb_render_query_version(x->c, 0, 11), NULL);
 	f = xcb_render_query_pict_formats_reply(x->c, xcb_render_query_pict_formats(x->c), NULL);

@@ -255,7 +255,7 @@ static void test_options(void **state)
 		assert_int_equal(opts_set(&o, "screensaver_names=xlock", &e), 0);
 	static const char *const bad[] = { "screensaver_names=more", "nonsense=1", "allow_fullscreen", "allow_fullscreen=perhaps", "max_clipboard_size=255",
 					   "max_clipboard_size=256001", "events_max_delay=-1", "secure_copy_sequence=c", "secure_copy_sequence=Hyper-c",
-					   "secure_copy_sequence=Ctrl-", "window_background_color=red", "window_background_color=0x12345g", "trayicon_mode=bg", "=1" };
+					   "secure_copy_sequence=Ctrl-", "window_background_color=red", "window_background_color=0x12345g", "trayicon_mode=red", "=1" };
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(opts_set(&o, bad[i], &e), -EINVAL);
 		assert_true(e.msg[0]);
