@@ -2,6 +2,7 @@
 /* Start, shutdown and their kin: what is refused without asking the machine. The rest is the daemon's. */
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 
 #include "base/paths.h"
 #include "base/str.h"
@@ -186,9 +187,15 @@ int api_suspend_host(struct call *c)
 
 int api_current_state(struct call *c)
 {
+	unsigned long long kib = 0;
+	struct sysinfo si;
+
 	if (!qube_halted(c->dest) && c->dest->klass != K_ADMIN && c->dest->klass != K_REMOTE)
 		return c->core->ops->current_state(c->core->ops_ctx, c->dest, c);
-	wr_printf(&c->out, "mem=0 mem_static_max=0 cputime=0 power_state=%s", life_name(c->dest->state));
+	/* dom0 has the memory of the host. How long its processors worked is not told to this process. */
+	if (c->dest->klass == K_ADMIN && sysinfo(&si) == 0)
+		kib = (unsigned long long)si.totalram * si.mem_unit / 1024;
+	wr_printf(&c->out, "mem=%llu mem_static_max=%llu cputime=0 power_state=%s", kib, kib, life_name(c->dest->state));
 	return 0;
 }
 
