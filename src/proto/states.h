@@ -5,6 +5,8 @@
 
 /* Size of a source's private disk in sectors of 512 bytes: no real volume has it, so that a clone sees when its own has come. */
 #define STATE_PLACEHOLDER_SECTORS 2049
+/* Size of the file system that a source prepares for the empty private volume of a disposable: that of a new qube's volume. */
+#define STATE_PRIVATE_BYTES (UINT64_C(2) << 30)
 /* Longest list of bulkhead.services= with its NUL. */
 #define SOURCE_SERVICES_MAX 512
 /* Key of QubesDB with the qube's uuid, of which a clone makes its machine id. */

@@ -3,6 +3,7 @@
 #include "qdb/client.h"
 
 #include <poll.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
@@ -10,6 +11,7 @@
 
 #define OUT_MAX (16u << 20)
 #define IN_MAX (64u << 10)
+#define LOOK_MS 1000 /* so often without an event: the directory itself may have been replaced */
 
 void qdbc_init(struct qdbc *c, int fd)
 {
@@ -27,18 +29,48 @@ int qdbc_open(struct qdbc *c, const char *socket_path, struct err *e)
 	return 0;
 }
 
+/* Tells when a name appears in the socket's directory; -1 where that cannot be watched. */
+static int watch_dir(const char *socket_path)
+{
+	_cleanup_free_ char *dir = xstrdup(socket_path);
+	char *slash = strrchr(dir, '/');
+	_cleanup_fd_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (!slash || slash == dir || fd < 0)
+		return -1;
+	*slash = '\0';
+	return inotify_add_watch(fd, dir, IN_CREATE | IN_MOVED_TO) < 0 ? -1 : STEAL_FD(fd);
+}
+
+static void wait_name(int watch, int ms)
+{
+	char events[4096];
+	struct pollfd p = { .fd = watch, .events = POLLIN };
+
+	if (poll(&p, 1, ms) > 0)
+		while (read(watch, events, sizeof events) > 0)
+			;
+}
+
 int qdbc_open_wait(struct qdbc *c, const char *socket_path, int timeout_ms, struct err *e)
 {
 	uint64_t deadline = now_us() + (uint64_t)timeout_ms * 1000;
+	_cleanup_fd_ int watch = -1;
 
-	/* The name appears a moment before the server listens, and no event tells of that. */
-	for (;;) {
+	for (bool watched = false;; watched = true) {
 		int r = qdbc_open(c, socket_path, e);
+		uint64_t now = now_us();
 
-		if ((r != -ECONNREFUSED && r != -ENOENT && r != -EAGAIN) || now_us() >= deadline)
+		if ((r != -ECONNREFUSED && r != -ENOENT && r != -EAGAIN) || now >= deadline)
 			return r;
 		err_clear(e);
-		poll(NULL, 0, 5);
+		/* Looked at once more when the watch is there. The name of some servers appears a moment before they listen: no event tells of that. */
+		if (!watched)
+			watch = watch_dir(socket_path);
+		else if (r == -ENOENT && watch >= 0)
+			wait_name(watch, (int)MIN((deadline - now) / 1000 + 1, (uint64_t)LOOK_MS));
+		else
+			poll(NULL, 0, 5);
 	}
 }
 

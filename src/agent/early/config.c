@@ -64,7 +64,7 @@ int early_hostname(struct early *q, struct err *e)
 {
 	_cleanup_free_ char *hosts = NULL;
 	char name[65], line[70];
-	int r = qdbc_read(&q->db, "/name", name, sizeof name, e);
+	int r = early_read(q, "/name", name, sizeof name, e);
 
 	if (r < 0)
 		return r == -ENOENT ? err_set(e, ENOENT, "QubesDB has no /name") : r;
@@ -98,7 +98,7 @@ int early_timezone(struct early *q, struct err *e)
 {
 	char tz[QDB_VALUE_MAX], zone[160], line[160], now[160];
 	ssize_t n;
-	int r = qdbc_read(&q->db, "/qubes-timezone", tz, sizeof tz, e);
+	int r = early_read(q, "/qubes-timezone", tz, sizeof tz, e);
 
 	if (r == -ENOENT || (r == 0 && early_protected("/etc/timezone")))
 		return 0;
@@ -165,7 +165,7 @@ int early_random_seed(struct early *q, struct err *e)
 	uint8_t seed[160];
 	_cleanup_fd_ int fd = -1;
 	ssize_t n;
-	int r = qdbc_read(&q->db, "/qubes-random-seed", text, sizeof text, e);
+	int r = early_read(q, "/qubes-random-seed", text, sizeof text, e);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;

@@ -24,6 +24,8 @@ enum vm_type { TYPE_APPVM, TYPE_NETVM, TYPE_PROXYVM, TYPE_TEMPLATEVM, TYPE_N };
 
 struct early {
 	struct qdbc db;
+	struct early_entry *entries; /* what the database held when early_load was called */
+	size_t n_entries;
 	enum vm_type type;
 	enum persistence persistence;
 	bool disposable;	/* /type is DispVM */
@@ -31,6 +33,18 @@ struct early {
 	bool again;		/* a clone takes its identity */
 	bool rw_mounted, rw_fresh; /* fresh: mounted by this run, so nothing is bound from it yet */
 };
+
+/* db.c: the database as it was at one moment, by one request: each more would cost as much as all of them, and what is read before the first
+   call can be answered is waited for. early_load replaces what was loaded before, early_unload frees it. */
+struct early_entry {
+	char key[QDB_KEY_CAP];
+	char *value;
+};
+int early_load(struct early *q, struct err *e);
+void early_unload(struct early *q);
+/* early_read is qdbc_read from there; early_wait asks the daemon when it is not there, for up to 60 s. */
+int early_read(const struct early *q, const char *key, char *ret, size_t cap, struct err *e);
+int early_wait(struct early *q, const char *key, char *ret, size_t cap, struct err *e);
 
 /* sysinit.c: identity and flag files from QubesDB. -EINVAL for a type or persistence that is not
    known: the caller must stop then, because guessing could keep what should be thrown away. */
@@ -59,6 +73,10 @@ bool source_args(struct source_args *ret);
 int source_flags(const struct source_args *a, struct err *e);
 /* clone_private waits until the disk is not the placeholder of the source any more, and forgets what was read from that. */
 int clone_private(const char *dev, struct err *e);
+/* prepared.c: prepared_make makes, in a source, the file system that a clone's prepared_put copies to an empty private volume of a disposable:
+   1 = done, 0 = there is none that fits. */
+void prepared_make(void);
+int prepared_put(const char *dev, struct err *e);
 /* clone_machine_id binds an id of its own over the source's: the qube's uuid, or a random one. */
 int clone_machine_id(struct early *q, struct err *e);
 
@@ -119,6 +137,10 @@ int run_program(const char *const *argv, struct err *e);
 int copy_tree(const char *src, const char *dst, uid_t uid, gid_t gid, struct err *e);
 /* copy_any copies one file, link or tree. */
 int copy_any(const char *src, const char *dst, struct err *e);
+/* copy_data copies what is no hole of one open file to the same places of another, which has size bytes and is all zero. */
+int copy_data(int from, int to, uint64_t size, struct err *e);
+/* mem_zero is true when all n bytes are zero. */
+bool mem_zero(const uint8_t *p, size_t n);
 /* touch makes an empty file; text_write replaces a small file that need not survive a power cut. */
 int touch(const char *path, struct err *e);
 int text_write(const char *path, const char *text, mode_t mode, struct err *e);

@@ -153,6 +153,38 @@ int copy_any(const char *src, const char *dst, struct err *e)
 	return copy_tree(src, dst, (uid_t)-1, (gid_t)-1, e);
 }
 
+int copy_data(int from, int to, uint64_t size, struct err *e)
+{
+	off_t at = 0, end;
+
+	for (;;) {
+		at = lseek(from, at, SEEK_DATA);
+		if (at < 0)
+			return errno == ENXIO ? 0 : err_errno(e, errno, "looking for the blocks of a file");
+		end = lseek(from, at, SEEK_HOLE);
+		if (end < 0 || (uint64_t)end > size)
+			return err_set(e, ENOSPC, "the copy has no room for the file");
+		if (lseek(to, at, SEEK_SET) < 0)
+			return err_errno(e, errno, "seeking in a copy");
+		while (at < end)
+			if (sendfile(to, from, &at, (size_t)(end - at)) <= 0)
+				return err_errno(e, errno, "copying the blocks of a file");
+	}
+}
+
+bool mem_zero(const uint8_t *p, size_t n)
+{
+	uint64_t sum = 0, word;
+
+	for (; n >= sizeof word; p += sizeof word, n -= sizeof word) {
+		memcpy(&word, p, sizeof word);
+		sum |= word;
+	}
+	while (n--)
+		sum |= *p++;
+	return sum == 0;
+}
+
 /* parse_id_line splits name:x:ID[:GID...]. */
 static bool parse_id_line(struct rd line, const char *name, unsigned *ret_id, unsigned *ret_gid)
 {

@@ -13,6 +13,7 @@
 
 #include "agent/early/early.h"
 #include "agent/early/ext4.h"
+#include "agent/early/private.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/fsx.h"
@@ -21,39 +22,57 @@
 #define PRIVATE_DEV "/dev/xvdb"
 #define ZERO_CHECK_BYTES (10u << 20)
 #define CHUNK (256u << 10)
+#define SECTOR_MAX 4096u
+#define GROW_BYTES (128u << 20) /* less than a block group is not worth a resize */
 
-/* all_zero reads the first 10 MiB; a volume with zeros there holds no file system. */
-static int all_zero(int fd, struct err *e)
+/* all_zero reads the first 10 MiB; a volume with zeros there holds no file system. Past the page cache, which would grow by as much: in a
+   clone of a saved state each page of that is memory of its own. */
+static int all_zero(struct err *e)
 {
-	_cleanup_free_ char *buf = malloc(CHUNK);
+	_cleanup_fd_ int fd = open(PRIVATE_DEV, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	_cleanup_free_ uint8_t *buf = aligned_alloc(SECTOR_MAX, CHUNK);
 
+	if (fd < 0)
+		return err_errno(e, errno, "opening " PRIVATE_DEV);
 	if (!buf)
 		return err_set(e, ENOMEM, "out of memory");
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return err_errno(e, errno, "seeking on the private volume");
 	for (size_t done = 0; done < ZERO_CHECK_BYTES;) {
 		ssize_t n = read_full(fd, buf, CHUNK);
 
 		if (n < 0)
 			return err_errno(e, (int)-n, "reading the private volume");
-		if (n == 0)
-			break;
-		if (buf[0] != 0 || (n > 1 && memcmp(buf, buf + 1, (size_t)n - 1) != 0))
+		if (!mem_zero(buf, (size_t)n))
 			return 0;
 		done += (size_t)n;
+		if (n < (ssize_t)CHUNK)
+			break;
 	}
 	return 1;
 }
 
-static int make_fs(const struct early *q, struct err *e)
+int private_make_fs(const struct early *q, const char *target, const char *tree, struct err *e)
 {
 	/* Tables are written later by the kernel; the volume is sparse and zero, so nothing
 	   needs discarding. A disposable needs no journal: nobody will ever recover it. */
 	const char *const argv[] = { "/sbin/mkfs.ext4", "-q", "-F", "-m", "0",
 				     "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
-				     "-O", q->disposable ? "^has_journal" : "has_journal", PRIVATE_DEV, NULL };
+				     "-O", q->disposable ? "^has_journal" : "has_journal",
+				     tree ? "-d" : target, tree, target, NULL }; /* without a tree it ends behind the first target */
 
 	return err_add(e, run_program(argv, e), "formatting the private volume");
+}
+
+/* 1: it has got the prepared one, of STATE_PRIVATE_BYTES. */
+static int make_fs(const struct early *q, struct err *e)
+{
+	int r = q->again && q->disposable ? prepared_put(PRIVATE_DEV, e) : 0;
+
+	if (r > 0)
+		return r;
+	if (r < 0)
+		log_warn("%s", err_text(e, r));
+	err_clear(e);
+	return private_make_fs(q, PRIVATE_DEV, NULL, e);
 }
 
 static int check_fs(struct err *e)
@@ -89,21 +108,23 @@ static int examine(const struct early *q, const char **ret_fs, bool *ret_grow, s
 	*ret_fs = "ext4";
 	r = ext4_sb_parse(rd_mem(sb, (size_t)n), &info, e);
 	if (r == 0) {
-		/* Less than a block group is not worth a resize. */
-		*ret_grow = dev_bytes > info.bytes && dev_bytes - info.bytes >= (128u << 20);
+		*ret_grow = dev_bytes > info.bytes && dev_bytes - info.bytes >= GROW_BYTES;
 		fd_closep(&fd);
 		return info.clean ? 0 : check_fs(e);
 	}
 	if (r != -ENODATA)
 		return r;
-	r = all_zero(fd, e);
 	fd_closep(&fd);
+	r = all_zero(e);
 	if (r < 0)
 		return r;
-	if (r > 0)
-		return make_fs(q, e);
-	*ret_fs = NULL;
-	return 0;
+	if (r == 0) {
+		*ret_fs = NULL;
+		return 0;
+	}
+	r = make_fs(q, e);
+	*ret_grow = r > 0 && dev_bytes - STATE_PRIVATE_BYTES >= GROW_BYTES;
+	return r;
 }
 
 static int mount_private(const char *fs, struct err *e)
@@ -194,7 +215,7 @@ static int bind_over(const char *src, const char *dst, struct err *e)
 	return mount(src, dst, NULL, MS_BIND, NULL) < 0 ? err_errno(e, errno, "binding %s over %s", src, dst) : 0;
 }
 
-static int fill(const struct early *q, struct err *e)
+int private_fill(struct err *e)
 {
 	const char *local = access("/usr/local.orig", F_OK) == 0 ? "/usr/local.orig" : "/usr/local";
 	int r = make_config(e);
@@ -203,8 +224,13 @@ static int fill(const struct early *q, struct err *e)
 		r = first_copy(RW "/usrlocal", local, e);
 	if (r >= 0)
 		r = make_home(e);
-	if (r >= 0)
-		r = fs_mkdir_p(RW "/bind-dirs", 0755, e);
+	return r < 0 ? r : fs_mkdir_p(RW "/bind-dirs", 0755, e);
+}
+
+static int fill(const struct early *q, struct err *e)
+{
+	int r = private_fill(e);
+
 	/* With custom-persist only what dom0 lists is kept, and home is one of those things. */
 	if (r < 0 || q->custom_persist)
 		return r;

@@ -113,7 +113,7 @@ static int machine_id_text(struct early *q, char ret[40], struct err *e)
 	char uuid[64];
 	uint8_t b[16];
 	size_t n = 0;
-	int r = qdbc_read(&q->db, STATE_UUID_KEY, uuid, sizeof uuid, e);
+	int r = early_read(q, STATE_UUID_KEY, uuid, sizeof uuid, e);
 
 	for (const char *c = uuid; r >= 0 && *c && n < 32; c++)
 		if (*c != '-')

@@ -169,12 +169,15 @@ int early_configure(bool again)
 	struct err e = { 0 };
 	int r = qdbc_open_wait(&q.db, QDB_SOCKET, READY_TIMEOUT_MS, &e), failed = 0;
 
+	if (r >= 0)
+		r = early_load(&q, &e);
 	if (r >= 0 && again)
 		r = early_forget(&e);
 	if (r >= 0)
 		r = early_sysinit(&q, &e);
 	if (r < 0) {
 		log_error("early configuration: %s", err_text(&e, r));
+		early_unload(&q);
 		qdbc_fini(&q.db);
 		return 2;
 	}
@@ -189,6 +192,7 @@ int early_configure(bool again)
 			log_error("%s: %s", parts[i].name, err_text(&e, r));
 		failed |= r < 0;
 	}
+	early_unload(&q);
 	qdbc_fini(&q.db);
 	return failed;
 }
@@ -260,6 +264,7 @@ static void source_system_ready(struct source *s)
 {
 	s->system_ready = true;
 	fd_closep(&s->watch);
+	prepared_make();
 	if (daemons[D_QREXEC].proc.pid > 0 && kill(daemons[D_QREXEC].proc.pid, SIGUSR1) == 0)
 		return;
 	s->warmed = true;

@@ -78,13 +78,13 @@ int service_set(const char *name, bool on, struct err *e)
 	return unlink(path) < 0 && errno != ENOENT ? err_errno(e, errno, "removing %s", path) : 0;
 }
 
-static int service_entry(void *arg, const char *key, const char *value)
+static int service_entry(const char *key, const char *value, struct err *e)
 {
 	const char *name = key + strlen(SERVICE_PREFIX);
 
 	if (!str_starts(key, SERVICE_PREFIX) || !service_name_ok(name) || (!streq(value, "0") && !streq(value, "1")))
 		return 0;
-	return service_set(name, value[0] == '1', arg);
+	return service_set(name, value[0] == '1', e);
 }
 
 int services_default(struct early *q, struct err *e)
@@ -102,10 +102,10 @@ static int services_set(struct early *q, struct err *e)
 	char ip[64];
 
 	/* A qube that keeps what is installed in it and has no network of its own fetches packages through another one. */
-	if (r >= 0 && q->type == TYPE_APPVM && q->persistence == PERSIST_FULL && qdbc_read(&q->db, "/qubes-ip", ip, sizeof ip, NULL) == -ENOENT)
+	if (r >= 0 && q->type == TYPE_APPVM && q->persistence == PERSIST_FULL && early_read(q, "/qubes-ip", ip, sizeof ip, NULL) == -ENOENT)
 		r = service_set("updates-proxy-setup", true, e);
-	if (r >= 0)
-		r = qdbc_each(&q->db, SERVICE_PREFIX, true, service_entry, e, e);
+	for (size_t i = 0; r >= 0 && i < q->n_entries; i++)
+		r = service_entry(q->entries[i].key, q->entries[i].value, e);
 	return r;
 }
 
@@ -134,7 +134,7 @@ static int write_flags(struct early *q, struct err *e)
 		r = touch(path, e);
 	if (r < 0)
 		return r;
-	r = qdbc_read(&q->db, "/qubes-debug-mode", debug, sizeof debug, e);
+	r = early_read(q, "/qubes-debug-mode", debug, sizeof debug, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	return text_write("/run/qubes-service-environment", streq(debug, "1") ? "GUI_OPTS=-vv\n" : "\n", 0644, e);
@@ -160,21 +160,21 @@ int early_sysinit(struct early *q, struct err *e)
 	char value[128];
 	int r;
 
-	r = qdbc_wait_key(&q->db, "/qubes-vm-type", value, sizeof value, 60000, e);
+	r = early_wait(q, "/qubes-vm-type", value, sizeof value, e);
 	if (r < 0)
 		return r;
 	r = lookup(type_names, TYPE_N, value);
 	if (r < 0)
 		return err_set(e, EINVAL, "/qubes-vm-type is not a known type");
 	q->type = (enum vm_type)r;
-	r = qdbc_wait_key(&q->db, "/qubes-vm-persistence", value, sizeof value, 60000, e);
+	r = early_wait(q, "/qubes-vm-persistence", value, sizeof value, e);
 	if (r < 0)
 		return r;
 	r = lookup(persistence_names, PERSIST_N, value);
 	if (r < 0)
 		return err_set(e, EINVAL, "/qubes-vm-persistence is not a known class");
 	q->persistence = (enum persistence)r;
-	r = qdbc_read(&q->db, "/type", value, sizeof value, e);
+	r = early_read(q, "/type", value, sizeof value, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	q->disposable = r == 0 && streq(value, "DispVM");

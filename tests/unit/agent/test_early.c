@@ -9,12 +9,14 @@
 
 #include <cmocka.h>
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "agent/early/bindconf.h"
 #include "agent/early/early.h"
 #include "agent/early/ext4.h"
 #include "base/fsx.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "base/wr.h"
 
@@ -272,6 +274,89 @@ static void test_id(void **state)
 	unlink(path);
 }
 
+/* What is no hole arrives where it was, what is a hole stays one; nothing past the end of the copy. */
+static void test_copy_data(void **state)
+{
+	char from_path[] = "/tmp/bulkhead-data-XXXXXX", to_path[] = "/tmp/bulkhead-data-XXXXXX", text[8] = "";
+	int from = mkstemp(from_path), to = mkstemp(to_path);
+	struct err e = { 0 };
+	struct stat st;
+
+	assert_true(from >= 0 && to >= 0);
+	assert_int_equal(ftruncate(from, 64 << 20), 0);
+	assert_int_equal(ftruncate(to, 64 << 20), 0);
+	assert_int_equal(pwrite(from, "first", 5, 0), 5);
+	assert_int_equal(pwrite(from, "later", 5, (40 << 20) + 4094), 5);
+	assert_int_equal(copy_data(from, to, 64 << 20, &e), 0);
+	assert_int_equal(pread(to, text, 5, 0), 5);
+	assert_memory_equal(text, "first", 5);
+	assert_int_equal(pread(to, text, 5, (40 << 20) + 4094), 5);
+	assert_memory_equal(text, "later", 5);
+	assert_int_equal(fstat(to, &st), 0);
+	assert_true(st.st_blocks < (1 << 20) / 512);
+	assert_int_equal(copy_data(from, to, 40 << 20, &e), -ENOSPC);
+	close(from);
+	close(to);
+	unlink(from_path);
+	unlink(to_path);
+}
+
+static void test_mem_zero(void **state)
+{
+	uint8_t b[67] = { 0 };
+
+	for (size_t n = 0; n <= sizeof b; n++)
+		assert_true(mem_zero(b, n));
+	for (size_t i = 0; i < sizeof b; i++) {
+		b[i] = 0x80;
+		assert_false(mem_zero(b, sizeof b));
+		assert_true(mem_zero(b, i));
+		b[i] = 0;
+	}
+}
+
+/* One request reads all; what the configuration asks for comes from there. */
+static void test_database(void **state)
+{
+	_cleanup_free_ char *big = xcalloc(1, 3000);
+	struct early q = { .db = { .fd = -1 } };
+	struct wr w = wr_grow(1u << 16);
+	struct err e = { 0 };
+	char v[2000], sent[QDB_HDR_LEN + 1];
+	int pair[2];
+
+	memset(big, 'x', 2999);
+	assert_int_equal(unix_pair(SOCK_STREAM, pair), 0);
+	qdbc_init(&q.db, pair[0]);
+	qdb_put(&w, QDB_RESP_MULTIREAD, "/qubes-vm-type", "AppVM", 5);
+	qdb_put(&w, QDB_RESP_MULTIREAD, "/name", "work", 4);
+	qdb_put(&w, QDB_RESP_MULTIREAD, "/empty", "", 0);
+	qdb_put(&w, QDB_RESP_MULTIREAD, "/big", big, 2999);
+	qdb_put(&w, QDB_RESP_MULTIREAD, "", "", 0);
+	qdb_put(&w, QDB_RESP_OK, "/late", "", 0); /* the watch of the key that was not there */
+	qdb_put(&w, QDB_RESP_READ, "/late", "now", 3);
+	qdb_put(&w, QDB_RESP_OK, "/late", "", 0);
+	assert_int_equal(write_full(pair[1], w.buf, w.len), 0);
+	assert_int_equal(early_load(&q, &e), 0);
+	assert_int_equal(early_read(&q, "/name", v, sizeof v, &e), 0);
+	assert_string_equal(v, "work");
+	assert_int_equal(early_wait(&q, "/qubes-vm-type", v, sizeof v, &e), 0);
+	assert_string_equal(v, "AppVM");
+	assert_int_equal(early_read(&q, "/empty", v, sizeof v, &e), 0);
+	assert_string_equal(v, "");
+	assert_int_equal(early_read(&q, "/nam", v, sizeof v, &e), -ENOENT);
+	assert_int_equal(early_read(&q, "/big", v, sizeof v, &e), -EMSGSIZE);
+	/* That was one request. */
+	assert_int_equal(recv(pair[1], sent, sizeof sent, MSG_DONTWAIT), QDB_HDR_LEN);
+	assert_int_equal(early_wait(&q, "/late", v, sizeof v, &e), 0);
+	assert_string_equal(v, "now");
+	early_unload(&q);
+	assert_int_equal(early_read(&q, "/name", v, sizeof v, &e), -ENOENT);
+	qdbc_fini(&q.db);
+	close(pair[1]);
+	wr_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +365,8 @@ int main(void)
 		cmocka_unit_test(test_bind_source), cmocka_unit_test(test_ext4),
 		cmocka_unit_test(test_hosts),	 cmocka_unit_test(test_names),	     cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_copy),	 cmocka_unit_test(test_id),
+		cmocka_unit_test(test_copy_data), cmocka_unit_test(test_mem_zero),
+		cmocka_unit_test(test_database),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/io.h"
 #include "base/str.h"
@@ -214,11 +218,65 @@ static void event_driven(void **state)
 	stop(&g);
 }
 
+static bool watches(pid_t pid)
+{
+	char path[40], link[60], target[40];
+	DIR *dir = str_printf(path, sizeof path, "/proc/%d/fd", (int)pid) == 0 ? opendir(path) : NULL;
+	struct dirent *ent;
+	bool found = false;
+
+	while (dir && (ent = readdir(dir))) {
+		ssize_t n = str_printf(link, sizeof link, "%s/%.16s", path, ent->d_name) == 0 ? readlink(link, target, sizeof target - 1) : -1;
+
+		target[n > 0 ? n : 0] = '\0';
+		found |= streq(target, "anon_inode:inotify");
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* A server that comes after its client has begun to wait: the other process makes the socket when it sees the client watch the directory. */
+static void waits_for_the_server(void **state)
+{
+	char dir[] = "/tmp/bulkhead-qdb-XXXXXX", path[64];
+	struct qdbc c = { .fd = -1 };
+	struct err e = { 0 };
+	uint64_t begin;
+	int status = 0;
+	pid_t pid;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(str_printf(path, sizeof path, "%s/q.sock", dir), 0);
+	assert_int_equal(qdbc_open_wait(&c, path, 20, &e), -ENOENT);
+	err_clear(&e);
+	pid = fork();
+	if (pid == 0) {
+		struct pollfd p = { .events = POLLIN };
+
+		/* behind its watch: then an event has to wake it */
+		for (int i = 0; i < 5000 && !watches(getppid()); i++)
+			poll(NULL, 0, 1);
+		p.fd = unix_listen_replace(path, SOCK_STREAM, 0600, NULL);
+		_exit(p.fd < 0 || poll(&p, 1, 20000) != 1);
+	}
+	begin = now_us();
+	assert_int_equal(qdbc_open_wait(&c, path, 30000, &e), 0);
+	assert_true(now_us() - begin < 25000000);
+	assert_true(c.fd >= 0);
+	qdbc_fini(&c);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	unlink(path);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers), cmocka_unit_test(requests_are_checked_here), cmocka_unit_test(lists),
 		cmocka_unit_test(lies),	   cmocka_unit_test(silence_and_ends),		cmocka_unit_test(event_driven),
+		cmocka_unit_test(waits_for_the_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
