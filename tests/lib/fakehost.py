@@ -281,10 +281,20 @@ class Machine:
             os.close(fd)
 
 
+def fill_low():
+    """A child is given descriptors 3 to 5, and Popen wants these numbers to be open here too, whatever threads close meanwhile."""
+    while True:
+        fd = os.open(os.devnull, os.O_RDWR)
+        if fd > 5:
+            os.close(fd)
+            return
+
+
 class Host:
     """The proxy, the machines and the holder's table of states."""
 
     def __init__(self):
+        fill_low()
         self.inst = Rig()
         self.states, self.dropped, self.starts, self.machines = {}, [], [], []
         self.keep_busy = 0  # so often the end of the source has not come to the spawner's ears yet
@@ -318,6 +328,7 @@ class Host:
         log = open(os.path.join(self.inst.root, "core.out"), "ab")
 
         def run(argv, fds):
+            fill_low()
             fds = [os.dup(f) for f in fds]  # none of them is one of the numbers that they become
             high = [__import__("fcntl").fcntl(f, __import__("fcntl").F_DUPFD, 50) for f in fds]
             for f in fds:
