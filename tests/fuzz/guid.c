@@ -241,6 +241,11 @@ static void host(struct guid *g, struct win *w)
 	struct rect r = { (int32_t)(dice() % 3000) - 1000, (int32_t)(dice() % 3000) - 1000, dice() % 2000, dice() % 2000 };
 	bool on = dice() % 2;
 
+	if (w->conf_out && dice() % 4 == 0) {
+		/* An agent answers with the same place. */
+		win_configure(g, w, &(struct gui_configure){ w->told.x, w->told.y, w->told.w, w->told.h, 0, 0 });
+		return;
+	}
 	switch (dice() % 9) {
 	case 0:
 	case 1:
@@ -259,6 +264,8 @@ static void host(struct guid *g, struct win *w)
 			host_state(g, w, on && g->o.allow_fullscreen && !w->override, dice() % 2, dice() % 2);
 		break;
 	case 6:
+		if (on)
+			r = (struct rect){ (int32_t)(dice() % 20), 0, 5000, 5000 };
 		pix_show(g, w, &r);
 		break;
 	case 7:
@@ -309,7 +316,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (used < 0)
 			break;
 		invariants(&g);
-		g.now_ms += dice() % 100;
+		if (dice() % 16 == 0)
+			g.now_ms += dice() % 400;
 		guid_tick(&g);
 		for (pick = n ? dice() % n : 0; w && pick; pick--)
 			w = w->hh.next;
