@@ -10,6 +10,9 @@
 #include "tool/template_install.h"
 #include "tool/tpl_verb.h"
 
+/* Options of the reference that ask for what is done, or not done, here anyway. */
+enum { KEY_NOTHING = 399 };
+
 static const struct tool_opt opts[] = {
 	{ KEY_REPO_FILES, "repo-files", "FILE", "repositories described there, instead of the system's (repeatable)", 0, W_FILE },
 	{ KEY_ENABLE, "enablerepo", "REPO", "also use this repository (repeatable; * fits)", 0, W_ANY },
@@ -49,6 +52,8 @@ static const struct tool_opt opts[] = {
 	{ KEY_FORCE, "force", NULL, "build: import the image although an equal one is installed; export: write over a file; import: take a system without guest package", 0, W_ANY },
 	{ KEY_FULL_KERNEL, "full-kernel", NULL, "build: also install the kernel with USB, sound, graphics and network cards", 0, W_ANY },
 	{ KEY_DEB, "deb", "FILE", "build, import: guest package to install into the template", 0, W_FILE },
+	{ KEY_NOTHING, "skip-start", NULL, "accepted, without effect: an installation starts no qube", OPT_HIDDEN, W_ANY },
+	{ KEY_NOTHING, "allow-pv", NULL, "accepted, without effect", OPT_HIDDEN, W_ANY },
 	{ KEY_INIT, "init", "FILE", "first program of the initramfs", OPT_HIDDEN, W_FILE },
 	{ KEY_PROGRESS_FD, "progress-fd", "N", "build: write progress as \"PERMILLE TEXT\" lines to descriptor N", 0, W_ANY },
 	{ 0 },
@@ -272,6 +277,10 @@ static int run(struct tool *t, int argc, char **argv)
 {
 	const char *cmd = argv[0];
 
+	if (streq(cmd, "migrate-from-rpmdb")) {
+		tool_info(t, "there is nothing to migrate: no template comes from a package here");
+		return argc == 1 ? 0 : tool_usage(t, "'%s' takes no words", cmd);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
 		int n = argc - 1;
 
