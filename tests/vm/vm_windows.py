@@ -8,6 +8,7 @@ import time
 import bh
 import guidplayer as g
 from bh import check, equal
+from vm_states import how
 
 TEMPLATE = "debian-12-x11"
 QUBE = "screen"
@@ -45,6 +46,11 @@ def a_window(p, cls, timeout=300):
     return p.until(f"a window of {cls}", lambda: next((v for v in p.windows.values() if v.cls == cls and v.mapped and v.damage), None), timeout=timeout)
 
 
+def colours(p, w):
+    d = p.picture(w)
+    return {d[i:i + 3] for i in range(0, len(d), 4)}
+
+
 def say(p, w, keys):
     for code, state in keys:
         p.key(w, code, True, state)
@@ -58,21 +64,25 @@ def windows_of_a_qube_come_to_the_host(inst):
     inst.good("qvm-features", TEMPLATE, "gui", "1")
     inst.good("qvm-create", "-l", "red", "-t", TEMPLATE, QUBE)
     inst.good("qvm-prefs", QUBE, "memory", "500")
+    # The X server, the agent and the session are part of the saved state; the memory for pixels comes to the clone.
+    inst.good("qvm-state", "build", QUBE, timeout=1200)
     inst.good("qvm-start", QUBE, timeout=900)
+    equal(how(inst, QUBE), "clone", "how it started")
     p, memory = connect(inst)
     try:
         inst.sh(QUBE, "/usr/lib/qubes/qubes-wait-path /run/user/1000/bulkhead-session", timeout=600)
         equal(inst.sh(QUBE, "ps -o user= -C Xorg,qubes-gui | sort | uniq -c | tr -s ' '").text, " 2 user\n", "nothing of X is root's")
         # a command of dom0 runs in the session: it knows display, key and bus
-        inst.sh(QUBE, "test -S \"$XDG_RUNTIME_DIR/bus\" && xterm -e sh -c 'read l; echo \"$l\" > /tmp/typed.new; mv /tmp/typed.new /tmp/typed; read l' >/dev/null 2>&1 & true")
+        inst.sh(QUBE, "test -S \"$XDG_RUNTIME_DIR/bus\" || exit 1; "
+                      "xterm -e sh -c 'read l; echo \"$l\" > /tmp/typed.new; mv /tmp/typed.new /tmp/typed; read l' </dev/null >/dev/null 2>&1 & true")
         w = a_window(p, "XTerm")
         check(w.w > 100 and w.h > 100 and w.hints[0] & 64, f"a terminal: {w.w}x{w.h} {w.hints}")
-        p.until("black and white in the memory", lambda: {b"\xff\xff\xff", b"\0\0\0"} <= {p.picture(w)[i:i + 3] for i in range(0, w.dump[1] * w.dump[2] * 4, 4)}, timeout=120)
+        p.until("black and white in the memory", lambda: {b"\xff\xff\xff", b"\0\0\0"} <= colours(p, w), timeout=120)
         p.focus(w)
         say(p, w, ((43, 1), (31, 0), (36, 0)))  # H, i, Return
         inst.sh(QUBE, "/usr/lib/qubes/qubes-wait-path /tmp/typed", timeout=300)
         equal(inst.sh(QUBE, "cat /tmp/typed").text, "Hi\n", "typed")
-        # pixels change only in the memory: the stream carries what they are, not them
+        # pixels change only in the memory: the stream carries where they are, not them
         n = len(w.damage)
         p.key(w, 38)
         p.key(w, 38, False)
@@ -90,7 +100,7 @@ def a_guid_that_comes_again_learns_the_windows(inst):
         p.send(g.CLIPBOARD_DATA, 0, "Grüße".encode())
         p.sync()
         equal(inst.sh(QUBE, "xclip -o -selection clipboard").text, "Grüße", "clipboard")
-        inst.sh(QUBE, "printf copied | xclip -i -selection clipboard >/dev/null 2>&1 & wait")
+        inst.sh(QUBE, "printf copied | xclip -i -selection clipboard >/dev/null 2>&1")
         p.send(g.CLIPBOARD_REQ, 0)
         p.until("the clipboard of the qube", lambda: p.clipboards and p.clipboards[-1] == b"copied", timeout=60)
         r = inst.run("qvm-run", "-p", "--", QUBE, "/etc/qubes-rpc/qubes.SetMonitorLayout", stdin=b"1024 768 0 0\n800 600 1024 0\n", ok=True)
