@@ -121,7 +121,7 @@ static int load_rules(struct tool *t, struct trace *tr, const char *qube, size_t
 static int filter(struct tool *t, struct trace *tr, const struct net_qube *q, const struct net_qube *up)
 {
 	struct fw_verdict v;
-	size_t n;
+	size_t n = 0;
 	int r = load_rules(t, tr, q->name, &n);
 
 	if (r)
