@@ -139,7 +139,7 @@ void x_work_area(struct guid *g)
 /* A request of MIT-SCREEN-SAVER, of which we need this one. */
 static xcb_extension_t saver_id = { "MIT-SCREEN-SAVER", 0 };
 
-uint32_t xs_idle_ms(struct guid *g)
+static uint32_t untouched_ms(struct guid *g)
 {
 	struct xs *x = g->xs;
 	const xcb_query_extension_reply_t *ext = xcb_get_extension_data(x->c, &saver_id);
@@ -159,6 +159,24 @@ uint32_t xs_idle_ms(struct guid *g)
 	r = rd_mem(reply, 32);
 	rd_skip(&r, 16); /* header, window, time until the saver starts */
 	return rd_u32le(&r);
+}
+
+/* When somebody typed or clicked in a window its owner says so (EWMH); a click on a panel or a menu of the desktop is not work in it. Times of the X server are
+   the monotonic clock in milliseconds. */
+uint32_t xs_idle_ms(struct guid *g)
+{
+	uint32_t idle = untouched_ms(g), active = x_word(g->xs, g->xs->s->root, A__NET_ACTIVE_WINDOW), other, time;
+
+	_cleanup_free_ xcb_get_window_attributes_reply_t *there = NULL;
+
+	/* Some window managers go on naming one that has ended, whose number may be one of ours by now. */
+	if (active && !win_by_x(g, active))
+		there = xcb_get_window_attributes_reply(g->xs->c, xcb_get_window_attributes(g->xs->c, active), NULL);
+	if (!there)
+		return UINT32_MAX;
+	other = x_word(g->xs, active, A__NET_WM_USER_TIME_WINDOW);
+	time = x_word(g->xs, other ? other : active, A__NET_WM_USER_TIME);
+	return time ? MAX(idle, (uint32_t)g->now_ms - time) : idle;
 }
 
 bool x_alive(const struct xs *x)
@@ -203,6 +221,6 @@ int x_open(struct guid *g, int bar_fd, struct err *e)
 	x_work_area(g);
 	x_lock_scan(g);
 	x_tray_find(g);
-	(void)xs_idle_ms(g);
+	(void)untouched_ms(g);
 	return x_alive(x) ? 0 : err_set(e, EPIPE, "the X server is gone");
 }

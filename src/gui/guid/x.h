@@ -19,7 +19,7 @@
 	A(_NET_WM_PING) A(_NET_WM_NAME) A(_NET_WM_PID) A(_NET_WM_ICON) A(_NET_WM_USER_TIME) A(_NET_WORKAREA)             \
 	A(_NET_WM_STATE) A(_NET_WM_STATE_FULLSCREEN) A(_NET_WM_STATE_MAXIMIZED_VERT) A(_NET_WM_STATE_MAXIMIZED_HORZ)    \
 	A(_NET_WM_STATE_HIDDEN) A(_NET_WM_STATE_DEMANDS_ATTENTION) A(_NET_WM_MOVERESIZE)                                 \
-	A(_NET_SYSTEM_TRAY_OPCODE) A(_XEMBED_INFO)                                                                       \
+	A(_NET_ACTIVE_WINDOW) A(_NET_WM_USER_TIME_WINDOW) A(_NET_SYSTEM_TRAY_OPCODE) A(_XEMBED_INFO)                                                                       \
 	A(_QUBES_LABEL) A(_QUBES_LABEL_COLOR) A(_QUBES_VMNAME) A(_QUBES_VMWINDOWID)
 
 enum x_atom {
@@ -66,7 +66,8 @@ bool x_alive(const struct xs *x);
 void x_work_area(struct guid *g);
 void x_keyboard(struct xs *x);
 
-/* xprops.c */
+/* xprops.c. x_word gives the first word of a property of any window, 0 when there is none. */
+uint32_t x_word(struct xs *x, xcb_window_t window, enum x_atom name);
 void x_props_new(struct guid *g, struct win *w);
 void x_state_changed(struct guid *g, struct win *w);
 void x_user_time(struct guid *g, struct win *w, uint32_t time);

@@ -31,6 +31,13 @@ static void on_configure(struct guid *g, const xcb_generic_event_t *any)
 	host_geometry(g, w, &out);
 }
 
+/* What window managers and other guids go by when a new window asks for the focus. */
+static void worked(struct guid *g, struct win *w, bool press, uint32_t time)
+{
+	if (press && !w->override)
+		x_user_time(g, w, time);
+}
+
 static void on_key(struct guid *g, const xcb_generic_event_t *any)
 {
 	EV(key_press);
@@ -43,6 +50,7 @@ static void on_key(struct guid *g, const xcb_generic_event_t *any)
 	f = win_frame(w);
 	m.x = ev->event_x - (int32_t)f.left;
 	m.y = ev->event_y - (int32_t)f.top;
+	worked(g, w, m.type == XCB_KEY_PRESS, ev->time);
 	host_key(g, w, &m, ev->time);
 }
 
@@ -63,6 +71,7 @@ static void on_button(struct guid *g, const xcb_generic_event_t *any)
 		}
 		return;
 	}
+	worked(g, w, m.type == XCB_BUTTON_PRESS, ev->time);
 	host_button(g, w, &m, ev->time);
 }
 

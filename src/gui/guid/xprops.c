@@ -163,10 +163,10 @@ void xs_iconify(struct guid *g, struct win *w)
 }
 
 /* The words of a property of at most 32 of them. */
-static size_t words(struct xs *x, struct win *w, enum x_atom name, uint32_t ret[32])
+static size_t words(struct xs *x, xcb_window_t window, enum x_atom name, uint32_t ret[32])
 {
 	_cleanup_free_ xcb_get_property_reply_t *p =
-		xcb_get_property_reply(x->c, xcb_get_property(x->c, 0, w->outer, x->atom[name], XCB_GET_PROPERTY_TYPE_ANY, 0, 32), NULL);
+		xcb_get_property_reply(x->c, xcb_get_property(x->c, 0, window, x->atom[name], XCB_GET_PROPERTY_TYPE_ANY, 0, 32), NULL);
 	size_t n = p && p->format == 32 ? (size_t)xcb_get_property_value_length(p) / 4 : 0;
 
 	n = MIN(n, (size_t)32);
@@ -175,11 +175,18 @@ static size_t words(struct xs *x, struct win *w, enum x_atom name, uint32_t ret[
 	return n;
 }
 
+uint32_t x_word(struct xs *x, xcb_window_t window, enum x_atom name)
+{
+	uint32_t v[32];
+
+	return words(x, window, name, v) ? v[0] : 0;
+}
+
 void x_state_changed(struct guid *g, struct win *w)
 {
 	struct xs *x = g->xs;
 	uint32_t v[32];
-	size_t n = words(x, w, A__NET_WM_STATE, v);
+	size_t n = words(x, w->outer, A__NET_WM_STATE, v);
 	bool full = false, vert = false, horz = false, hidden = false;
 
 	if (!w->mapped || w->docked)
@@ -190,7 +197,7 @@ void x_state_changed(struct guid *g, struct win *w)
 		horz |= v[i] == x->atom[A__NET_WM_STATE_MAXIMIZED_HORZ];
 		hidden |= v[i] == x->atom[A__NET_WM_STATE_HIDDEN];
 	}
-	n = words(x, w, A_WM_STATE, v);
+	n = words(x, w->outer, A_WM_STATE, v);
 	hidden |= n >= 1 && v[0] == 3;
 	host_state(g, w, full, vert && horz, hidden);
 }

@@ -32,7 +32,7 @@ void xs_image(struct guid *g, struct win *w);
 void xs_put(struct guid *g, struct win *w, const struct rect *r);
 void xs_pixels(struct guid *g, struct win *w, const struct rect *r, const uint8_t *p);
 void xs_again(struct guid *g, struct win *w, const struct rect *r);
-/* xs_idle_ms: how long no key and no pointer was touched, in any window. */
+/* xs_idle_ms: how long nobody has worked in the window that has the focus, as far as one can know; UINT32_MAX when none has it. */
 uint32_t xs_idle_ms(struct guid *g);
 /* xs_chord: 1 copy, 2 paste, 0 another key. */
 int xs_chord(struct guid *g, uint32_t state, uint32_t keycode);
