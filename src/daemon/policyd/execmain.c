@@ -58,7 +58,12 @@ static int parse(struct pd *pd, int argc, char **argv)
 			return usage(stderr, 2);
 		}
 	}
-	return argc - optind == 3 ? -1 : usage(stderr, 2);
+	/* the old form: the source's id first, the ident of the request last; neither says anything here */
+	if (argc - optind == 5)
+		optind++;
+	else if (argc - optind != 3)
+		return usage(stderr, 2);
+	return -1;
 }
 
 static int prepare(struct pd *pd, struct pol_sysinfo *si, struct err *e)
