@@ -50,13 +50,18 @@ static int set_once(struct call *c, char *slot, size_t cap, const char *key, con
 static int parse_key(struct call *c, struct wish *w, const char *key, const char *value)
 {
 	int i = str_starts(key, "pool:") ? volume_index(key + 5) : -1, r;
+	bool pools = c->m->param & CREATE_POOL;
+	char shown[100];
 
 	if (streq(key, "name"))
 		return set_once(c, w->name, sizeof w->name, key, value);
 	if (streq(key, "label"))
 		return set_once(c, w->label, sizeof w->label, key, value);
-	if (!(c->m->param & CREATE_POOL) || (!streq(key, "pool") && i < 0))
-		return err_set(&c->err, AE_PROTOCOL, "unknown key in the payload");
+	if (!pools || (!streq(key, "pool") && i < 0))
+		return err_set(&c->err, AE_PROTOCOL, "the payload has no key '%s'; there are %s", str_escape(shown, sizeof shown, key, strlen(key)),
+			       pools ? "name, label, pool and pool:VOLUME" : "name and label");
+	if (i >= 0 ? w->has_pool : w->has_volume_pool)
+		return err_set(&c->err, AE_PROTOCOL, "either pool or pool:VOLUME can be given, not both");
 	if (i >= 0) {
 		w->has_volume_pool = true;
 		return set_once(c, w->pool[i], sizeof w->pool[i], key, value);
@@ -94,8 +99,6 @@ static int parse_wish(struct call *c, struct wish *w)
 		if (k < 0)
 			return k;
 	}
-	if (w->has_pool && w->has_volume_pool)
-		return err_set(&c->err, AE_PROTOCOL, "either pool or pool:VOLUME can be given");
 	if (!w->name[0] || !w->label[0])
 		return err_set(&c->err, AE_PROTOCOL, "the payload must have name and label");
 	return 0;
@@ -129,9 +132,12 @@ static int check_template(struct call *c, enum klass k, struct qube **ret)
 
 static int check_pools(struct call *c, const struct wish *w)
 {
+	char shown[100];
+
 	for (unsigned i = 0; i < VOL_N; i++)
 		if (w->pool[i][0] && !pool_find(c->core, w->pool[i]))
-			return err_set(&c->err, AE_POOL_NOT_FOUND, "there is no such pool");
+			return err_set(&c->err, AE_POOL_NOT_FOUND, "there is no pool '%s'",
+				       str_escape(shown, sizeof shown, w->pool[i], strlen(w->pool[i])));
 	return 0;
 }
 
@@ -392,6 +398,7 @@ int api_create(struct call *c)
 	enum klass k = (enum klass)(c->m->param & ~CREATE_POOL);
 	struct creation *cr = xcalloc(1, sizeof *cr);
 	struct qname name;
+	char shown[100];
 	struct wish w;
 	struct qube *t;
 	char id[16] = "";
@@ -407,7 +414,7 @@ int api_create(struct call *c)
 		return err_set(&c->err, AE_VM_EXISTS, "Qube with name '%s' already exists", name.s);
 	r = check_template(c, k, &t);
 	if (r == 0 && !label_find(c->core, w.label))
-		r = err_set(&c->err, AE_LABEL_NOT_FOUND, "there is no such label");
+		r = err_set(&c->err, AE_LABEL_NOT_FOUND, "there is no label '%s'", str_escape(shown, sizeof shown, w.label, strlen(w.label)));
 	if (r == 0)
 		r = check_pools(c, &w);
 	if (r == 0 && k == K_DISP && (pick_dispid(c->core, &dispid) < 0 || str_printf(id, sizeof id, "%u", dispid) < 0))

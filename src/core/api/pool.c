@@ -210,12 +210,13 @@ static int option(struct call *c, struct pool *p, const struct pool_driver *d, c
 {
 	const struct pool_option *o = pool_option_find(d, key);
 	struct err why = { 0 };
+	char shown[100];
 
 	if (streq(key, "name"))
 		return str_copy(p->name, sizeof p->name, value) == 0 && pool_ok(value) ?
 			       0 : err_set(&c->err, AE_VALUE, "not a name for a pool");
 	if (!o)
-		return err_set(&c->err, AE_PROTOCOL, "driver %s has no such option", d->name);
+		return err_set(&c->err, AE_PROTOCOL, "driver %s has no option '%s'", d->name, str_escape(shown, sizeof shown, key, strlen(key)));
 	if (kv_get(&p->config, key))
 		return err_set(&c->err, AE_PROTOCOL, "'%s' is given twice", key);
 	if (pool_value_check(o, value, &why) < 0)
@@ -306,7 +307,7 @@ int api_pool_add(struct call *c)
 	int r;
 
 	if (!d)
-		return err_set(&c->err, AE_VALUE, "there is no such storage driver");
+		return err_set(&c->err, AE_VALUE, "there is no storage driver '%s'", c->arg);
 	p = xcalloc(1, sizeof *p);
 	if (str_copy(p->driver, sizeof p->driver, d->name) < 0)
 		abort(); /* names of drivers are constants */
