@@ -122,9 +122,9 @@ class Display:
 class Screen:
     """One Xvfb, with a window manager or without."""
 
-    def __init__(self, size="1400x1000", wm=None):
+    def __init__(self, size="1400x1000", wm=None, options=()):
         r, w = os.pipe()
-        self.p = subprocess.Popen(["Xvfb", "-displayfd", str(w), "-screen", "0", size + "x24", "-nolisten", "tcp"], pass_fds=[w], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.p = subprocess.Popen(["Xvfb", "-displayfd", str(w), "-screen", "0", size + "x24", "-nolisten", "tcp", *options], pass_fds=[w], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(w)
         with os.fdopen(r) as f:
             self.name = ":" + f.readline().strip()

@@ -115,6 +115,7 @@ static int check_bar(const struct guid *g, struct err *e)
 static int set_up(struct guid *g, struct err *e)
 {
 	int r = check_bar(g, e);
+	bool bar = g->bar_size;
 
 	for (int fd = FD_STREAM; r == 0 && fd <= FD_DESK; fd++) {
 		if (fd == FD_BAR)
@@ -129,11 +130,11 @@ static int set_up(struct guid *g, struct err *e)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	if (r == 0)
-		r = x_open(g, g->bar_size ? FD_BAR : -1, e);
+		r = x_open(g, bar ? FD_BAR : -1, e);
 	if (r < 0)
 		return r;
 	/* The X server has it; nobody else here needs it. */
-	if (g->bar_size)
+	if (bar)
 		close(FD_BAR);
 	/* The log's first line opens what the library needs for times. */
 	log_info("windows of %s, label %u, %s", g->name, g->label, g->bar_size ? "pixels in shared memory" : "pixels in the stream");

@@ -46,6 +46,14 @@ static int visual(struct xs *x, struct err *e)
 	return err_set(e, ENOTSUP, "the X server's screen has not 24 bits a pixel (red first): guid cannot show windows on it");
 }
 
+/* A server on another machine, or behind a proxy: the agent is told to send its pixels. */
+static int no_memory(struct guid *g, const char *why)
+{
+	log_warn("the X server %s; pixels come as a stream, which is slower", why);
+	g->bar_size = 0;
+	return 0;
+}
+
 static int shared_memory(struct guid *g, int bar_fd, struct err *e)
 {
 	struct xs *x = g->xs;
@@ -58,7 +66,7 @@ static int shared_memory(struct guid *g, int bar_fd, struct err *e)
 		return 0;
 	v = ext && ext->present ? xcb_shm_query_version_reply(x->c, xcb_shm_query_version(x->c), NULL) : NULL;
 	if (!v || v->major_version < 1 || (v->major_version == 1 && v->minor_version < 2))
-		return err_set(e, ENOTSUP, "the X server takes no shared memory by descriptor (MIT-SHM 1.2)");
+		return no_memory(g, "has no MIT-SHM 1.2");
 	x->shm_event = ext->first_event;
 	x->shm_major = ext->major_opcode;
 	/* The library closes what it sends. */
@@ -67,7 +75,7 @@ static int shared_memory(struct guid *g, int bar_fd, struct err *e)
 		return err_errno(e, errno, "copy of the descriptor of the pixel memory");
 	x->seg = xcb_generate_id(x->c);
 	bad = xcb_request_check(x->c, xcb_shm_attach_fd_checked(x->c, x->seg, copy, 1));
-	return bad ? err_set(e, EIO, "the X server does not take the pixel memory (error %u)", bad->error_code) : 0;
+	return bad ? no_memory(g, "does not take the memory for pixels") : 0;
 }
 
 void x_keyboard(struct xs *x)
