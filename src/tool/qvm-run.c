@@ -22,8 +22,8 @@ static const struct tool_opt opts[] = {
 	{ KEY_LOCALCMD, "localcmd", "COMMAND", "join the input and output with this command of dom0", 0, W_ANY },
 	{ KEY_SERVICE, "service", NULL, "COMMAND is the name of a qrexec service", 0, W_ANY },
 	{ KEY_NO_SHELL, "no-shell", NULL, "COMMAND is a program; no shell sees it or its arguments", 0, W_ANY },
-	{ KEY_GUI, "gui", NULL, "wait for the user's session in the qube first", 0, W_ANY },
-	{ KEY_NO_GUI, "no-gui", NULL, "do not wait for a session (the default in this version)", 0, W_ANY },
+	{ KEY_GUI, "gui", NULL, "wait for the user's session in the qube first (the default with $DISPLAY and without -p)", 0, W_ANY },
+	{ KEY_NO_GUI, "no-gui", NULL, "do not wait for a session", 0, W_ANY },
 	{ KEY_DISPVM, "dispvm", "QUBE", "run in a new disposable based on QUBE, or on the default one", OPT_OPTIONAL, W_QUBE },
 	{ KEY_COLOUR_OUT, "colour-output", "N", "colour of standard output on a terminal (default 31, red)", 0, W_ANY },
 	{ KEY_COLOUR_OUT, "color-output", "N", NULL, OPT_ALIAS | OPT_HIDDEN, W_ANY },
@@ -123,7 +123,8 @@ static int wait_session(struct tool *t, const struct run *x, int null_fd)
 				 .caller = { .in = null_fd, .out = null_fd, .err = null_fd } };
 	int r;
 
-	if (!opt_has(t, KEY_GUI) || opt_has(t, KEY_NO_GUI) || !feature_set(x->qube, "gui", v, sizeof v))
+	/* Who looks at a screen and takes no output wants a window; it cannot open before there is a session. */
+	if (opt_has(t, KEY_NO_GUI) || (!opt_has(t, KEY_GUI) && (!getenv("DISPLAY") || opt_has(t, 'p'))) || !feature_set(x->qube, "gui", v, sizeof v))
 		return 0;
 	if (streq(x->user, "DEFAULT")) {
 		if (prop_get(x->qube, "default_user", user, sizeof user, &e) < 0)

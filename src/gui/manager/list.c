@@ -28,8 +28,10 @@ static const char *kind(const struct mg_qube *q)
 
 static const char *state_words(const struct mg_qube *q)
 {
-	static const char *const words[][2] = { { "Running", N_("running") }, { "Halted", N_("halted") }, { "Paused", N_("paused") }, { "Transient", N_("starting") },
-						{ "Halting", N_("shutting down") }, { "Dying", N_("ending") }, { "Crashed", N_("crashed") }, { "Suspended", N_("suspended") }, { "NA", N_("unknown") } };
+	static const char *const words[][2] = {
+		{ "Running", N_("running") }, { "Halted", N_("halted") }, { "Paused", N_("paused") }, { "Transient", N_("starting") }, { "Halting", N_("shutting down") },
+		{ "Dying", N_("ending") }, { "Crashed", N_("crashed") }, { "Suspended", N_("suspended") }, { "NA", N_("unknown") },
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (streq(q->state, words[i][0]))
