@@ -98,7 +98,7 @@ def a_drive_for_one_start(inst):
 
 @suite.test
 def full_disk_pauses(inst):
-    where = small_pool(inst, "64m")
+    where = small_pool(inst, "96m")
     if not where:
         raise bh.Skip("no right to mount a small file system")
     try:
@@ -115,7 +115,7 @@ def fill_and_go_on(inst, where):
     inst.good("qvm-create", "-l", "red", "-t", TEMPLATE, "-p", "private=small", "filler")
     inst.good("qvm-start", "filler", timeout=900)
     # The sums are known to the guest before it writes: what arrives on the disk is compared with them afterwards.
-    job = subprocess.Popen([os.path.join(inst.bin, "qvm-run"), "-p", "filler", "cd /home/user; head -c 8388608 /dev/urandom >/tmp/r; for i in $(seq 12); do "
+    job = subprocess.Popen([os.path.join(inst.bin, "qvm-run"), "-p", "filler", "cd /home/user; head -c 8388608 /dev/urandom >/tmp/r; for i in $(seq 14); do "
                             "{ echo $i; cat /tmp/r; } >/tmp/b; md5sum </tmp/b >>sums; cp /tmp/b f$i; sync f$i sums; done; echo done"],
                            env=inst.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
@@ -136,11 +136,11 @@ def fill_and_go_on(inst, where):
     finally:
         job.kill()
     equal(inst.state("filler"), "Running", "state")
-    inst.sh("filler", "cd /home/user; for i in $(seq 12); do md5sum <f$i; done | cmp - sums")
+    inst.sh("filler", "cd /home/user; for i in $(seq 14); do md5sum <f$i; done | cmp - sums")
     check("error" not in inst.sh("filler", "dmesg | grep -iE 'ext4|I/O error' | grep -i error; true", user="root").text.lower(), "the guest saw no error")
     inst.good("qvm-shutdown", "--wait", "filler", timeout=300)
     inst.good("qvm-start", "filler", timeout=900)
-    inst.sh("filler", "cd /home/user; for i in $(seq 12); do md5sum <f$i; done | cmp - sums")
+    inst.sh("filler", "cd /home/user; for i in $(seq 14); do md5sum <f$i; done | cmp - sums")
 
 
 @suite.test
