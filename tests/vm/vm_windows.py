@@ -106,7 +106,11 @@ def a_guid_that_comes_again_learns_the_windows(inst):
         r = inst.run("qvm-run", "-p", "--", QUBE, "/etc/qubes-rpc/qubes.SetMonitorLayout", stdin=b"1024 768 0 0\n800 600 1024 0\n", ok=True)
         equal(r.text, "ok\n", "layout")
         check("1824x768" in inst.sh(QUBE, "xdpyinfo | grep dimensions").text, "two monitors")
-        inst.good("qvm-prefs", QUBE, "keyboard_layout", "de++")
+        # the user's keyboard, with the numbers that keys have on the host (the arrow up is 111)
+        inst.sh(QUBE, "qubesdb-write /keyboard-layout fr++ctrl:nocaps", user="root")
+        inst.sh(QUBE, "until setxkbmap -query | grep -q 'layout: *fr'; do sleep 1; done; xmodmap -pke > /tmp/keys", timeout=300)
+        keys = inst.sh(QUBE, "cat /tmp/keys").text
+        check("keycode 111 = Up" in keys and "keycode  24 = a A" in keys, keys[:3000])
         p.send(g.CLOSE, w.id)
         p.until("the end of the terminal", lambda: w.id not in p.windows, timeout=120)
     finally:

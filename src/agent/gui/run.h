@@ -17,9 +17,10 @@
 /* runconf.c. run_config writes the X server's configuration; run_auth a file that lets clients in who can read it (cookie: 16 random bytes). */
 void run_config(struct wr *w);
 void run_auth(struct wr *w, const uint8_t cookie[16]);
-/* run_keyboard splits "LAYOUT+VARIANT+OPTIONS" into arguments of setxkbmap: at most 12 and a NULL, pointing into text, which is changed. -EINVAL when it is no
+/* run_keyboard splits "LAYOUT+VARIANT+OPTIONS" into arguments of setxkbmap: with a NULL, pointing into text, which is changed. -EINVAL when it is no
    such value. */
-int run_keyboard(char *text, const char *argv[13]);
+#define RUN_KEYBOARD_ARGS 16
+int run_keyboard(char *text, const char *argv[RUN_KEYBOARD_ARGS]);
 
 /* keyboard.c: the process that sets the keyboard of QubesDB, now and whenever it changes. Does not return. */
 int keyboard_main(void);

@@ -52,7 +52,7 @@ static bool word_ok(const char *s)
 	return *s != '-' && str_chars(s, "_,:()-.");
 }
 
-int run_keyboard(char *text, const char *argv[13])
+int run_keyboard(char *text, const char *argv[RUN_KEYBOARD_ARGS])
 {
 	char *variant = strchr(text, '+'), *options = variant ? strchr(variant + 1, '+') : NULL;
 	size_t n = 0;
@@ -64,6 +64,11 @@ int run_keyboard(char *text, const char *argv[13])
 	if (!*text || !word_ok(text) || (variant && !word_ok(variant)) || (options && !word_ok(options)))
 		return -EINVAL;
 	argv[n++] = "setxkbmap";
+	/* numbers of keys as the host's server has them: one without devices would take those of old keyboards, where the arrows are elsewhere */
+	argv[n++] = "-rules";
+	argv[n++] = "evdev";
+	argv[n++] = "-model";
+	argv[n++] = "pc105";
 	argv[n++] = "-layout";
 	argv[n++] = text;
 	argv[n++] = "-variant";

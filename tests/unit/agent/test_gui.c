@@ -324,7 +324,7 @@ static void greeting(void **state)
 static void check_keyboard(const char *value, const char *want)
 {
 	char text[64], line[256] = "";
-	const char *argv[13];
+	const char *argv[RUN_KEYBOARD_ARGS];
 	struct wr w = wr_mem(line, sizeof line);
 	int r;
 
@@ -340,10 +340,10 @@ static void check_keyboard(const char *value, const char *want)
 
 static void keyboards(void **state)
 {
-	check_keyboard("us", "setxkbmap|-layout|us|-variant||-option||");
-	check_keyboard("de++", "setxkbmap|-layout|de|-variant||-option||");
-	check_keyboard("de+nodeadkeys+ctrl:nocaps", "setxkbmap|-layout|de|-variant|nodeadkeys|-option||-option|ctrl:nocaps|");
-	check_keyboard("us,ru+,phonetic+", "setxkbmap|-layout|us,ru|-variant|,phonetic|-option||");
+	check_keyboard("us", "setxkbmap|-rules|evdev|-model|pc105|-layout|us|-variant||-option||");
+	check_keyboard("de++", "setxkbmap|-rules|evdev|-model|pc105|-layout|de|-variant||-option||");
+	check_keyboard("de+nodeadkeys+ctrl:nocaps", "setxkbmap|-rules|evdev|-model|pc105|-layout|de|-variant|nodeadkeys|-option||-option|ctrl:nocaps|");
+	check_keyboard("us,ru+,phonetic+", "setxkbmap|-rules|evdev|-model|pc105|-layout|us,ru|-variant|,phonetic|-option||");
 	check_keyboard("", NULL);
 	check_keyboard("-print", NULL);
 	check_keyboard("us+-x", NULL);
