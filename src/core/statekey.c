@@ -56,6 +56,16 @@ bool state_allowed(const struct core *c, const struct qube *q, const char **ret_
 	return !*ret_why;
 }
 
+bool state_random_addresses(const struct core *c, const struct qube *q)
+{
+	const char *own = qube_feature_inherited(c, q, "emulated-aslr");
+	struct pval v;
+
+	if (own)
+		return own[0];
+	return (q->klass != K_APP && q->klass != K_DISP) || prop_text(c, q, P_netvm, &v)[0] || prop_bool(c, q, P_provides_network) || apart(q);
+}
+
 int state_services(const struct qube *q, char out[STATE_SERVICES_MAX])
 {
 	struct wr w = wr_mem(out, STATE_SERVICES_MAX - 1);

@@ -15,6 +15,9 @@
 
 /* state_allowed: may q start from a saved state? When not, *ret_why (static text) says why. */
 bool state_allowed(const struct core *c, const struct qube *q, const char **ret_why);
+/* state_random_addresses: do programs of q get random addresses where it is emulated? Feature emulated-aslr says so (1) or not (empty); by itself a
+   template-based qube without network does not, unless it is a vault or anonymous: the emulator translates a program's code anew for every address. */
+bool state_random_addresses(const struct core *c, const struct qube *q);
 /* state_services writes the names of the services that are on, joined by commas, in the order of the feature list. -E2BIG: too many for the
    command line of a kernel; -EINVAL: a name that could not stand there. */
 int state_services(const struct qube *q, char out[STATE_SERVICES_MAX]);

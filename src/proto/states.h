@@ -11,5 +11,9 @@
 #define SOURCE_SERVICES_MAX 512
 /* Key of QubesDB with the qube's uuid, of which a clone makes its machine id. */
 #define STATE_UUID_KEY "/bulkhead-uuid"
+/* Key of QubesDB: "0" = an emulated qube gives its programs the same addresses every time. */
+#define STATE_ASLR_KEY "/bulkhead-aslr"
+/* Made in the qube when that was done; who brings it a network undoes it. */
+#define STATE_ASLR_MARK "/run/bulkhead/same-addresses"
 
 #endif

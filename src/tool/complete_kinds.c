@@ -155,7 +155,7 @@ static const char *const services[] = { "cups", "crond", "clocksync", "network-m
 					"disable-dns-server", "software-rendering", "guivm", "guivm-gui-agent", "guivm-vnc", "lightdm",
 					"tracker", NULL };
 static const char *const features[] = { "qrexec", "gui", "gui-emulated", "os", "internal", "servicevm", "updates-available", "skip-update",
-					"ipv6", "anon-timezone", "menu-items", "prohibit-start", "fast-start", "preload-dispvm-max",
+					"ipv6", "anon-timezone", "menu-items", "prohibit-start", "fast-start", "emulated-aslr", "preload-dispvm-max",
 					"preload-dispvm-delay", "preload-dispvm-threshold", "appmenus-dispvm", "ram-only", "ram-only-size",
 					"ram-only-unencrypted-swap", "memory-check", "default-offline-dispvm", NULL };
 static const char *const rule[] = { "accept", "drop", "dsthost=", "proto=", "dstports=", "icmptype=", "specialtarget=dns", "expire=+",

@@ -51,6 +51,8 @@ int early_wait(struct early *q, const char *key, char *ret, size_t cap, struct e
 int early_sysinit(struct early *q, struct err *e);
 /* early_forget removes the flag files of an earlier identity. */
 int early_forget(struct err *e);
+/* early_addresses: an emulated qube that may gives its programs the same addresses every time from here on. */
+int early_addresses(struct early *q, struct err *e);
 /* early_service is true when /run/qubes-service/NAME exists. */
 bool early_service(const char *name);
 /* service_name_ok accepts a letter, digit or _ followed by those and . - */

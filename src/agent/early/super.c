@@ -162,7 +162,7 @@ int early_configure(bool again)
 		const char *name;
 		int (*fn)(struct early *q, struct err *e);
 	} parts[] = {
-		{ "random seed", early_random_seed }, { "private volume", early_private }, { "bind-dirs", early_bind_dirs },
+		{ "address layout", early_addresses }, { "random seed", early_random_seed }, { "private volume", early_private }, { "bind-dirs", early_bind_dirs },
 		{ "rc.local-early", early_rc_local }, { "host name", early_hostname },	   { "time zone", early_timezone },
 	};
 	struct early q = { .db = { .fd = -1 }, .again = again };

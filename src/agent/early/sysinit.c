@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Type, persistence and services of this qube, read once and turned into flag files that units
    and scripts test. */
+#include <cpuid.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -138,6 +139,25 @@ static int write_flags(struct early *q, struct err *e)
 	if (r < 0 && r != -ENOENT)
 		return r;
 	return text_write("/run/qubes-service-environment", streq(debug, "1") ? "GUI_OPTS=-vv\n" : "\n", 0644, e);
+}
+
+static bool emulated(void)
+{
+	unsigned max, sign[3];
+
+	__cpuid(0x40000000, max, sign[0], sign[1], sign[2]);
+	return memcmp(sign, "TCGTCGTCGTCG", sizeof sign) == 0;
+}
+
+int early_addresses(struct early *q, struct err *e)
+{
+	char value[8];
+	int r;
+
+	if (early_read(q, STATE_ASLR_KEY, value, sizeof value, NULL) < 0 || !streq(value, "0") || !emulated())
+		return 0;
+	r = touch(STATE_ASLR_MARK, e);
+	return r < 0 ? r : text_write("/proc/sys/kernel/randomize_va_space", "0\n", 0644, e);
 }
 
 int early_forget(struct err *e)

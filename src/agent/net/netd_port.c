@@ -8,6 +8,7 @@
 #include "agent/net/netd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "proto/states.h"
 
 #define UPLINK_NAME "eth0"
 #define EXTERNAL_NAME "ext0"
@@ -159,6 +160,9 @@ static int configure(struct netd *d, struct netd_port *t, const char *old_name, 
 
 	if (r < 0)
 		return r;
+	/* What comes by a network shall not know the addresses of what is started from here on. */
+	if (unlink(STATE_ASLR_MARK) == 0)
+		netd_sysctl(d, "kernel/randomize_va_space", "2");
 	if (t->p.role == NETPORT_CLIENT)
 		return client(d, t, old_name, &w, e);
 	if (str_copy(t->ifname, sizeof t->ifname, t->p.role == NETPORT_UPLINK ? UPLINK_NAME : EXTERNAL_NAME) < 0)

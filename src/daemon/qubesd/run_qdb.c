@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
+#include "core/statekey.h"
 #include "daemon/qubesd/run.h"
 #include "proto/states.h"
 
@@ -119,6 +120,7 @@ static void put_all(struct run *r)
 
 	put(r, "/name", r->q->name.s);
 	put(r, STATE_UUID_KEY, r->q->uuid.s);
+	put(r, STATE_ASLR_KEY, state_random_addresses(c, r->q) ? "1" : "0");
 	put(r, "/type", klass_name(r->q->klass));
 	put_prop(r, "/default-user", P_default_user);
 	put(r, "/qubes-vm-type", vm_type(r));
