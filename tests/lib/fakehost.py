@@ -255,6 +255,10 @@ class Machine:
                 data += c.recv(n - len(data))
             if kind == 1:
                 self.qdb[path.split(b"\0")[0].decode()] = data.decode()
+            if kind == 4:  # one key, or all below it
+                key = path.split(b"\0")[0].decode()
+                for k in [k for k in self.qdb if k == key or (key.endswith("/") and k.startswith(key))]:
+                    del self.qdb[k]
             if kind == 2:  # all keys that begin so, and an empty one at the end
                 prefix = path.split(b"\0")[0].decode()
                 for k, v in [(k, v) for k, v in sorted(self.qdb.items()) if k.startswith(prefix)] + [("", "")]:

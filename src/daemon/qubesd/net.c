@@ -424,6 +424,12 @@ void net_adopted(struct qd *d)
 		r->net.port[r->net.own].use = NET_OWN;
 		r->net.port[r->net.own].peer = r->net.provider;
 		if (p) {
+			struct netport n;
+
+			if (net_client_port(d->core, r->q, &n, NULL) == 0) {
+				memcpy(r->net.ip, n.ip, sizeof n.ip);
+				memcpy(r->net.ip6, n.ip6, sizeof n.ip6);
+			}
 			p->net.port[r->net.theirs].use = NET_CLIENT;
 			p->net.port[r->net.theirs].peer = r->q->qid;
 		}

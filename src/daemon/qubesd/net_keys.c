@@ -99,6 +99,19 @@ void net_tell_rules(struct run *p, struct run *client)
 		ev_timer_stop(client->net.expiry);
 }
 
+/* Rules first, then the bare key, by which the NetVM sees that nothing is left. */
+static void forget_rules(struct run *p, const char *addr)
+{
+	char key[QDB_KEY_CAP];
+
+	if (!addr[0])
+		return;
+	if (str_printf(key, sizeof key, "/qubes-firewall/%s/", addr) == 0)
+		run_qdb_change(p, key, NULL);
+	if (str_printf(key, sizeof key, "/qubes-firewall/%s", addr) == 0)
+		run_qdb_change(p, key, NULL);
+}
+
 void net_tell_provider(struct run *p, struct run *client, uint32_t port, bool on)
 {
 	_cleanup_wr_ struct wr w = wr_grow(512);
@@ -108,21 +121,16 @@ void net_tell_provider(struct run *p, struct run *client, uint32_t port, bool on
 	port_key(key, port);
 	connected(p);
 	if (!on) {
-		net_rules_prefixes(p->d->core, client->q, put, p);
-		/* The bare key goes too: nothing of this address is left. */
-		if (net_client_port(p->d->core, client->q, &n, NULL) == 0) {
-			char bare[QDB_KEY_CAP];
-
-			if (str_printf(bare, sizeof bare, "/qubes-firewall/%s", n.ip) == 0)
-				run_qdb_change(p, bare, NULL);
-			if (n.ip6[0] && str_printf(bare, sizeof bare, "/qubes-firewall/%s", n.ip6) == 0)
-				run_qdb_change(p, bare, NULL);
-		}
+		forget_rules(p, client->net.ip);
+		forget_rules(p, client->net.ip6);
+		client->net.ip[0] = client->net.ip6[0] = '\0';
 		run_qdb_change(p, key, NULL);
 		return;
 	}
 	if (net_client_port(p->d->core, client->q, &n, NULL) < 0)
 		return;
+	memcpy(client->net.ip, n.ip, sizeof n.ip);
+	memcpy(client->net.ip6, n.ip6, sizeof n.ip6);
 	net_tell_rules(p, client);
 	netport_format(&w, &n);
 	wr_u8(&w, 0);

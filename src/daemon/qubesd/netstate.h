@@ -21,6 +21,7 @@ struct run_net {
 	} port[NET_PORTS_MAX];
 	uint32_t provider; /* qid of the NetVM that it hangs on, 0 = none */
 	uint32_t own, theirs; /* ports of this link, here and there */
+	char ip[NETPORT_ADDR_CAP], ip6[NETPORT_ADDR_CAP]; /* as its NetVM was told; "" = not. Without a NetVM the qube itself has none any more */
 	bool external; /* hangs on the outside, by port own */
 	unsigned uplinks; /* how often a way outside was started */
 	struct ev_timer *expiry; /* of the next rule */

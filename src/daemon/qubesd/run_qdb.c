@@ -162,7 +162,8 @@ static void on_qdb(struct ev_io *io, int fd, int events, void *arg)
 	int k = qdbc_io(&r->qdb), n = 0;
 
 	while (k >= 0 && (n = qdbc_next(&r->qdb, m)) > 0) {
-		if (m->h.type == QDB_RESP_OK && r->qdb_open) {
+		/* Keys are also removed where there may be none. */
+		if ((m->h.type == QDB_RESP_OK || m->h.type == QDB_RESP_ERROR_NOENT) && r->qdb_open) {
 			r->qdb_open--;
 		} else if (m->h.type != QDB_RESP_WATCH) {
 			log_warn("%s: QubesDB refused a key", r->q->name.s);
@@ -217,7 +218,7 @@ void run_qdb_change(struct run *r, const char *key, const char *value)
 	}
 	if (value)
 		put(r, key, value);
-	else if (qdb_key_ok(key) && qdbc_queue(&r->qdb, QDB_CMD_RM, key, NULL, 0) == 0)
+	else if (key[0] && qdb_prefix_ok(key) && qdbc_queue(&r->qdb, QDB_CMD_RM, key, NULL, 0) == 0)
 		r->qdb_open++;
 	ev_io_set(r->qdb_io, EV_READ | EV_WRITE);
 }
