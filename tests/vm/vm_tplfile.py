@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A template that travels: exported into a signed file, fetched from a repository through an update qube, installed under another name, booted."""
+import glob
 import os
 
 import bh
@@ -27,6 +28,26 @@ def export_install_and_boot(inst):
     inst.good("qvm-remove", "-f", "tourist")
     inst.good("qvm-template", "remove", "--yes", "travelled")
     os.unlink(path)
+
+
+@suite.test
+def an_archive_of_a_root_file_system_boots(inst):
+    """Debian as it comes from mmdebstrap, without anything of ours: the guest package installs itself at the first start, and qubes of it take calls."""
+    bases = sorted(glob.glob(os.path.expanduser("~/.cache/bulkhead/base/debian-12-minimal-*.tar")), key=os.path.getmtime)
+    check(bases, "the archive of packages from which the template was built")
+    inst.good("qvm-template", "import", "brought", bases[-1], timeout=1200)
+    check("brought" in inst.good("qvm-template", "list", "--installed").text, "it is listed")
+    inst.good("qvm-start", "brought", timeout=900)
+    bh.wait_for(lambda: inst.sh("brought", "dpkg-query -W -f '${Status}' bulkhead-guest", ok=False).text.endswith("ok installed"), "the guest package", 300, 1)
+    bh.wait_for(lambda: inst.sh("brought", "test -e /var/cache/bulkhead/bulkhead-guest.deb", ok=False).rc == 1, "the place where it came from to be gone", 120, 1)
+    inst.good("qvm-shutdown", "--wait", "brought", timeout=300)
+    inst.good("qvm-create", "-l", "purple", "-t", "brought", "guest-of-it")
+    inst.good("qvm-start", "guest-of-it", timeout=900)
+    equal(inst.sh("guest-of-it", "hostname; id -un; cat /etc/debian_version | cut -d. -f1").text.split(), ["guest-of-it", "user", "12"], "a command in a qube of it")
+    equal(inst.sh("guest-of-it", "test -e /etc/systemd/system/bulkhead-place.service", ok=False).rc, 1, "what installed the package is gone")
+    inst.good("qvm-kill", "guest-of-it")
+    inst.good("qvm-remove", "-f", "guest-of-it")
+    inst.good("qvm-template", "remove", "--yes", "brought")
 
 
 @suite.test
