@@ -57,6 +57,24 @@ def rc_local_runs(inst):
     inst.good("qvm-start", "keeper", timeout=900)
     bh.wait_for(lambda: inst.sh("keeper", "test -e /run/rc-local-ran", ok=False).rc == 0, "rc.local", 120, 1)
     inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
+
+
+@suite.test
+def custom_persist_keeps_what_is_listed(inst):
+    """Neither /home nor /usr/local, but the paths that dom0 lists; what a session left in /rw to be run is not run."""
+    inst.good("qvm-service", "keeper", "custom-persist", "on")
+    inst.good("qvm-features", "keeper", "custom-persist.kept", "dir:user:user:0750:/home/user/kept")
+    inst.good("qvm-features", "keeper", "custom-persist.data", "dir:root:root:0755:/var/lib/data")
+    inst.good("qvm-start", "keeper", timeout=900)
+    equal(inst.sh("keeper", "stat -c '%U %a' /home/user/kept /var/lib/data").text.split("\n")[:2], ["user 750", "root 755"], "what was listed is made")
+    mark(inst, "keeper")
+    inst.sh("keeper", "echo 1 >/home/user/kept/file; echo 2 >/var/lib/data/file; sync", user="root")
+    inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
+    inst.good("qvm-start", "keeper", timeout=900)
+    equal(inst.sh("keeper", "cat /home/user/kept/file /var/lib/data/file").text.split(), ["1", "2"], "what was listed")
+    equal(survivors(inst, "keeper"), {"/rw/x", "/rw/config/x"}, "marks with custom-persist")
+    equal(inst.sh("keeper", "test -e /run/rc-local-ran", ok=False).rc, 1, "rc.local was not run")
+    inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
     inst.good("qvm-remove", "-f", "keeper")
     check("keeper" not in inst.states(), "keeper is removed")
 
