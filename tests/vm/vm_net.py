@@ -60,6 +60,8 @@ def prepare(inst):
     inst.good("qvm-start", "fw1", timeout=900)
     check({"net1", "fw1"} <= {n for n, s in inst.states().items() if s == "Running"}, "the NetVM starts with its client")
     linked(inst, "fw1")
+    # A NetVM's own tables come with its bulkhead-netd, which may start after the agent that answers us.
+    wait_for(lambda: inst.sh("net1", "nft list chain ip qubes custom-input", user="root", ok=False).rc == 0, f"tables of net1: {tell(inst, 'net1')}", WAIT)
     inst.sh("net1", SERVER + f" nft add rule ip qubes custom-input tcp dport {PORT} accept", user="root")
 
 
