@@ -110,6 +110,9 @@ void net_cut(struct run *r)
 	if (r->net.external) {
 		r->net.external = false;
 		cut_end(r, own);
+		/* A later core must not cut it once more: a machine that has no such device cannot obey. */
+		if (r->phase < PH_ENDING)
+			run_save(r);
 	}
 	if (!r->net.provider)
 		return;
