@@ -5,7 +5,7 @@ import os
 
 import bh
 import xray
-from bh import check, equal
+from bh import check, equal, wait_for
 
 suite = bh.Suite("vm.basic")
 
@@ -154,6 +154,8 @@ def qemu_is_confined(inst):
 @suite.test
 def xray_of_all(inst):
     """Every process of the instance against the table of docs/trust.md (user ids: tests/host/run_system)."""
+    # It starts with the first state that is saved, after the first qubes were up.
+    wait_for(lambda: inst.role_pids("state-holder"), "the holder of saved states", 900)
     rows = [xray.look(p, a) for p, a in inst.processes() if xray.role_of(a)]
     missing = {n for n, role in xray.ROLES.items() if not role.get("optional")} - {r["role"] for r in rows}
     check(not missing, f"no process of {missing}")
