@@ -183,6 +183,48 @@ static void look_at(struct qd *d, const char *name)
 		log_error("a qube %s (%s) runs that the database does not know", name, h.name);
 }
 
+/* By its name or by its number. */
+static bool runs(struct qd *d, const char *name)
+{
+	const struct qube *q = qube_find(d->core, name);
+	uint64_t qid;
+
+	if (str_u64(name, QID_MAX, &qid) == 0)
+		return run_find(d, (uint32_t)qid) != NULL;
+	return q && run_find(d, q->qid);
+}
+
+/* Sockets and marks with a name, of qubes that are not there any more and that no directory of run/q stands for: a crash came between. */
+static void sweep_names(struct qd *d)
+{
+	static const struct {
+		const char *prefix, *suffix;
+	} marks[] = { { "qubesdb.", ".ro.sock" }, { "qubesdb.", ".sock" }, { "qrexec.", "" }, { "ram-only.", "" } };
+	DIR *dir = opendir(path_get(PATH_RUN));
+	struct dirent *de;
+
+	while (dir && (de = readdir(dir))) {
+		size_t n = strlen(de->d_name);
+
+		for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
+			size_t a = strlen(marks[i].prefix), z = strlen(marks[i].suffix);
+			struct qname parsed;
+			char name[QNAME_MAX + 1], path[PATH_MAX];
+			uint64_t qid;
+
+			if (n <= a + z || !str_starts(de->d_name, marks[i].prefix) || !streq(de->d_name + n - z, marks[i].suffix) ||
+			    str_printf(name, sizeof name, "%.*s", (int)(n - a - z), de->d_name + a) < 0)
+				continue;
+			if ((qname_parse(&parsed, name, NULL) < 0 && str_u64(name, QID_MAX, &qid) < 0) || runs(d, name))
+				continue;
+			log_info("removing '%s', which a qube left behind", de->d_name);
+			(void)unlink(path_fmt(path, PATH_RUN, "/%s", de->d_name));
+		}
+	}
+	if (dir)
+		closedir(dir);
+}
+
 int run_adopt_all(struct qd *d, struct err *e)
 {
 	DIR *dir = opendir(path_get(PATH_QUBE_RUN));
@@ -194,6 +236,7 @@ int run_adopt_all(struct qd *d, struct err *e)
 		if (de->d_name[0] != '.')
 			look_at(d, de->d_name);
 	closedir(dir);
+	sweep_names(d);
 	run_commit(d);
 	return 0;
 }
