@@ -3,10 +3,7 @@
 #include "gui/manager/manager.h"
 
 #include <getopt.h>
-#include <locale.h>
 
-#include "base/log.h"
-#include "base/paths.h"
 #include "client/admin.h"
 
 static struct {
@@ -120,25 +117,12 @@ static void build(void)
 
 int main(int argc, char **argv)
 {
-	struct err e = { 0 };
 	int r = parse(argc, argv);
 
 	if (r >= 0)
 		return r;
-	log_init("bulkhead-manager", NULL, -1);
-	setlocale(LC_ALL, "");
-	textdomain("bulkhead");
-	if (paths_init(st.root, &e) < 0) {
-		log_error("%s", e.msg);
+	if (!manager_begin("bulkhead-manager", st.root))
 		return 1;
-	}
-	/* The tools that it starts work on the same instance. */
-	if (st.root)
-		setenv("QUBES_ROOT", paths_root(), 1);
-	if (!gtk_init_check(NULL, NULL)) {
-		log_error("no display ($DISPLAY): qvm-ls and the other tools work without one");
-		return 1;
-	}
 	build();
 	gtk_widget_show_all(st.window);
 	model_start(on_model);

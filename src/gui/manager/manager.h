@@ -17,6 +17,9 @@
 #define _(s) gettext(s)
 #define N_(s) s
 
+/* --- begin.c: log, language, instance (root NULL = the usual one), display. False: why was logged. */
+bool manager_begin(const char *program, const char *root);
+
 /* --- model.c: what is known of the qubes */
 struct mg_qube {
 	char name[40], cls[24], state[16], label[40], uuid[40];

@@ -3,10 +3,6 @@
 #include "gui/manager/manager.h"
 
 #include <getopt.h>
-#include <locale.h>
-
-#include "base/log.h"
-#include "base/paths.h"
 
 /* GtkStatusIcon is deprecated, and the one thing in GTK 3 that every tray of an X session takes. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -180,24 +176,12 @@ static int parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct err e = { 0 };
 	int r = parse(argc, argv);
 
 	if (r >= 0)
 		return r;
-	log_init("bulkhead-tray", NULL, -1);
-	setlocale(LC_ALL, "");
-	textdomain("bulkhead");
-	if (paths_init(st.root, &e) < 0) {
-		log_error("%s", e.msg);
+	if (!manager_begin("bulkhead-tray", st.root))
 		return 1;
-	}
-	if (st.root)
-		setenv("QUBES_ROOT", paths_root(), 1);
-	if (!gtk_init_check(NULL, NULL)) {
-		log_error("no display ($DISPLAY)");
-		return 1;
-	}
 	st.icon = gtk_status_icon_new_from_icon_name("computer");
 	gtk_status_icon_set_title(st.icon, _("Qubes"));
 	g_signal_connect(st.icon, "activate", G_CALLBACK(popup), NULL);
