@@ -34,6 +34,7 @@ struct core *core_new(const struct core_ops *ops, void *ops_ctx, const struct db
 	c->db = db;
 	c->db_ctx = db_ctx;
 	c->txn.events_tail = &c->txn.events;
+	c->txn.anon = true; /* what a database brings is looked at as well */
 	c->sysinfo = wr_grow(64u << 20);
 	c->sysinfo_gen = 1;
 	return c;

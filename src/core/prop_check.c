@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include "base/str.h"
+#include "core/anon.h"
 #include "core/device.h"
 #include "core/net.h"
 #include "core/prop_rules.h"
@@ -146,6 +147,13 @@ C(c_disposable)
 	return refuse(e, "that qube is not a disposable template: its template_for_dispvms is False");
 }
 
+C(c_default_dispvm)
+{
+	int r = c_disposable(c, q, value, out, e);
+
+	return r < 0 ? r : anon_check_dispvm(c, q, value ? qube_find(c, value) : NULL, e);
+}
+
 /* Does any qube use q as its netvm? Names it. */
 static const struct qube *client_of(const struct core *c, const struct qube *q)
 {
@@ -213,6 +221,8 @@ C(c_netvm)
 		return 0;
 	if (!prop_find(n, "provides_network") || !prop_bool(c, n, P_provides_network))
 		return err_set(e, AE_VALUE, "'%s' does not provide a network", n->name.s);
+	if (anon_check_netvm(c, q, n, e) < 0)
+		return -AE_PROPERTY_VALUE;
 	if (net_loops(c, q, n))
 		return err_set(e, AE_VALUE, "a loop of netvms: '%s' would be its own provider", q->name.s);
 	if (!qube_halted(q) && qube_halted(n))

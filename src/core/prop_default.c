@@ -3,6 +3,7 @@
 #include <sys/sysinfo.h>
 
 #include "base/str.h"
+#include "core/anon.h"
 #include "core/device.h"
 #include "core/net.h"
 #include "core/prop_rules.h"
@@ -238,6 +239,8 @@ D(d_netvm)
 {
 	if (q->klass == K_TEMPLATE)
 		give(ret, "");
+	else if (anon_kind(c, q) == ANON_WORKSTATION)
+		give(ret, anon_gateway(c, q));
 	else
 		d_global(c, q, p, ret);
 }
@@ -257,7 +260,13 @@ static const struct qube *offline_dispvm(const struct core *c)
    holds only if that has none either. What the user sets explicitly is not touched. dom0 runs nothing that could ask by itself. */
 D(d_default_dispvm)
 {
-	const struct qube *t = q->klass == K_DISP ? qube_template(c, q) : prop_vm(c, NULL, P_g_default_dispvm);
+	const struct qube *t;
+
+	if (anon_kind(c, q) == ANON_WORKSTATION) {
+		give(ret, anon_dispvm(c, q));
+		return;
+	}
+	t = q->klass == K_DISP ? qube_template(c, q) : prop_vm(c, NULL, P_g_default_dispvm);
 
 	if (t && q->klass != K_ADMIN && prop_find(q, "netvm") && !net_networked(c, q) && net_networked(c, t))
 		t = offline_dispvm(c);

@@ -55,6 +55,7 @@ C(c_ip6);
 C(c_mac);
 C(c_keyboard);
 C(c_disposable);
+C(c_default_dispvm);
 C(c_provides);
 C(c_tfd);
 C(c_virt_mode);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "core/anon.h"
 #include "core/core.h"
 
 enum undo_kind { U_NOTHING, U_SLOT, U_KV, U_VOLUME, U_QUBE_ADD, U_QUBE_ROW, U_QUBE_DEL, U_LABEL_ADD, U_LABEL_DEL, U_POOL_ADD, U_POOL_DEL };
@@ -217,6 +218,7 @@ int txn_commit(struct core *c, struct err *e)
 {
 	int r = 0;
 
+	anon_settle(c);
 	if (c->txn.open) {
 		if (!c->txn.failed)
 			fail(c, c->db->commit(c->db_ctx, &c->txn.err));
@@ -279,6 +281,8 @@ void txn_sysinfo(struct core *c)
 
 void txn_prop(struct core *c, struct qube *q, unsigned prop, const char *value)
 {
+	c->txn.anon = c->txn.anon || prop == P_template || prop == P_netvm || prop == P_default_dispvm || prop == P_provides_network ||
+		      prop == P_template_for_dispvms;
 	set_slot(c, &q->props[prop], value);
 	if (props[prop].flags & PF_POLICY)
 		txn_sysinfo(c);
@@ -296,6 +300,7 @@ void txn_global(struct core *c, unsigned prop, const char *value)
 void txn_feature(struct core *c, struct qube *q, const char *key, const char *value)
 {
 	set_kv(c, &q->features, key, value);
+	c->txn.anon = c->txn.anon || str_starts(key, "whonix-");
 	if (streq(key, "internal") || streq(key, "servicevm") || streq(key, OFFLINE_DISPVM_FEATURE) || streq(key, RAM_ONLY_FEATURE))
 		txn_sysinfo(c);
 	DB(c, kv_put, KV_FEATURE, q->uuid.s, key, value);
@@ -304,6 +309,7 @@ void txn_feature(struct core *c, struct qube *q, const char *key, const char *va
 void txn_tag(struct core *c, struct qube *q, const char *tag, bool on)
 {
 	set_kv(c, &q->tags, tag, on ? "" : NULL);
+	c->txn.anon = true;
 	txn_sysinfo(c);
 	DB(c, kv_put, KV_TAG, q->uuid.s, tag, on ? "" : NULL);
 }
@@ -342,6 +348,7 @@ void txn_qube_add(struct core *c, struct qube *q)
 
 	u->q = q;
 	qube_link(c, q);
+	c->txn.anon = true;
 	txn_sysinfo(c);
 	DB(c, qube_put, q);
 	for (size_t i = 0; i < q->n_vols; i++)
@@ -359,6 +366,7 @@ void txn_qube_row(struct core *c, struct qube *q, unsigned row)
 	q->row = (enum qube_row)row;
 	if (q->row == ROW_READY)
 		qube_show(c, q);
+	c->txn.anon = true;
 	txn_sysinfo(c);
 	DB(c, qube_put, q);
 }

@@ -47,6 +47,7 @@ struct queued_event {
 struct txn {
 	bool open, failed;
 	bool sysinfo; /* something policy-relevant changed */
+	bool anon;    /* something changed that core/anon.h has to look at */
 	struct undo *undo;
 	struct queued_event *events, **events_tail;
 	struct err err;

@@ -2,6 +2,7 @@
 /* From the bytes of a request to its handler, and from the handler's result to the answer. */
 #include "base/log.h"
 #include "base/str.h"
+#include "core/anon.h"
 #include "core/api/api.h"
 
 const struct method methods[] = {
@@ -257,6 +258,7 @@ void call_finish(struct call *c, int r)
 		txn_rollback(c->core);
 	} else {
 		r = 0;
+		anon_settle(c->core);
 		sysinfo = c->core->txn.sysinfo;
 		r = txn_commit(c->core, &c->err);
 		c->core->txn.sysinfo = false;

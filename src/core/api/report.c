@@ -24,6 +24,7 @@ static const struct {
 	{ "qrexec", H_ONCE01 },	  { "gui", H_ONCE01 },	      { "gui-emulated", H_ONCE01 },   { "qubes-firewall", H_FREE01 },
 	{ "vmexec", H_FREE01 },	  { "os", H_TEXT },	      { "os-distribution", H_TEXT }, { "os-distribution-like", H_TEXT },
 	{ "os-version", H_VERSION }, { "os-eol", H_DATE },    { "anon-timezone", H_ON },     { "qubes-agent-version", H_VERSION },
+	{ "whonix-gw", H_ON },	  { "whonix-ws", H_ON },
 };
 
 /* Lists that are announced as a whole: KEY.NAME = 1 for each. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Tags. */
 #include "base/str.h"
+#include "core/anon.h"
 #include "core/api/api.h"
 
 /* Policy trusts created-by-* tags, so only dom0 may give or take them. */
@@ -43,6 +44,8 @@ int api_tag_remove(struct call *c)
 		return r;
 	if (!kv_get(&c->dest->tags, c->arg))
 		return err_set(&c->err, AE_TAG_NOT_FOUND, "'%s' has no tag '%s'", c->dest->name.s, c->arg);
+	if (anon_keeps_tag(c->core, c->dest, c->arg))
+		return err_set(&c->err, AE_PERMISSION, "tag '%s' of '%s' follows from the features of its template", c->arg, c->dest->name.s);
 	txn_tag(c->core, c->dest, c->arg, false);
 	eventf(c->core, c->dest, "domain-tag-delete:", c->arg, "tag", c->arg, NULL);
 	return 0;
