@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* qvm-copy-to-vm and qvm-move-to-vm: send files of dom0 to a qube. */
+/* qvm-copy, qvm-move, qvm-copy-to-vm and qvm-move-to-vm: send files of dom0 to a qube. */
 #ifndef TOOL_COPY_H
 #define TOOL_COPY_H
 
 #include "tool/util.h"
 
-enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_JOURNAL, KEY_RESUME, KEY_FORGET, KEY_UNDO, KEY_UNDOABLE };
+enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_JOURNAL, KEY_RESUME, KEY_FORGET, KEY_UNDO, KEY_UNDOABLE, KEY_TARGET };
 
 #define COPY_OPTS                                                                                                    \
 	{ KEY_ALL_NAMES, "allow-all-names", NULL, "also file names with unusual characters", 0, W_ANY },             \
@@ -20,7 +20,12 @@ enum { KEY_ALL_NAMES = 490, KEY_IGNORE_LINKS, KEY_NO_PROGRESS, KEY_SENDER, KEY_J
 	{ KEY_UNDOABLE, "undoable", "HOURS", "put the originals aside for so long (24), do not delete them", OPT_OPTIONAL, W_ANY }, \
 	{ KEY_UNDO, "undo", NULL, "bring the originals of the last undoable move back", 0, W_ANY }
 
+/* Of qvm-copy and qvm-move. */
+#define PICK_OPTS { KEY_TARGET, "target", "QUBE", "send to this qube, whatever the first word is", 0, W_QUBE }
+
 /* copy_run is the whole tool; argv: QUBE FILE…. move: delete what arrived. */
 int copy_run(struct tool *t, int argc, char **argv, bool move);
+/* copy_pick is the whole tool of those that may be called without a qube; argv: [QUBE] FILE…. */
+int copy_pick(struct tool *t, int argc, char **argv, bool move);
 
 #endif

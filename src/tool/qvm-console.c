@@ -9,6 +9,11 @@
 
 #define LEAVE 0x1d /* Ctrl-] */
 
+enum { KEY_WITH_INPUT = 590 };
+
+/* qvm-console-dispvm: the other end is a window, whose end is the end. */
+static const struct tool_opt opts[] = { { KEY_WITH_INPUT, "end-with-input", NULL, "inside: of qvm-console-dispvm", OPT_HIDDEN, W_ANY }, { 0 } };
+
 static struct termios saved;
 static bool raw_on;
 
@@ -49,7 +54,7 @@ static int shovel(int from, int to, bool keys)
 	return leave ? 0 : 1;
 }
 
-static int talk(int fd)
+static int talk(int fd, bool end_with_input)
 {
 	struct pollfd p[2] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
 
@@ -70,7 +75,7 @@ static int talk(int fd)
 			if (r < 0)
 				return r;
 			/* On a terminal the user left; a file has ended, and what the qube still says is shown until it closes. */
-			if (r == 0 && raw_on)
+			if (r == 0 && (raw_on || end_with_input))
 				return 0;
 			if (r == 0) {
 				(void)shutdown(fd, SHUT_WR);
@@ -100,7 +105,7 @@ static int run(struct tool *t, int argc, char **argv)
 	if (isatty(STDIN_FILENO))
 		tool_note(t, "console of '%s'; Ctrl-] leaves%s", argv[0], emulated_here() ? " (" EMULATED_TEXT ")" : "");
 	raw_enter();
-	r = talk(fd);
+	r = talk(fd, opt_has(t, KEY_WITH_INPUT));
 	raw_leave();
 	if (r < 0)
 		return tool_fail(t, "the console of '%s': %s", argv[0], strerror(-r));
@@ -113,6 +118,7 @@ const struct verb verb_qvm_console = {
 	.args = "QUBE",
 	.desc = "Ctrl-] leaves. The bytes come from the qube unchanged: a hostile qube can send escape sequences\n"
 		"to your terminal, as on any serial line.",
+	.opts = opts,
 	.words = { W_QUBE },
 	.min_args = 1,
 	.max_args = 1,

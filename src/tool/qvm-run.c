@@ -114,29 +114,15 @@ static int choose_service(struct tool *t, struct run *x, char **cmd)
 	return 0;
 }
 
-/* Waits until the user has a session in the qube, as programs with windows need. */
+/* Who looks at a screen and takes no output wants a window; it cannot open before there is a session. */
 static int wait_session(struct tool *t, const struct run *x, int null_fd)
 {
-	char v[16], user[80], line[84];
 	struct err e = { 0 };
-	struct qrexec_call c = { .qube = x->qube, .wait_s = RUN_WAIT_S,
-				 .caller = { .in = null_fd, .out = null_fd, .err = null_fd } };
 	int r;
 
-	/* Who looks at a screen and takes no output wants a window; it cannot open before there is a session. */
-	if (opt_has(t, KEY_NO_GUI) || (!opt_has(t, KEY_GUI) && (!getenv("DISPLAY") || opt_has(t, 'p'))) || !feature_set(x->qube, "gui", v, sizeof v))
+	if (opt_has(t, KEY_NO_GUI) || (!opt_has(t, KEY_GUI) && (!getenv("DISPLAY") || opt_has(t, 'p'))))
 		return 0;
-	if (streq(x->user, "DEFAULT")) {
-		if (prop_get(x->qube, "default_user", user, sizeof user, &e) < 0)
-			return 0;
-	} else if (str_copy(user, sizeof user, x->user) < 0) {
-		return tool_usage(t, "'%s' is no user", x->user);
-	}
-	if (str_printf(line, sizeof line, "%s\n", user) < 0)
-		return EXIT_FAIL;
-	c.caller.prefix = line;
-	c.command = "DEFAULT:QUBESRPC qubes.WaitForSession dom0";
-	r = qrexec_run(&c, &e);
+	r = run_session(x->qube, x->user, null_fd, &e);
 	return r < 0 ? tool_fail(t, "%s: %s", x->qube, err_text(&e, r)) : 0;
 }
 

@@ -106,7 +106,23 @@ int run_wake(struct tool *t, const char *qube)
 	return 0;
 }
 
-/* The words of one qvm-run for a single qube: our options without --all and --exclude. */
+int run_session(const char *qube, const char *user, int null_fd, struct err *e)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	char name[80], line[84];
+	struct qrexec_call c = { .qube = qube, .command = "DEFAULT:QUBESRPC qubes.WaitForSession dom0", .wait_s = RUN_WAIT_S,
+				 .caller = { .in = null_fd, .out = null_fd, .err = null_fd, .prefix = line } };
+
+	if (adm_text(&rep, qube, "admin.vm.feature.CheckWithTemplate", "gui", NULL, NULL) < 0 || !rep.data[0])
+		return 0;
+	if (streq(user, "DEFAULT") ? prop_get(qube, "default_user", name, sizeof name, e) < 0 : str_copy(name, sizeof name, user) < 0)
+		return 0;
+	if (str_printf(line, sizeof line, "%s\n", name) < 0)
+		return 0;
+	return qrexec_run(&c, e);
+}
+
+/* The words of this tool again for a single qube: our options without --all and --exclude. */
 static const char **words(const struct tool *t, const char *qube, char **cmd, char **store)
 {
 	size_t n_cmd = 0, n = 0, s = 0;
@@ -116,7 +132,7 @@ static const char **words(const struct tool *t, const char *qube, char **cmd, ch
 		n_cmd++;
 	v = xcalloc(n_cmd + t->n_optv + 6, sizeof *v);
 	v[n++] = "bulkhead-tools";
-	v[n++] = "qvm-run";
+	v[n++] = t->verb->name;
 	for (size_t i = 0; i < t->n_optv; i++) {
 		const struct tool_optval *o = &t->optv[i];
 		const char *name = NULL;
