@@ -99,7 +99,8 @@ const struct verb verb_qvm_top = {
 	.desc = "CPU is in percent of one of the qube's processors' time; MEM-MIB what the qube\n"
 		"takes of this host; UP the time since its start. OUTDATED: the template changed\n"
 		"since, and a restart brings that. SENT/S and GOT/S are bytes a second, counted by\n"
-		"the qube's NetVM. Keys: c m d w t s n sort, r reverses, q ends.",
+		"the qube's NetVM. dom0 is this computer without its qubes.\n"
+		"Keys: c m d w t s n sort, r reverses, q ends.",
 	.opts = opts,
 	.max_args = ARGS_NONE,
 	.run = run,

@@ -126,7 +126,9 @@ int top_refresh(struct top *top)
 	for (size_t i = 0; i < ls->n; i++) {
 		const struct adm_qube *q = ls->rows[i].q;
 
-		ls->rows[i].shown = !streq(q->state, "Halted") && !streq(q->cls, "AdminVM") && !streq(q->cls, "RemoteVM");
+		ls->rows[i].shown = !streq(q->state, "Halted") && !streq(q->cls, "RemoteVM");
+		if (streq(q->cls, "AdminVM")) /* a daemon that does not measure it has nothing to say of it */
+			ls->rows[i].shown = stat_of(top, q->name) != NULL;
 	}
 	(void)ls_table(ls);
 	ls_fetch(ls);
@@ -145,10 +147,13 @@ int top_refresh(struct top *top)
 bool top_complete(const struct top *top, unsigned n)
 {
 	for (size_t i = 0; i < top->ls.n; i++) {
-		const struct top_stat *s = stat_of(top, top->ls.rows[i].q->name);
-		const char *state = top->ls.rows[i].q->state;
+		const struct adm_qube *q = top->ls.rows[i].q;
+		const struct top_stat *s = stat_of(top, q->name);
+		bool awaited = top->ls.rows[i].shown && (streq(q->state, "Running") || streq(q->state, "Transient"));
 
-		if (top->ls.rows[i].shown && (streq(state, "Running") || streq(state, "Transient")) && (!s || s->samples < n))
+		if (streq(q->cls, "AdminVM")) /* once it has begun */
+			awaited = s != NULL;
+		if (awaited && (!s || s->samples < n))
 			return false;
 	}
 	return true;

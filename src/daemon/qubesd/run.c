@@ -76,6 +76,7 @@ struct runs *runs_new(struct qd *d)
 	find_timezone(rs->timezone);
 	load_counters(rs);
 	rs->states = states_new(d);
+	rs->host.load = hostload_open();
 	return rs;
 }
 

@@ -6,6 +6,7 @@
 #ifndef QUBESD_RUN_H
 #define QUBESD_RUN_H
 
+#include "base/hostload.h"
 #include "daemon/qubesd/netstate.h"
 #include "daemon/qubesd/qubesd.h"
 #include "qdb/client.h"
@@ -86,6 +87,14 @@ struct live {
 	struct subscriber sub;
 };
 
+/* dom0's own statistics: what the machine uses, less what its qubes do. */
+struct host_stats {
+	struct hostload load;
+	uint64_t busy_ms, own_ms, us;	/* at the last round; own_ms is dom0's alone */
+	uint64_t qubes_ms, qubes_kib;	/* of this round */
+	unsigned waiting;		/* answers of this round, and one for who asks */
+};
+
 struct runs {
 	struct live live;
 	struct qd *d;
@@ -96,6 +105,7 @@ struct runs {
 	char timezone[64]; /* "" = unknown */
 	uint64_t n_starts, n_retries;
 	struct ev_timer *stats; /* runs while there are listeners */
+	struct host_stats host;
 	struct states *states;
 	struct ev_timer *pools;
 	/* policyd */
