@@ -23,6 +23,8 @@
 #define GUI_CLIPBOARD_MIN 256u
 #define GUI_CLIPBOARD_DEFAULT 64000u
 #define GUI_PIXELS_MAX (4u * 1024 * 1024)
+#define GUI_ICON_SIDE 128u
+#define GUI_ICON_MAX (4 * GUI_ICON_SIDE * GUI_ICON_SIDE)
 #define GUI_BODY_MAX (GUI_PIXELS_MAX + 16) /* longest body of all */
 
 /* WINDOW_DUMP: what the pixels are in. */
@@ -51,6 +53,7 @@ enum gui_dump { GUI_DUMP_GRANTS, GUI_DUMP_BAR, GUI_DUMP_STREAM, GUI_DUMP_N };
 #define GUI_CAN_BAR 1u
 #define GUI_CAN_FRAME_ACK 2u
 #define GUI_CAN_STREAM 4u
+#define GUI_CAN_ICON 8u
 
 #define GUI_FROM_GUEST 1u
 #define GUI_FROM_HOST 2u

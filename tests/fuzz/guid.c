@@ -128,6 +128,16 @@ void xs_iconify(struct guid *g, struct win *w)
 	must(w->mapped && !w->override);
 }
 
+void xs_icon(struct guid *g, struct win *w, const uint32_t *words, size_t n)
+{
+	volatile uint32_t sum = 0;
+
+	sane(w);
+	must(n == 0 || (words[0] >= 1 && words[0] <= GUI_ICON_SIDE && words[1] >= 1 && words[1] <= GUI_ICON_SIDE && n == 2 + (size_t)words[0] * words[1]));
+	for (size_t i = 0; i < n; i++)
+		sum += words[i];
+}
+
 void xs_image(struct guid *g, struct win *w)
 {
 	sane(w);

@@ -10,8 +10,8 @@ KEYPRESS, BUTTON, MOTION, CROSSING, FOCUS = 124, 125, 126, 127, 128
 CREATE, DESTROY, MAP, UNMAP, CONFIGURE, SHMIMAGE, CLOSE = 130, 131, 132, 133, 134, 136, 137
 CLIPBOARD_REQ, CLIPBOARD_DATA, WMNAME, KEYMAP_NOTIFY, DOCK, HINTS, FLAGS, WMCLASS = 139, 140, 141, 142, 143, 144, 145, 146
 DUMP, CURSOR, DUMP_ACK = 147, 148, 149
-HELLO, FRAME_ACK, PIXELS = 0x42480001, 0x42480002, 0x42480003
-CAN_BAR, CAN_FRAME_ACK, CAN_STREAM = 1, 2, 4
+HELLO, FRAME_ACK, PIXELS, HOST_SCREEN, ICON = range(0x42480001, 0x42480006)
+CAN_BAR, CAN_FRAME_ACK, CAN_STREAM, CAN_ICON = 1, 2, 4, 8
 FULLSCREEN, ATTENTION, MINIMIZE = 1, 2, 4
 LENGTHS = {CREATE: 24, DESTROY: 0, MAP: 8, UNMAP: 0, CONFIGURE: 20, SHMIMAGE: 16, WMNAME: 128, DOCK: 0, HINTS: 36, FLAGS: 8, WMCLASS: 128, CURSOR: 4}
 NAMES = {v: k for k, v in list(globals().items()) if isinstance(v, int) and k.isupper() and v > 100}
@@ -21,7 +21,7 @@ class Window:
     def __init__(self, wid, x, y, w, h, override):
         self.id, self.x, self.y, self.w, self.h, self.override = wid, x, y, w, h, bool(override)
         self.mapped = self.docked = False
-        self.title = self.cls = self.name = self.hints = self.dump = self.transient = self.cursor = None
+        self.title = self.cls = self.name = self.hints = self.dump = self.transient = self.cursor = self.icon = None
         self.flags = 0
         self.damage = []
         self.pixels = {}  # of a stream: (x, y) -> 4 bytes
@@ -147,6 +147,10 @@ class Player:
             w.flags = (w.flags | on) & ~off
         elif kind == DOCK:
             w.docked = w.mapped = True
+        elif kind == ICON:
+            iw, ih = struct.unpack_from("<II", body)
+            assert iw <= 128 and ih <= 128 and len(body) == 8 + 4 * iw * ih, "ICON of a wrong length"
+            w.icon = (iw, ih, body[8:]) if iw else None
         elif kind == CURSOR:
             w.cursor = struct.unpack("<I", body)[0]
         else:

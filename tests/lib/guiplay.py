@@ -15,9 +15,10 @@ from xplay import DEADLINE
 LABELS = {1: 0xcc0000, 2: 0xf57900, 3: 0xedd400, 4: 0x73d216, 5: 0x555555, 6: 0x3465a4, 7: 0x75507b, 8: 0x000000}
 T = dict(KEYPRESS=124, BUTTON=125, MOTION=126, CROSSING=127, FOCUS=128, CREATE=130, DESTROY=131, MAP=132, UNMAP=133, CONFIGURE=134, MFNDUMP=135, SHMIMAGE=136,
          CLOSE=137, CLIPBOARD_REQ=139, CLIPBOARD_DATA=140, WMNAME=141, KEYMAP_NOTIFY=142, DOCK=143, WINDOW_HINTS=144, WINDOW_FLAGS=145, WMCLASS=146,
-         WINDOW_DUMP=147, CURSOR=148, WINDOW_DUMP_ACK=149, HOST_HELLO=0x42480001, FRAME_ACK=0x42480002, PIXELS=0x42480003)
+         WINDOW_DUMP=147, CURSOR=148, WINDOW_DUMP_ACK=149, HOST_HELLO=0x42480001, FRAME_ACK=0x42480002, PIXELS=0x42480003, HOST_SCREEN=0x42480004,
+         ICON=0x42480005)
 NAME = {v: k for k, v in T.items()}
-BODY = dict(KEYPRESS="<IiiII", BUTTON="<IiiII", MOTION="<iiII", CROSSING="<IiiIIII", FOCUS="<III", CONFIGURE="<iiIII", MAP="<II", WINDOW_FLAGS="<II", HOST_HELLO="<IIII")
+BODY = dict(KEYPRESS="<IiiII", BUTTON="<IiiII", MOTION="<iiII", CROSSING="<IiiIIII", FOCUS="<III", CONFIGURE="<iiIII", MAP="<II", WINDOW_FLAGS="<II", HOST_HELLO="<IIII", HOST_SCREEN="<II")
 DESK = dict(READY=1, COPY=2, PASTE=3, DATA=4, NOTICE=5, GIVE=6, REFUSED=7)
 DESK_NAME = {v: k for k, v in DESK.items()}
 NOTICE = dict(REQUEST=1, OVERRIDE=2, WINDOWS=3, ATTENTION=4, PASTE_EARLY=5, FULLSCREEN=6, CLIPBOARD=7, TRAY=8, PIXELS=9)
@@ -202,6 +203,15 @@ class Player:
         self.send("DESTROY", 0x7fff0001)
         self.wait("DESTROY", 0x7fff0001)
 
+    def settle(self):
+        """As sync(), and the X server has done what guid asked of it before: requests of one client are never done out of order, those of two are."""
+        x = self.screen.x
+        self.create(0x7fff0002, 0, 0, 10, 10)
+        wait_for(lambda: any(x.prop(k, "_QUBES_VMWINDOWID") == [0x7fff0002] and x.prop(k, "_QUBES_VMNAME") == self.name.encode() for k in reversed(x.children(x.root))),
+                 "a window of guid", DEADLINE, step=0.005)
+        self.send("DESTROY", 0x7fff0002)
+        self.wait("DESTROY", 0x7fff0002)
+
     # --- the agent's messages
     def create(self, win, x, y, w, h, override=0, parent=0):
         return self.send("CREATE", win, struct.pack("<iiIIII", x, y, w & 0xffffffff, h & 0xffffffff, parent, override))
@@ -227,6 +237,9 @@ class Player:
 
     def hints(self, win, flags, *v):
         return self.send("WINDOW_HINTS", win, struct.pack("<9I", flags, *(list(v) + [0] * 8)[:8]))
+
+    def icon(self, win, w, h, *argb):
+        return self.send("ICON", win, struct.pack("<II", w, h) + b"".join(struct.pack("<I", v) for v in argb))
 
     def dump(self, win, w, h, off=None, kind=None):
         """Room for pixels; the offset is returned."""

@@ -48,6 +48,7 @@ struct win {
 	bool withheld;	  /* is told only when somebody asks for it */
 	bool held;	  /* an older window of this id was not acknowledged as gone yet */
 	bool docked, dead;
+	bool has_icon;	  /* guid was told of one */
 	uint32_t damage;  /* XID of the damage object, 0 = none */
 	struct damage dirty, out; /* out: copied, about to be told */
 	bool in_flight;	  /* told, and not acknowledged */
@@ -118,6 +119,8 @@ struct agent {
 	bool clip_own;
 	uint32_t clip_time;
 	unsigned clip_step; /* of a request under way, 0 = none */
+	struct wr clip_pieces;
+	uint64_t clip_until; /* ms: all pieces have come by then, or are not waited for */
 	struct ev_timer *clip_timer, *wipe_timer;
 	/* tray */
 	uint32_t tray_time;
@@ -169,6 +172,9 @@ void props_hints(struct agent *a, struct win *w);
 void props_name(struct agent *a, struct win *w);
 void props_map(struct agent *a, struct win *w);
 
+/* icon.c: icon_tell sends the icon that a program has put on its window, when guid shows icons. */
+void icon_tell(struct agent *a, struct win *w);
+
 /* wm.c: the little that a window manager has to do here. */
 int wm_start(struct agent *a, struct err *e);
 void wm_mapped(struct agent *a, struct win *w);
@@ -203,6 +209,7 @@ int clip_start(struct agent *a, struct err *e);
 void clip_ask(struct agent *a);
 void clip_set(struct agent *a, struct rd text);
 void clip_notify(struct agent *a, const xcb_selection_notify_event_t *n);
+void clip_piece(struct agent *a, const xcb_property_notify_event_t *ev);
 void clip_request(struct agent *a, const xcb_selection_request_event_t *r);
 void clip_clear(struct agent *a, const xcb_selection_clear_event_t *c);
 

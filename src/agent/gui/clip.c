@@ -5,13 +5,14 @@
  */
 #include "agent/gui/agent.h"
 #include "agent/gui/cliptext.h"
+#include "base/io.h"
 #include "base/log.h"
 
 #define ANSWER_MS 2000
-#define INCR_TEXT "(this qube's program offers its clipboard only in pieces, which is not supported: copy less at once)"
+#define PIECES_MS 10000 /* for all of them */
 
 /* Steps of a request. */
-enum { STEP_NONE, STEP_UTF8, STEP_LATIN1 };
+enum { STEP_NONE, STEP_UTF8, STEP_LATIN1, STEP_PIECES };
 
 static void answer(struct agent *a, const void *p, size_t n)
 {
@@ -26,6 +27,7 @@ static void answer(struct agent *a, const void *p, size_t n)
 		link_send(a, o.buf, o.len);
 	wr_free(&o);
 	a->clip_step = STEP_NONE;
+	wr_free(&a->clip_pieces);
 	ev_timer_stop(a->clip_timer);
 }
 
@@ -88,9 +90,7 @@ static void take(struct agent *a, const uint8_t *p, size_t n, uint32_t type)
 {
 	struct wr w = wr_grow(2 * GUI_CLIPBOARD_MAX + 16);
 
-	if (type == a->atoms[ATOM_INCR]) {
-		answer(a, INCR_TEXT, sizeof INCR_TEXT - 1);
-	} else if (type == XCB_ATOM_STRING) {
+	if (type == XCB_ATOM_STRING) {
 		text_from_latin1(&w, p, n);
 		answer(a, w.buf ? w.buf : p, w.len);
 	} else {
@@ -117,7 +117,45 @@ void clip_notify(struct agent *a, const xcb_selection_notify_event_t *ev)
 	_cleanup_free_ uint8_t *p = x_prop(a, a->own, a->atoms[ATOM__BULKHEAD_CLIP], 0, GUI_CLIPBOARD_MAX + 1, &n, &type);
 
 	xcb_delete_property(a->x, a->own, a->atoms[ATOM__BULKHEAD_CLIP]);
-	take(a, p ? p : (const uint8_t *)"", p ? n : 0, type);
+	if (type != a->atoms[ATOM_INCR]) {
+		take(a, p ? p : (const uint8_t *)"", p ? n : 0, type);
+		return;
+	}
+	/* In pieces: the end of the property asks for the first one. */
+	a->clip_step = STEP_PIECES;
+	a->clip_pieces = wr_grow(2 * GUI_CLIPBOARD_MAX + 2);
+	a->clip_until = now_us() / 1000 + PIECES_MS;
+	ev_timer_start(a->clip_timer, ANSWER_MS);
+}
+
+/* The owner writes a piece, we take it away, and that asks for the next; an empty one is the end. Nothing beyond what fits into an answer is kept. */
+void clip_piece(struct agent *a, const xcb_property_notify_event_t *ev)
+{
+	uint64_t now = now_us() / 1000;
+	uint32_t type = 0;
+	size_t n;
+
+	if (ev->atom != a->atoms[ATOM__BULKHEAD_CLIP] || ev->state != XCB_PROPERTY_NEW_VALUE)
+		return;
+	/* A program that is still at an answer that was given up comes to its end this way. */
+	if (a->clip_step == STEP_NONE)
+		xcb_delete_property(a->x, a->own, a->atoms[ATOM__BULKHEAD_CLIP]);
+	if (a->clip_step != STEP_PIECES)
+		return;
+	_cleanup_free_ uint8_t *p = x_prop(a, a->own, a->atoms[ATOM__BULKHEAD_CLIP], 0, GUI_CLIPBOARD_MAX + 1, &n, &type);
+
+	if (!p)
+		return;
+	xcb_delete_property(a->x, a->own, a->atoms[ATOM__BULKHEAD_CLIP]);
+	if (n && type == XCB_ATOM_STRING)
+		text_from_latin1(&a->clip_pieces, p, n);
+	else
+		wr_bytes(&a->clip_pieces, p, n);
+	if (n == 0 || a->clip_pieces.len > GUI_CLIPBOARD_MAX || !wr_ok(&a->clip_pieces)) {
+		answer(a, a->clip_pieces.buf ? a->clip_pieces.buf : p, a->clip_pieces.len);
+		return;
+	}
+	ev_timer_start(a->clip_timer, now < a->clip_until ? MIN((uint64_t)ANSWER_MS, a->clip_until - now) : 0);
 }
 
 void clip_set(struct agent *a, struct rd text)

@@ -75,6 +75,8 @@ static int decode(struct hostmsg *m, struct rd body)
 		return gui_get_window_flags(body, &m->u.flags);
 	case GUI_HOST_HELLO:
 		return gui_get_host_hello(body, &m->u.hello);
+	case GUI_HOST_SCREEN:
+		return gui_get_host_screen(body, &m->u.screen);
 	case GUI_CLIPBOARD_DATA:
 		if (gui_get_clipboard_data(&body, &clip) < 0)
 			return -EBADMSG;

@@ -25,6 +25,7 @@ struct hostmsg {
 		struct gui_keymap_notify keymap;
 		struct gui_window_flags flags;
 		struct gui_host_hello hello;
+		struct gui_host_screen screen;
 		struct rd text; /* CLIPBOARD_DATA: borrowed */
 	} u;
 };

@@ -58,8 +58,11 @@ static void on_hello(struct agent *a, const struct gui_host_hello *h)
 	a->can = h->can;
 	scale_set(a, h->scale);
 	bar_start(a, h->bar_mib);
-	TAILQ_FOREACH(w, &a->wins, all)
+	TAILQ_FOREACH(w, &a->wins, all) {
 		pixels_all(a, w);
+		if (w->announced && !w->icon)
+			icon_tell(a, w);
+	}
 }
 
 static void on_window_message(struct agent *a, struct win *w, const struct hostmsg *m)
@@ -92,6 +95,9 @@ static void on_message(struct agent *a, const struct hostmsg *m)
 		break;
 	case GUI_HOST_HELLO:
 		on_hello(a, &m->u.hello);
+		break;
+	case GUI_HOST_SCREEN:
+		layout_screen(a, m->u.screen.w, m->u.screen.h);
 		break;
 	case GUI_CLIPBOARD_REQ:
 		clip_ask(a);
@@ -205,6 +211,7 @@ static void link_lost(struct agent *a)
 	a->can = 0;
 	a->bar_tries = 0;
 	a->clip_step = 0;
+	wr_free(&a->clip_pieces);
 	win_forget(a);
 	/* no spinning with one that connects and goes at once */
 	retry_later(a);

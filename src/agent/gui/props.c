@@ -147,6 +147,8 @@ void props_changed(struct agent *a, struct win *w, uint32_t atom)
 		props_class(a, w);
 	else if (atom == XCB_ATOM_WM_NORMAL_HINTS)
 		props_hints(a, w);
+	else if (atom == a->atoms[ATOM__NET_WM_ICON])
+		icon_tell(a, w);
 	else if (atom == XCB_ATOM_WM_HINTS)
 		urgency(a, w);
 }

@@ -64,10 +64,11 @@ static int get_extensions(struct agent *a, struct err *e)
 
 static void make_windows(struct agent *a)
 {
-	static const uint32_t yes = 1;
+	static const uint32_t yes = 1, own[2] = { 1, XCB_EVENT_MASK_PROPERTY_CHANGE };
 
 	a->own = xcb_generate_id(a->x);
-	xcb_create_window(a->x, 0, a->own, a->root, -10, -10, 1, 1, 0, XCB_WINDOW_CLASS_INPUT_ONLY, XCB_COPY_FROM_PARENT, XCB_CW_OVERRIDE_REDIRECT, &yes);
+	xcb_create_window(a->x, 0, a->own, a->root, -10, -10, 1, 1, 0, XCB_WINDOW_CLASS_INPUT_ONLY, XCB_COPY_FROM_PARENT,
+			  XCB_CW_OVERRIDE_REDIRECT | XCB_CW_EVENT_MASK, own);
 	a->stub = xcb_generate_id(a->x);
 	xcb_create_window(a->x, 0, a->stub, a->root, -10, -10, 1, 1, 0, XCB_WINDOW_CLASS_INPUT_ONLY, XCB_COPY_FROM_PARENT, XCB_CW_OVERRIDE_REDIRECT, &yes);
 }
@@ -230,6 +231,8 @@ static void on_property(struct agent *a, const xcb_property_notify_event_t *ev)
 {
 	struct win *w = win_find(a, ev->window);
 
+	if (ev->window == a->own)
+		clip_piece(a, ev);
 	if (w && !w->icon)
 		props_changed(a, w, ev->atom);
 }

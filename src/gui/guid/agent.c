@@ -107,6 +107,11 @@ ON(cursor)
 	return 0;
 }
 
+ON(icon)
+{
+	return icon_take(g, w, f->body);
+}
+
 ON(pixels)
 {
 	return pix_pixels(g, w, f->body);
@@ -120,7 +125,7 @@ static const struct {
 	{ GUI_MAP, on_map },		       { GUI_UNMAP, on_unmap },		  { GUI_DESTROY, on_destroy },
 	{ GUI_WMNAME, on_wmname },	       { GUI_DOCK, on_dock },		  { GUI_WINDOW_HINTS, on_window_hints },
 	{ GUI_WINDOW_FLAGS, on_window_flags }, { GUI_WMCLASS, on_wmclass },	  { GUI_WINDOW_DUMP, on_window_dump },
-	{ GUI_CURSOR, on_cursor },
+	{ GUI_CURSOR, on_cursor },	       { GUI_ICON, on_icon },
 };
 
 static int on_window(struct guid *g, struct gui_frame *f)
@@ -156,7 +161,7 @@ static int greet(struct guid *g, const uint8_t *p)
 	struct rd r = rd_mem(p, 4);
 	uint32_t theirs = rd_u32le(&r);
 	struct gui_xconf x = { .w = (g->root.w + 7) & ~7u, .h = g->root.h, .depth = 24 };
-	struct gui_host_hello hello = { .version = GUI_HELLO_VERSION, .can = GUI_CAN_FRAME_ACK | (g->bar_size ? GUI_CAN_BAR : GUI_CAN_STREAM),
+	struct gui_host_hello hello = { .version = GUI_HELLO_VERSION, .can = GUI_CAN_FRAME_ACK | GUI_CAN_ICON | (g->bar_size ? GUI_CAN_BAR : GUI_CAN_STREAM),
 					.scale = g->o.scale, .bar_mib = (uint32_t)(g->bar_size >> 20) };
 
 	if (gui_version_pick(theirs, &g->version) < 0) {

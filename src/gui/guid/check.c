@@ -120,6 +120,14 @@ bool check_on_screen(struct rect *outer, const struct rect *work)
 	return !rect_eq(&was, outer);
 }
 
+void check_bring(struct rect *outer, const struct rect *work)
+{
+	uint32_t w = outer->w, h = outer->h;
+
+	fit(&outer->x, &w, work->x, work->w);
+	fit(&outer->y, &h, work->y, work->h);
+}
+
 bool check_cursor(uint32_t cursor)
 {
 	return cursor == 0 || (cursor >= GUI_CURSOR_X && cursor < GUI_CURSOR_END && cursor % 2 == 0);

@@ -55,6 +55,8 @@ bool check_override(const struct rect *outer, const struct rect *work, uint64_t 
 /* check_on_screen moves and shrinks an outer rectangle until all four edges are inside of work. A rectangle that is not on the screen at all
    is left alone. True when it changed something. */
 bool check_on_screen(struct rect *outer, const struct rect *work);
+/* check_bring moves a rectangle that is not on the screen to the nearest place where its left upper corner and as much as fits are inside of work. */
+void check_bring(struct rect *outer, const struct rect *work);
 /* check_cursor: 0, or a glyph of the X cursor font. */
 bool check_cursor(uint32_t cursor);
 /* check_flags: no bit is in both, no unknown bit; minimize beats fullscreen. False: to be dropped. */

@@ -86,7 +86,7 @@ struct guid {
 	unsigned n_wins, n_ghosts, n_docked, n_late;
 	uint64_t stream_pixels;
 	struct rect root, work;
-	struct rate attention, raise, state, mapping;
+	struct rate attention, raise, state, mapping, icons;
 	uint64_t focus_ms;  /* when a window of this qube got the focus */
 	uint32_t user_time; /* X time of the last input into this qube */
 	unsigned swallowed; /* keycode whose release is not for the qube */
@@ -126,9 +126,13 @@ void win_late(struct guid *g);
 /* win_tell_place tells the qube where the window is, when it does not know; one message is under way at a time. */
 void win_tell_place(struct guid *g, struct win *w);
 void win_tell_flags(struct guid *g, struct win *w, uint32_t flags);
-/* win_refit brings windows without a window manager into the work area again. */
-void win_refit(struct guid *g);
+/* win_refit, after a change of the screen: windows without a window manager come into the work area again, and others that were on the screen was and are not on
+   the new one any more are brought there. */
+void win_refit(struct guid *g, const struct rect *was);
 struct frame win_frame(const struct win *w);
+
+/* --- icon.c: icon_take has the whole body of ICON; -EBADMSG: the connection is to be closed. */
+int icon_take(struct guid *g, struct win *w, struct rd body);
 
 /* --- out.c: to the qube. out_check comes after each gui_put_*(&g->out, …); out_input is for input events, which may be delayed; out_due lets go what is due. */
 void out_check(struct guid *g);

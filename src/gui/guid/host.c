@@ -145,7 +145,14 @@ void host_lost(struct guid *g, struct win *w)
 
 void host_screen(struct guid *g, const struct rect *root, const struct rect *work)
 {
+	struct rect was = g->root;
+	struct gui_host_screen m = { .w = root->w, .h = root->h };
+
 	g->root = *root;
 	g->work = *work;
-	win_refit(g);
+	if (g->version && !rect_eq(&was, root)) {
+		gui_put_host_screen(&g->out, 0, &m);
+		out_check(g);
+	}
+	win_refit(g, &was);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * guid --qid N --name NAME --label-index N --colour 0xRRGGBB --icon NAME [--bar-mib N] [--emulated] [--option KEY=VALUE …]: descriptors 3 (stream to the qube's
+ * guid --qid N --name NAME --label-index N --colour 0xRRGGBB --icon NAME [--bar-mib N] [--option KEY=VALUE …]: descriptors 3 (stream to the qube's
  * agent), 4 (memory for pixels, with --bar-mib), 5 (clipd). Everything that needs more than the sandbox's few system calls happens before the first byte of the qube.
  */
 #include <fcntl.h>
@@ -63,8 +63,8 @@ static int arguments(struct guid *g, int argc, char **argv, struct err *e)
 {
 	static const struct option longs[] = {
 		{ "qid", 1, NULL, 'q' },    { "name", 1, NULL, 'n' },	 { "label-index", 1, NULL, 'l' }, { "colour", 1, NULL, 'c' },
-		{ "icon", 1, NULL, 'i' },   { "bar-mib", 1, NULL, 'b' }, { "emulated", 0, NULL, 'e' },	  { "option", 1, NULL, 'o' },
-		{ "help", 0, NULL, 'h' },   { "version", 0, NULL, 'V' }, { 0 },
+		{ "icon", 1, NULL, 'i' },   { "bar-mib", 1, NULL, 'b' }, { "option", 1, NULL, 'o' },	  { "help", 0, NULL, 'h' },
+		   { "version", 0, NULL, 'V' }, { 0 },
 	};
 	uint32_t bar_mib = 0;
 	int c, r = 0;
@@ -78,10 +78,9 @@ static int arguments(struct guid *g, int argc, char **argv, struct err *e)
 		case 'i': r = str_copy(g->icon, sizeof g->icon, optarg) < 0 ? err_set(e, EINVAL, "--icon: too long") : 0; break;
 		case 'b': r = number(optarg, BAR_MIB_MAX, &bar_mib, "bar-mib", e); break;
 		case 'o': r = opts_set(&g->o, optarg, e); break;
-		case 'e': break; /* the same protocol; said for the reader of a process list */
 		case 'V': puts("guid " BULKHEAD_VERSION); exit(0);
 		case 'h':
-			puts("guid --qid N --name NAME --label-index N --colour 0xRRGGBB [--icon NAME] [--bar-mib N] [--emulated] [--option KEY=VALUE ...]\n"
+			puts("guid --qid N --name NAME --label-index N --colour 0xRRGGBB [--icon NAME] [--bar-mib N] [--option KEY=VALUE ...]\n"
 			     "The windows of one qube. bulkhead-desktop starts it with descriptors 3 (agent), 4 (memory for pixels) and 5 (clipd).");
 			exit(0);
 		default: return err_set(e, EINVAL, "see guid --help");

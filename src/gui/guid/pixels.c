@@ -124,8 +124,8 @@ int pix_pixels(struct guid *g, struct win *w, struct rd body)
 		xs_pixels(g, w, &r, p);
 	else if (w->mapped && w->image)
 		clip_notice(g, DESK_N_REQUEST);
-	if (!w->ghost)
-		frame_ack(g, w);
+	/* Of a window that is not shown too: its agent would wait for ever. */
+	frame_ack(g, w);
 	return 0;
 }
 

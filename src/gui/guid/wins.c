@@ -361,14 +361,44 @@ void win_tell_flags(struct guid *g, struct win *w, uint32_t flags)
 	out_check(g);
 }
 
-void win_refit(struct guid *g)
+/* Was w on the screen, and is not on the new one at all? Then *ret is a place where it is. */
+static bool left_outside(struct guid *g, const struct win *w, const struct rect *was, struct rect *ret)
+{
+	struct frame f = win_frame(w);
+	struct rect out = frame_outer(&f, &w->in);
+
+	if (!rect_meets(&out, was) || rect_meets(&out, &g->root))
+		return false;
+	check_bring(&out, &g->work);
+	(void)frame_inner(&f, &out, ret);
+	return true;
+}
+
+/* Window managers bring back what a smaller screen has left outside; not all of them do, and there may be none. */
+static void refit_managed(struct guid *g, struct win *w, const struct rect *screen_was)
+{
+	struct rect in, was = w->in;
+
+	if (!left_outside(g, w, screen_was, &in))
+		return;
+	w->in = in;
+	xs_place(g, w, true);
+	w->in = was;
+}
+
+void win_refit(struct guid *g, const struct rect *was)
 {
 	for (struct win *w = g->wins; w; w = w->hh.next) {
 		struct rect in = w->in;
 
-		if (!w->mapped || !w->override)
+		if (!w->mapped || w->docked)
 			continue;
-		on_screen(g, &in);
+		if (!w->override) {
+			refit_managed(g, w, was);
+			continue;
+		}
+		if (!left_outside(g, w, was, &in))
+			on_screen(g, &in);
 		if (!rect_eq(&in, &w->in))
 			place_override(g, w, &in);
 	}

@@ -20,13 +20,23 @@
 	A(_NET_WM_STATE) A(_NET_WM_STATE_FULLSCREEN) A(_NET_WM_STATE_MAXIMIZED_VERT) A(_NET_WM_STATE_MAXIMIZED_HORZ)    \
 	A(_NET_WM_STATE_HIDDEN) A(_NET_WM_STATE_DEMANDS_ATTENTION) A(_NET_WM_MOVERESIZE)                                 \
 	A(_NET_ACTIVE_WINDOW) A(_NET_WM_USER_TIME_WINDOW) A(_NET_SYSTEM_TRAY_OPCODE) A(_XEMBED_INFO)                                                                       \
-	A(_QUBES_LABEL) A(_QUBES_LABEL_COLOR) A(_QUBES_VMNAME) A(_QUBES_VMWINDOWID)
+	A(_MOTIF_WM_HINTS) A(_QUBES_LABEL) A(_QUBES_LABEL_COLOR) A(_QUBES_VMNAME) A(_QUBES_VMWINDOWID)
 
 enum x_atom {
 #define A(name) A_##name,
 	X_ATOMS(A)
 #undef A
 	A_N
+};
+
+/* The button that went down on a frame; xhandle.c. */
+struct handle {
+	xcb_window_t window; /* outer, 0 = none */
+	int x, y;	     /* on the screen */
+	int button;	     /* of the strip, -1 = none */
+	int direction;
+	xcb_window_t last; /* the strip that was pressed before, for a double click */
+	uint32_t last_ms;
 };
 
 struct xs {
@@ -53,6 +63,7 @@ struct xs {
 	xcb_window_t tray;
 	xcb_window_t lockers[X_LOCKERS_MAX];
 	unsigned n_lockers;
+	struct handle handle;
 	size_t max_request; /* bytes */
 	char host[64];
 	uint32_t pid;
@@ -74,7 +85,10 @@ void x_user_time(struct guid *g, struct win *w, uint32_t time);
 void x_tell_wm(struct xs *x, xcb_window_t window, enum x_atom type, const uint32_t data[5]);
 /* xdraw.c */
 int x_draw_open(struct guid *g, struct err *e);
+/* xhandle.c. x_handle_press and x_handle_motion: true when the event was the frame's and is not for the qube. */
 void x_strip(struct guid *g, struct win *w);
+bool x_handle_press(struct guid *g, struct win *w, const xcb_button_press_event_t *ev);
+bool x_handle_motion(struct guid *g, struct win *w, const xcb_motion_notify_event_t *ev);
 /* xlock.c: windows of screen lockers, which nothing of a qube may cover */
 void x_lock_scan(struct guid *g);
 void x_lock_mapped(struct guid *g, xcb_window_t window);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Drawing: the strip's text, the label's pattern, puts of the qube's pixels into the inner window, the tint of tray icons. The X server does all of it. */
+/* Drawing: the label's pattern, puts of the qube's pixels into the inner window, the tint of tray icons. The X server does all of it. */
 #include "gui/guid/x.h"
 
 #define PICT_OP_HSL_COLOR 0x3d /* RENDER 0.11: hue and saturation of the source, lightness of what is there */
@@ -73,35 +73,6 @@ int x_draw_open(struct guid *g, struct err *e)
 	make_tile(g);
 	tint_open(g);
 	return 0;
-}
-
-/* Characters of at most 255 places, as the font of the X server counts them. */
-static uint8_t wide(xcb_char2b_t *out, const char *s)
-{
-	const uint8_t *p = (const uint8_t *)s;
-	size_t left = strlen(s), len;
-	uint8_t n = 0;
-	uint32_t cp;
-
-	while (left && n < 255 && (len = text_utf8(p, left, &cp))) {
-		out[n++] = (xcb_char2b_t){ (uint8_t)(cp >> 8), (uint8_t)cp };
-		p += len;
-		left -= len;
-	}
-	return n;
-}
-
-void x_strip(struct guid *g, struct win *w)
-{
-	struct xs *x = g->xs;
-	char text[GUID_NAME_CAP + TEXT_TITLE_CAP + 8];
-	xcb_char2b_t chars[255];
-	int n = snprintf(text, sizeof text, "[%s] %s", g->name, w->title);
-
-	if (n < 0 || !w->strip)
-		return;
-	xcb_clear_area(x->c, 0, w->strip, 0, 0, 0, 0);
-	xcb_image_text_16(x->c, wide(chars, text), w->strip, x->text_gc, 4, 12, chars);
 }
 
 static void tint(struct guid *g, struct win *w, const struct rect *r)

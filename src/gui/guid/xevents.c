@@ -62,15 +62,8 @@ static void on_button(struct guid *g, const xcb_generic_event_t *any)
 
 	if (!w)
 		return;
-	if (ev->event == w->strip) {
-		/* The strip is a handle: the window manager takes over, after the pointer is let go. */
-		if (ev->detail == 1) {
-			xcb_ungrab_pointer(g->xs->c, XCB_CURRENT_TIME);
-			x_tell_wm(g->xs, w->outer, A__NET_WM_MOVERESIZE,
-				  (uint32_t[5]){ (uint32_t)ev->root_x, (uint32_t)ev->root_y, 8, ev->detail, 1 });
-		}
+	if (x_handle_press(g, w, ev))
 		return;
-	}
 	worked(g, w, m.type == XCB_BUTTON_PRESS, ev->time);
 	host_button(g, w, &m, ev->time);
 }
@@ -81,7 +74,7 @@ static void on_motion(struct guid *g, const xcb_generic_event_t *any)
 	struct win *w = win_by_x(g, ev->event);
 	struct gui_motion m = { .x = ev->event_x, .y = ev->event_y, .state = ev->state, .is_hint = ev->detail };
 
-	if (w && ev->event == w->inner)
+	if (w && !x_handle_motion(g, w, ev))
 		host_motion(g, w, &m);
 }
 

@@ -15,8 +15,8 @@ static void prop_text(struct xs *x, struct win *w, xcb_atom_t name, xcb_atom_t t
 	prop(x, w, name, type, 8, strlen(s), s);
 }
 
-/* A tile in the label's colour and pattern, until icons of programs come from elsewhere. */
-static void icon(struct guid *g, struct win *w)
+/* A tile in the label's colour and pattern, until the program has an icon of its own. */
+static void own_icon(struct guid *g, struct win *w)
 {
 	static uint32_t data[2 + ICON * ICON];
 	uint32_t contrast = text_contrast(g->colour);
@@ -29,6 +29,14 @@ static void icon(struct guid *g, struct win *w)
 			data[2 + y * ICON + xx] = 0xff000000 | (!rim && text_pattern(g->label, xx, y) ? contrast : g->colour);
 		}
 	prop(g->xs, w, g->xs->atom[A__NET_WM_ICON], XCB_ATOM_CARDINAL, 32, ARRAY_SIZE(data), data);
+}
+
+void xs_icon(struct guid *g, struct win *w, const uint32_t *words, size_t n)
+{
+	if (n)
+		prop(g->xs, w, g->xs->atom[A__NET_WM_ICON], XCB_ATOM_CARDINAL, 32, n, words);
+	else
+		own_icon(g, w);
 }
 
 void x_props_new(struct guid *g, struct win *w)
@@ -46,7 +54,10 @@ void x_props_new(struct guid *g, struct win *w)
 	prop(x, w, x->atom[A__QUBES_LABEL_COLOR], XCB_ATOM_CARDINAL, 32, 1, &g->colour);
 	prop_text(x, w, x->atom[A__QUBES_VMNAME], XCB_ATOM_STRING, g->name);
 	prop(x, w, x->atom[A__QUBES_VMWINDOWID], XCB_ATOM_WINDOW, 32, 1, &w->id);
-	icon(g, w);
+	own_icon(g, w);
+	/* MWM hints: flags (decorations are meant), functions, decorations, input mode, status. The strip is the one title; a bar of the window manager above it
+	   would say the same once more, in no colour. */
+	prop(x, w, x->atom[A__MOTIF_WM_HINTS], x->atom[A__MOTIF_WM_HINTS], 32, 5, (uint32_t[5]){ 2 });
 	xs_class(g, w);
 	xs_title(g, w);
 	xs_hints(g, w);

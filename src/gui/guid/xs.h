@@ -25,6 +25,8 @@ void xs_dock(struct guid *g, struct win *w);
 void xs_cursor(struct guid *g, struct win *w, uint32_t cursor);
 enum xs_state { XS_FULLSCREEN, XS_MAXIMIZED, XS_ATTENTION };
 void xs_state(struct guid *g, struct win *w, enum xs_state state, bool on);
+/* xs_icon: n words as _NET_WM_ICON has them (width, height, pixels), or n = 0 for the label's own tile. */
+void xs_icon(struct guid *g, struct win *w, const uint32_t *words, size_t n);
 void xs_iconify(struct guid *g, struct win *w);
 /* xs_image: w has another image (or none). xs_put shows a rectangle of shared memory and calls pix_done when the X server has read it; xs_pixels shows private
    bytes (rows of 4 r->w); xs_again shows what xs_pixels brought before. */

@@ -5,8 +5,10 @@
  */
 #include "gui/guid/x.h"
 
+#define HANDLE_EVENTS (XCB_EVENT_MASK_BUTTON_PRESS | XCB_EVENT_MASK_BUTTON_RELEASE | XCB_EVENT_MASK_BUTTON_1_MOTION)
 #define OUTER_EVENTS                                                                                                   \
-	(XCB_EVENT_MASK_KEY_PRESS | XCB_EVENT_MASK_KEY_RELEASE | XCB_EVENT_MASK_FOCUS_CHANGE | XCB_EVENT_MASK_STRUCTURE_NOTIFY | XCB_EVENT_MASK_PROPERTY_CHANGE)
+	(XCB_EVENT_MASK_KEY_PRESS | XCB_EVENT_MASK_KEY_RELEASE | XCB_EVENT_MASK_FOCUS_CHANGE | XCB_EVENT_MASK_STRUCTURE_NOTIFY | XCB_EVENT_MASK_PROPERTY_CHANGE | \
+	 HANDLE_EVENTS)
 #define INNER_EVENTS                                                                                                   \
 	(XCB_EVENT_MASK_BUTTON_PRESS | XCB_EVENT_MASK_BUTTON_RELEASE | XCB_EVENT_MASK_POINTER_MOTION | XCB_EVENT_MASK_ENTER_WINDOW | XCB_EVENT_MASK_LEAVE_WINDOW | \
 	 XCB_EVENT_MASK_EXPOSURE)
@@ -30,7 +32,7 @@ void xs_create(struct guid *g, struct win *w)
 	w->outer = child(x, x->s->root, &out, 0, XCB_CW_BACK_PIXEL | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK,
 			 (uint32_t[]){ g->colour, XCB_GRAVITY_NORTH_WEST, OUTER_EVENTS });
 	w->strip = child(x, w->outer, &strip, 0, XCB_CW_BACK_PIXEL | XCB_CW_EVENT_MASK,
-			 (uint32_t[]){ g->colour, XCB_EVENT_MASK_EXPOSURE | XCB_EVENT_MASK_BUTTON_PRESS });
+			 (uint32_t[]){ g->colour, XCB_EVENT_MASK_EXPOSURE | HANDLE_EVENTS });
 	w->inner = child(x, w->outer, &in, f.pattern, XCB_CW_BACK_PIXEL | XCB_CW_BORDER_PIXMAP | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK,
 			 (uint32_t[]){ g->o.window_background_color, x->tile, XCB_GRAVITY_NORTH_WEST, INNER_EVENTS });
 	w->reparented = w->embedded = false;

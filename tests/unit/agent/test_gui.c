@@ -11,6 +11,7 @@
 #include "agent/gui/cliptext.h"
 #include "agent/gui/damage.h"
 #include "agent/gui/hostmsg.h"
+#include "agent/gui/iconpick.h"
 #include "agent/gui/mods.h"
 #include "agent/gui/run.h"
 #include "base/str.h"
@@ -362,6 +363,61 @@ static void key_of_the_x_server(void **state)
 	wr_free(&w);
 }
 
+static bool pick(struct wr *out, const uint32_t *words, size_t n, uint32_t *w, uint32_t *h)
+{
+	_cleanup_wr_ struct wr in = wr_grow(1 << 20);
+
+	for (size_t i = 0; i < n; i++)
+		wr_u32le(&in, words[i]);
+	wr_reset(out);
+	return icon_pick(out, rd_mem(in.buf, in.len), w, h);
+}
+
+/* A square picture of one colour; returns the words used. */
+static size_t square(uint32_t *words, uint32_t side, uint32_t colour)
+{
+	words[0] = words[1] = side;
+	for (size_t i = 0; i < (size_t)side * side; i++)
+		words[2 + i] = colour;
+	return 2 + (size_t)side * side;
+}
+
+static void icons(void **state)
+{
+	static const uint32_t sides[][4] = { { 16, 32, 48, 48 }, { 48, 16, 64, 48 }, { 64, 256, 64, 64 }, { 24, 16, 22, 24 }, { 100, 129, 300, 100 } };
+	_cleanup_free_ uint32_t *v = xcalloc(400000, sizeof *v);
+	_cleanup_wr_ struct wr out = wr_grow(GUI_ICON_MAX);
+	uint32_t w, h;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
+		size_t n = 0;
+
+		for (unsigned j = 0; j < 3; j++)
+			n += square(v + n, sides[i][j], 0xff000000 | sides[i][j]);
+		assert_true(pick(&out, v, n, &w, &h));
+		assert_int_equal(w, sides[i][3]);
+		assert_int_equal(out.len, (size_t)w * h * 4);
+		assert_int_equal(out.buf[0], sides[i][3]);
+	}
+	/* made smaller: means, weighted by opacity; no side is longer than allowed */
+	v[0] = 200;
+	v[1] = 3;
+	for (size_t i = 0; i < 600; i++)
+		v[2 + i] = i % 2 ? 0xff102030 : 0x00ffffff;
+	assert_true(pick(&out, v, 602, &w, &h));
+	assert_int_equal(w, 100);
+	assert_int_equal(h, 2);
+	assert_memory_equal(out.buf, "\x30\x20\x10\x7f", 4);
+	/* cut off: what is whole before it counts */
+	assert_true(pick(&out, v, square(v, 4, 1) + 3, &w, &h));
+	assert_int_equal(w, 4);
+	assert_false(pick(&out, v, square(v, 4, 1) - 1, &w, &h));
+	assert_false(pick(&out, v, 0, &w, &h));
+	assert_false(pick(&out, (uint32_t[]){ 0, 3, 1, 1 }, 4, &w, &h));
+	assert_false(pick(&out, (uint32_t[]){ 0x40000000, 4, 1, 1 }, 4, &w, &h));
+	assert_false(pick(&out, (uint32_t[]){ 5000, 1, 1 }, 3, &w, &h));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +432,7 @@ int main(void)
 		cmocka_unit_test(greeting),
 		cmocka_unit_test(keyboards),
 		cmocka_unit_test(key_of_the_x_server),
+		cmocka_unit_test(icons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

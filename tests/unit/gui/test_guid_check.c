@@ -262,13 +262,52 @@ static void test_options(void **state)
 	}
 }
 
+static void test_bring(void **state)
+{
+	static const struct rect cases[][2] = {
+		{ { 1200, 900, 100, 50 }, { 900, 750, 100, 50 } },   { { -300, 10, 100, 50 }, { 0, 30, 100, 50 } },
+		{ { 1200, -900, 2000, 2000 }, { 0, 30, 2000, 2000 } }, { { INT32_MIN, INT32_MAX, 1, 1 }, { 0, 799, 1, 1 } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rect r = cases[i][0];
+
+		check_bring(&r, &work);
+		assert_true(rect_eq(&r, &cases[i][1]));
+	}
+}
+
+static void test_tint(void **state)
+{
+	static const uint32_t labels[] = { 0xcc0000, 0xf57900, 0xedd400, 0x73d216, 0x555555, 0x3465a4, 0x75507b, 0x000000, 0xffffff };
+	uint32_t seed = 1;
+
+	/* The label's own colour stays as it is, black and white and the opacity too; grey labels make grey. */
+	for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
+		assert_int_equal(text_tint(0x12000000 | labels[i], labels[i]), 0x12000000 | labels[i]);
+		assert_int_equal(text_tint(0xff000000, labels[i]), 0xff000000);
+		assert_int_equal(text_tint(0x00ffffff, labels[i]), 0x00ffffff);
+	}
+	for (unsigned i = 0; i < 10000; i++) {
+		uint32_t v, t;
+
+		seed = seed * 1664525 + 1013904223;
+		v = seed;
+		t = text_tint(v, 0x555555);
+		assert_true((t & 255) == (t >> 8 & 255) && (t & 255) == (t >> 16 & 255) && t >> 24 == v >> 24);
+		t = text_tint(v, 0xcc0000);
+		assert_true((t & 255) == (t >> 8 & 255) && (t >> 16 & 255) >= (t & 255));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_place),	 cmocka_unit_test(test_damage),	   cmocka_unit_test(test_frame),
 		cmocka_unit_test(test_override), cmocka_unit_test(test_on_screen), cmocka_unit_test(test_join),
 		cmocka_unit_test(test_cursor_flags_hints), cmocka_unit_test(test_rate), cmocka_unit_test(test_titles),
-		cmocka_unit_test(test_patterns), cmocka_unit_test(test_options),
+		cmocka_unit_test(test_patterns), cmocka_unit_test(test_options),   cmocka_unit_test(test_bring),
+		cmocka_unit_test(test_tint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
