@@ -20,6 +20,9 @@
 #define CHAN_PORT_QREXEC 512
 #define CHAN_PORT_QUBESDB 111
 #define CHAN_PORT_GUI 6000
+/* Sound (docs/audio.md): what the qube plays, and what it may record. */
+#define CHAN_PORT_PLAY 4713
+#define CHAN_PORT_RECORD 4714
 #define CHAN_DATA_MIN 513
 #define CHAN_DATA_MAX 768
 

@@ -460,6 +460,59 @@ static void test_gui_rules(void **state)
 	vm_stop(v);
 }
 
+/* --- sound (docs/audio.md) ----------------------------------------------------------------------------------------------------- */
+
+/* As bulkhead-desktop does: linkd may not have heard yet that the last client has gone. */
+static int sound_again(struct fakevm *v, uint32_t port)
+{
+	uint64_t end = now_us() + WAIT_MS * 1000;
+	int r;
+
+	do {
+		r = chan_connect(v->chan_sock, 7, port, WAIT_MS, NULL);
+	} while (r == -EBUSY && now_us() < end);
+	return r;
+}
+
+static void test_sound(void **state)
+{
+	static const uint32_t ports[] = { CHAN_PORT_PLAY, CHAN_PORT_RECORD };
+	struct fakevm *v = vm_start(7);
+	struct chan_req *q, *g;
+	int host, guest;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		/* The host may wait for the agent: for ever, and one of its programs at a time. */
+		q = chan_connect_start(v->chan_sock, 7, ports[i], NULL);
+		assert_non_null(q);
+		assert_int_equal(chan_connect(v->chan_sock, 7, ports[i], WAIT_MS, NULL), -EBUSY);
+		guest = req_wait(guest_listen(v, 0, ports[i]), WAIT_MS);
+		host = req_wait(q, WAIT_MS);
+		assert_true(guest >= 0 && host >= 0);
+		echo_both(host, guest);
+		assert_int_equal(chan_connect(v->chan_sock, 7, ports[i], WAIT_MS, NULL), -EBUSY);
+		close(host);
+		assert_int_equal(expect_end(guest, NULL, 0), 0);
+		close(guest);
+		/* The agent first. */
+		g = guest_listen(v, 0, ports[i]);
+		host = sound_again(v, ports[i]);
+		guest = req_wait(g, WAIT_MS);
+		assert_true(guest >= 0 && host >= 0);
+		echo_both(host, guest);
+		close(guest);
+		assert_int_equal(expect_end(host, NULL, 0), 0);
+		close(host);
+		/* Each side has its one role, and no daemon of the qube has any. */
+		assert_int_equal(chan_listen(v->chan_sock, 7, ports[i], WAIT_MS, NULL), -EACCES);
+		assert_int_equal(req_wait(guest_connect(v, 0, ports[i]), WAIT_MS), -EACCES);
+		assert_int_equal(req_wait(guest_listen(v, 3, ports[i]), WAIT_MS), -EACCES);
+		role_send(v->qrexec, IPC_LC_CONNECT, ports[i]);
+		assert_int_equal(role_recv(v->qrexec), -EACCES);
+	}
+	vm_stop(v);
+}
+
 /* Qube 7 calls qube 8: 7 listens on (8, 600), 8 connects to (7, 600). */
 static void join_vms(struct fakevm *a, struct fakevm *b, uint32_t port, int *ret_a, int *ret_b)
 {
@@ -897,6 +950,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_bad_qmp),		cmocka_unit_test(test_qrexec_control),
 		cmocka_unit_test(test_qubesdb_control), cmocka_unit_test(test_role_rules),
 		cmocka_unit_test(test_gui), cmocka_unit_test(test_gui_without_memory), cmocka_unit_test(test_gui_rules),
+		cmocka_unit_test(test_sound),
 		cmocka_unit_test(test_grant),		cmocka_unit_test(test_ticket),
 		cmocka_unit_test(test_no_ticket),	cmocka_unit_test(test_agent_killed),
 		cmocka_unit_test(test_linkd_killed),	cmocka_unit_test(test_role_restart),

@@ -269,10 +269,16 @@ static const struct muxio_ops muxio_callbacks = {
 
 /* --- meeting ---------------------------------------------------------------------------------------------------- */
 
+/* Windows and sound: served by agents in the session of the qube's user. */
+static bool session_port(uint32_t port)
+{
+	return port == CHAN_PORT_GUI || port == CHAN_PORT_PLAY || port == CHAN_PORT_RECORD;
+}
+
 static int meet_offer(uint32_t peer, uint32_t port, bool *ret_forever, void *arg)
 {
 	/* The agents may start long after us. */
-	*ret_forever = peer == 0 && (port == CHAN_PORT_QREXEC || port == CHAN_PORT_GUI);
+	*ret_forever = peer == 0 && (port == CHAN_PORT_QREXEC || session_port(port));
 	return 0;
 }
 
@@ -296,10 +302,10 @@ static int on_request(struct lcs_req *r, struct err *e, void *arg)
 	struct agentd *a = arg;
 	bool data = r->port >= CHAN_DATA_MIN && r->port <= CHAN_DATA_MAX;
 	bool qrexec = r->kind == LCS_LISTEN && r->port == CHAN_PORT_QREXEC;
-	bool gui = r->kind == LCS_LISTEN && r->port == CHAN_PORT_GUI;
-	bool control = r->peer == 0 && (qrexec || gui || (r->kind == LCS_CONNECT && r->port == CHAN_PORT_QUBESDB));
-	/* the agent of the windows runs as the qube's user, whose windows they are */
-	bool may = r->conn->uid == 0 || r->conn->uid == geteuid() || (gui && r->conn->uid == MAIN_UID);
+	bool session = r->kind == LCS_LISTEN && session_port(r->port);
+	bool control = r->peer == 0 && (qrexec || session || (r->kind == LCS_CONNECT && r->port == CHAN_PORT_QUBESDB));
+	/* these agents run as the qube's user, whose windows and sound they are */
+	bool may = r->conn->uid == 0 || r->conn->uid == geteuid() || (session && r->conn->uid == MAIN_UID);
 	int code;
 
 	if (r->kind == LCS_GRANT || r->kind == LCS_GUI || (!data && !control))

@@ -239,6 +239,22 @@ static bool granted(struct linkd *d, uint32_t port)
 	return false;
 }
 
+static bool sound_port(uint32_t port)
+{
+	return port == CHAN_PORT_PLAY || port == CHAN_PORT_RECORD;
+}
+
+/* One client a port: two would each get every other piece of the qube's sound. */
+static int sound_request(struct linkd *d, struct lcs_req *r, struct err *e)
+{
+	int code;
+
+	if (meet_has(d->meet, 0, r->port) || muxio_has(d->x, 0, r->port))
+		return err_set(e, EBUSY, "port %u of the qube's sound has a client already", r->port);
+	code = meet_request(d->meet, r, true);
+	return code < 0 ? err_errno(e, -code, "port %u", r->port) : 0;
+}
+
 static bool permitted(struct linkd *d, const struct lcs_req *r)
 {
 	if (r->peer != 0)
@@ -249,6 +265,8 @@ static bool permitted(struct linkd *d, const struct lcs_req *r)
 	case TAG_QUBESDB:
 		return r->kind == LCS_LISTEN && r->port == CHAN_PORT_QUBESDB;
 	case TAG_CLIENT:
+		if (r->kind == LCS_CONNECT && sound_port(r->port))
+			return d->start != VM_START_SOURCE;
 		return data_port(r->port) && granted(d, r->port);
 	}
 	return false;
@@ -265,6 +283,8 @@ static int on_request(struct lcs_req *r, struct err *e, void *arg)
 		return gui_request(d, r, e);
 	if (!permitted(d, r))
 		return err_set(e, EACCES, "port %u is not permitted here", r->port);
+	if (sound_port(r->port))
+		return sound_request(d, r, e);
 	code = meet_request(d->meet, r, r->conn->tag != TAG_CLIENT);
 	return code < 0 ? err_errno(e, -code, "port %u", r->port) : 0;
 }
