@@ -34,8 +34,13 @@ struct netd {
 	bool provides; /* this qube is somebody's NetVM */
 	bool filters; /* qubes-firewall will run: until it does, nothing is forwarded */
 	bool ipv6;
+	const char *roles; /* directory of what its template makes of a qube (docs/tor.md) */
+	const char *tor_user;
+	bool tor; /* a Tor gateway: forwards nothing, ever */
 	bool base; /* the tables are loaded */
 	bool driver; /* so is the driver */
+	bool vpn; /* nothing but a tunnel leads outside (netd_vpn.c) */
+	const char *vpn_services, *vpn_resolv, *vpn_run; /* where the service's mark, the way outside's name servers, and bulkhead-vpn are */
 };
 
 /* netd_run.c: programs; 0 or -errno with text. netd_base loads the tables of every qube unless they are loaded. */
@@ -61,6 +66,12 @@ void netd_scan(struct netd *d);
 bool netd_slot_of(const char *device_path, char ret[NETD_SLOT_CAP]);
 /* netd_own reads this qube's own addresses. uplink: those towards its NetVM; else those its clients see. */
 void netd_own(struct netd *d, bool uplink, struct ip_own *ret);
+
+/* netd_vpn.c: netd_is_vpn says whether this is a VPN qube. netd_vpn_wall adds the wall to the tables; netd_vpn_resolv keeps the name servers of the way outside for vpn
+   questions; false when this is no VPN qube. */
+bool netd_is_vpn(const struct netd *d);
+void netd_vpn_wall(struct wr *w);
+bool netd_vpn_resolv(const struct netd *d, const char dns[][NETPORT_ADDR_CAP], size_t n);
 
 /* netd_count.c: netd_count writes the counters of each device and says so (proto/netport.h). netd_dev_line reads a line of /proc/net/dev: packets and bytes
    received, packets and bytes sent; false when it is not that device's. */

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 
 #include "agent/net/netd.h"
+#include "agent/net/vpntext.h"
+#include "agent/net/nfttor.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -91,9 +93,13 @@ static bool has(struct netd *d, const char *name)
 
 static void facts(struct netd *d)
 {
+	char path[256];
+
+	d->vpn = netd_is_vpn(d);
 	d->provides = has(d, "/qubes-netvm-network") || has(d, "/qubes-netvm-gateway");
-	d->ipv6 = has(d, "/qubes-ip6") || has(d, "/qubes-netvm-gateway6");
-	d->filters = d->provides && access("/run/qubes-service/qubes-firewall", F_OK) == 0;
+	d->tor = str_printf(path, sizeof path, "%s/tor-gateway", d->roles) == 0 && access(path, F_OK) == 0;
+	d->ipv6 = !d->tor && (has(d, "/qubes-ip6") || has(d, "/qubes-netvm-gateway6"));
+	d->filters = d->provides && !d->tor && access("/run/qubes-service/qubes-firewall", F_OK) == 0;
 }
 
 static int on_port_key(void *arg, const char *key, const char *value)
@@ -114,14 +120,16 @@ static int run(struct netd *d, const char *socket, struct err *e)
 	if (r < 0)
 		return r;
 	/* A qube without a network gets its tables with its first device; somebody's NetVM forwards nothing before it has them. */
-	if (d->provides)
+	if (d->provides || d->tor)
 		r = netd_base(d, e);
 	if (r < 0)
 		return r;
 	if (qdbc_each(&d->db, NETPORT_KEY, false, on_port_key, &any, NULL) == 0 && any)
 		netd_driver(d);
 	netd_scan(d);
-	if (d->provides) {
+	if (d->tor) {
+		netd_sysctl(d, "net/ipv4/ip_forward", "0");
+	} else if (d->provides) {
 		netd_sysctl(d, "net/ipv4/ip_forward", "1");
 		if (d->ipv6)
 			netd_sysctl(d, "net/ipv6/conf/all/forwarding", "1");
@@ -137,17 +145,26 @@ static void on_term(struct ev_signal *s, int signum, void *arg)
 int main(int argc, char **argv)
 {
 	static struct netd d = { .nft = "/usr/sbin/nft", .ip = "/usr/sbin/ip", .conntrack = "/usr/sbin/conntrack", .modprobe = "/usr/sbin/modprobe", .sys_net = "/sys/class/net",
-				 .proc_sys = "/proc/sys", .resolv_conf = "/etc/resolv.conf", .hooks = "/rw/config/network-hooks.d", .link_fd = -1 };
+				 .proc_sys = "/proc/sys", .resolv_conf = "/etc/resolv.conf", .hooks = "/rw/config/network-hooks.d", .roles = "/etc/bulkhead/roles",
+				 .tor_user = TOR_USER, .link_fd = -1 };
 	const char *socket = QDB_SOCKET;
 	bool good = true;
 	struct err e = { 0 };
 	int r;
 
 	log_init("netd", NULL, -1);
+	d.vpn_services = "/run/qubes-service";
+	d.vpn_resolv = VPN_UPLINK_RESOLV;
+	d.vpn_run = VPN_RUN_DIR;
 	for (int i = 1; i < argc; i += 2) {
 		const char **o = streq(argv[i], "--socket") ? &socket : streq(argv[i], "--sys-net") ? &d.sys_net :
 				 streq(argv[i], "--resolv-conf") ? &d.resolv_conf :
 				 streq(argv[i], "--hooks") ? &d.hooks :
+				 streq(argv[i], "--vpn-services") ? &d.vpn_services :
+				 streq(argv[i], "--vpn-resolv") ? &d.vpn_resolv :
+				 streq(argv[i], "--vpn-run") ? &d.vpn_run :
+				 streq(argv[i], "--roles") ? &d.roles :
+				 streq(argv[i], "--tor-user") ? &d.tor_user :
 				 streq(argv[i], "--modprobe") ? &d.modprobe : NULL;
 
 		good &= o && i + 1 < argc;
@@ -155,7 +172,8 @@ int main(int argc, char **argv)
 			*o = argv[i + 1];
 	}
 	if (!good) {
-		fputs("usage: bulkhead-netd [--socket QUBESDB] [--sys-net DIR] [--resolv-conf FILE] [--modprobe PROGRAM] [--hooks DIR]\n", stderr);
+		fputs("usage: bulkhead-netd [--socket QUBESDB] [--sys-net DIR] [--resolv-conf FILE] [--modprobe PROGRAM] [--hooks DIR]\n"
+		      "                     [--roles DIR] [--tor-user NAME]\n", stderr);
 		return 2;
 	}
 	d.db.fd = d.watch.fd = -1;

@@ -50,6 +50,8 @@ void netd_own(struct netd *d, bool uplink, struct ip_own *o)
 	key(d, "/qubes-gateway", o->gateway, sizeof o->gateway);
 	key(d, "/qubes-ip6", o->ip6, sizeof o->ip6);
 	key(d, "/qubes-gateway6", o->gateway6, sizeof o->gateway6);
+	if (d->tor)
+		o->ip6[0] = o->gateway6[0] = '\0';
 	key(d, "/qubes-primary-dns", o->dns[0], sizeof o->dns[0]);
 	key(d, "/qubes-secondary-dns", o->dns[1], sizeof o->dns[1]);
 }
@@ -147,7 +149,7 @@ static int client(struct netd *d, struct netd_port *t, const char *old_name, str
 	netd_forget_flows(d, &t->p);
 	ip_client(w, t->p.seen_ip[0] ? t->ifname : old_name, t->ifname, &t->p, &own);
 	r = netd_ip(d, w, e);
-	if (r >= 0 && str_printf(path, sizeof path, "net/ipv4/conf/%s/proxy_arp", t->ifname) == 0)
+	if (r >= 0 && str_printf(path, sizeof path, "net/ipv4/conf/%s/%s", t->ifname, d->tor ? "arp_ignore" : "proxy_arp") == 0)
 		netd_sysctl(d, path, "1");
 	return r;
 }

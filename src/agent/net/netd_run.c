@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "agent/net/netd.h"
+#include "agent/net/nfttor.h"
 #include "base/fsx.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -53,9 +54,14 @@ int netd_base(struct netd *d, struct err *e)
 
 	if (d->base)
 		return 0;
-	nft_base(&w, d->ipv6);
+	if (d->tor)
+		nft_tor(&w, d->tor_user);
+	else
+		nft_base(&w, d->ipv6);
 	if (d->filters)
 		nft_fw_closed(&w);
+	if (d->vpn)
+		netd_vpn_wall(&w);
 	r = netd_nft(d, &w, e);
 	d->base = r >= 0;
 	return r < 0 ? err_add(e, r, "the tables of packets") : 0;
@@ -169,6 +175,8 @@ void netd_resolv(const struct netd *d, const char dns[][NETPORT_ADDR_CAP], size_
 	struct err e = { 0 };
 	int r;
 
+	if (netd_vpn_resolv(d, dns, n))
+		return; /* bulkhead-vpn does the rest */
 	if (!protected_file("/etc/resolv.conf")) {
 		for (size_t i = 0; i < n; i++)
 			wr_printf(&file, "nameserver %s\n", dns[i]);
@@ -176,7 +184,8 @@ void netd_resolv(const struct netd *d, const char dns[][NETPORT_ADDR_CAP], size_
 		if (r < 0)
 			log_warn("%s: %s", d->resolv_conf, err_text(&e, r));
 	}
-	if (!d->provides)
+	/* A Tor gateway passes no question on: they are answered by way of Tor, or not at all. */
+	if (!d->provides || d->tor)
 		return;
 	nft_dns(&w, virt, ARRAY_SIZE(virt), dns, n);
 	r = netd_nft(d, &w, &e);
