@@ -116,23 +116,11 @@ void win_forget(struct agent *a)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-/* What a program that was opened ahead does while it waits to be asked for is not told either: the same X client, the same windows' numbers but for the last bits. */
-static bool withheld_client(const struct agent *a, uint32_t id)
-{
-	const struct win *w;
-
-	TAILQ_FOREACH(w, &a->wins, all)
-		if (a->preloaded && w->withheld && (w->id & ~a->id_mask) == (id & ~a->id_mask))
-			return true;
-	return false;
-}
-
 struct win *win_new(struct agent *a, uint32_t id, int32_t x, int32_t y, uint32_t width, uint32_t height, uint8_t depth)
 {
 	struct win *w = xcalloc(1, sizeof *w);
 
-	*w = (struct win){ .id = id, .x = x, .y = y, .w = width, .h = height, .depth = depth,
-			  .withheld = a->withhold || withheld_client(a, id) };
+	*w = (struct win){ .id = id, .x = x, .y = y, .w = width, .h = height, .depth = depth, .withheld = a->withhold };
 	LIST_INIT(&w->old);
 	w->held = ghost_find(a, id) != NULL;
 	TAILQ_INSERT_TAIL(&a->wins, w, all);
