@@ -71,6 +71,8 @@ struct qube {
 	char start_id[40];
 	char pause_reason[160]; /* why it was paused without being asked: a full disk; "" = it was asked, or runs */
 	char vol_head[VOL_N][64]; /* identity of what a snapshot volume shows while running, "" = unknown */
+	bool mic;		  /* core/mic.c: the microphone is attached, for this start: */
+	char mic_start[40];
 	bool held;		  /* a disposable that goes when its last holder (core.holds) has gone */
 	bool busy;		  /* a request with several steps owns the qube; others wait in `waiting` */
 	struct call *waiting;

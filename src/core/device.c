@@ -234,6 +234,8 @@ int device_check_start(const struct core *c, const struct qube *q, struct err *e
 	for (size_t i = 0; device_next(q, DEV_N, &i, &a);) {
 		if (a.mode != DEV_REQUIRED)
 			continue;
+		if (a.cls == DEV_MIC && present(c, &a))
+			continue; /* attached when it is up */
 		if (!present(c, &a))
 			return err_set(e, AE_GENERIC, "'%s' does not start: its required %s device %s:%s:%s is not there", q->name.s,
 				       dev_class_name(a.cls), a.dev.backend, a.dev.port, a.dev.id);

@@ -34,6 +34,17 @@ int device_check_denied(const struct core *c, const struct qube *q, const struct
 /* device_check_start: may q start as far as its required devices are concerned? -AE_GENERIC with text. */
 int device_check_start(const struct core *c, const struct qube *q, struct err *e);
 
+/* The microphone, the one device of dom0 that is attached by hand so far (core/mic.c). */
+#define DEV_MIC_ID "dom0:mic::m000000"
+#define DEV_MIC_NAME "dom0:mic:" DEV_MIC_ID
+bool device_mic_attached(const struct qube *q);
+/* device_mic_check: may q, which runs, get it? Negative AE_ code with text. device_mic_attach and _detach do it, with their events. */
+int device_mic_check(const struct core *c, const struct qube *q, struct err *e);
+void device_mic_attach(struct core *c, struct qube *q);
+void device_mic_detach(struct core *c, struct qube *q);
+/* device_mic_start: q is about to be usable; an assignment of mode auto-attach or required comes into force. */
+void device_mic_start(struct core *c, struct qube *q);
+
 /* A list of devices; the array is the holder's. */
 struct dev_list {
 	struct dev_info *v;

@@ -42,7 +42,7 @@ void device_host_list(const struct core *c, enum dev_class cls, struct dev_list 
 
 	if (cls == DEV_MIC) {
 		d = append(ret);
-		*d = (struct dev_info){ .dev = { "dom0", "mic", "dom0:mic::m000000" }, .cls = DEV_MIC, .product = "microphone",
+		*d = (struct dev_info){ .dev = { "dom0", "mic", DEV_MIC_ID }, .cls = DEV_MIC, .product = "microphone",
 					.manufacturer = "build-in", .ifaces = "m000000" };
 	}
 	for (size_t i = 0; cls == DEV_PCI && i < c->n_pci; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Lists of devices: what a qube offers, what is assigned to one, and the interfaces that may not be attached to it. Nothing is ever attached
- * as long as no driver for it is there, so that list is empty.
+ * Lists of devices: what a qube offers, what is assigned to one, what is attached to it (the microphone only, as long as there is no driver
+ * for another class), and the interfaces that may not be attached to it.
  */
 #include "base/str.h"
 #include "core/api/api.h"
@@ -161,9 +161,17 @@ int api_device_assigned(struct call *c)
 
 int api_device_attached(struct call *c)
 {
+	struct dev_assignment a = { .dev = { "dom0", "mic", DEV_MIC_ID }, .cls = DEV_MIC, .mode = DEV_MANUAL };
 	struct dev_name want;
+	int r = parse_filter(c, &want);
 
-	return parse_filter(c, &want);
+	if (r < 0 || c->m->param != DEV_MIC || !device_mic_attached(c->dest) || !dev_name_matches(&want, &a.dev))
+		return r;
+	memcpy(a.frontend, c->dest->name.s, sizeof a.frontend);
+	wr_printf(&c->out, "dom0+mic:%s ", a.dev.id);
+	dev_assignment_put(&c->out, &a);
+	wr_str(&c->out, "\n");
+	return 0;
 }
 
 int api_denied_list(struct call *c)

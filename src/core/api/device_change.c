@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Changes of assignments, and attaching by hand. Checks are in the reference's order: the argument, the payload, the state of the qube,
- * what is there already, the rules of the class. Attaching passes every check and then says that it is not supported yet: nothing here
- * moves a device.
+ * what is there already, the rules of the class. Only the microphone can be attached so far; attaching another device passes every check and
+ * then says that it is not supported yet.
  */
 #include "base/str.h"
 #include "core/api/api.h"
@@ -172,6 +172,12 @@ static int attach_known(struct call *c, const struct dev_list *l)
 		r = err_set(&c->err, AE_VALUE, "a PCI device cannot be attached to a running qube; assign it as required");
 	if (r == 0)
 		r = device_check_denied(c->core, c->dest, d, &c->err);
+	if (r == 0 && a.cls == DEV_MIC) {
+		r = device_mic_check(c->core, c->dest, &c->err);
+		if (r == 0)
+			device_mic_attach(c->core, c->dest);
+		return r;
+	}
 	if (r == 0)
 		r = err_set(&c->err, AE_GENERIC, "attaching %s devices is not supported yet", dev_class_name(a.cls));
 	return r;
@@ -196,6 +202,20 @@ int api_device_attach(struct call *c)
 	return devices_of(c, qube_find(c->core, name.backend), a.cls, attach_known);
 }
 
+static const struct dev_name mic = { "dom0", "mic", DEV_MIC_ID };
+
+static int detach_mic(struct call *c)
+{
+	struct dev_assignment a;
+
+	for (size_t i = 0; device_next(c->dest, DEV_MIC, &i, &a);)
+		if (a.mode == DEV_REQUIRED && dev_name_matches(&a.dev, &mic))
+			return err_set(&c->err, AE_VM_NOT_HALTED, "'%s' requires the microphone: set the assignment to auto-attach first, or shut it down",
+				       c->dest_name);
+	device_mic_detach(c->core, c->dest);
+	return 0;
+}
+
 int api_device_detach(struct call *c)
 {
 	struct dev_name name;
@@ -203,6 +223,8 @@ int api_device_detach(struct call *c)
 
 	if (r < 0)
 		return r;
+	if (cls_of(c) == DEV_MIC && device_mic_attached(c->dest) && dev_name_matches(&name, &mic))
+		return detach_mic(c);
 	return err_set(&c->err, AE_DEVICE_NOT_ASSIGNED, "%s device %s:%s is not attached to '%s'", dev_class_name(cls_of(c)), name.backend,
 		       name.port, c->dest_name);
 }

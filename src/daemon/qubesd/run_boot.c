@@ -230,6 +230,7 @@ void run_ready(struct run *r)
 	ev_timer_stop(r->limit);
 	r->phase = PH_UP;
 	run_state(r, LIFE_EV_READY);
+	device_mic_start(r->d->core, r->q);
 	event(r->d->core, r->q, "domain-start", "start_guid", prop_vm(r->d->core, r->q, P_guivm) ? "True" : "False", NULL);
 	run_commit(r->d);
 	run_save(r);

@@ -70,6 +70,11 @@ static void on_event(struct subscriber *s, const void *frame, size_t n)
 		return;
 	if (streq(ev.name, "property-set:keyboard_layout") || streq(ev.name, "property-reset:keyboard_layout"))
 		keyboard(l->d, ev.subject);
+	/* Nobody is to be heard without knowing it. */
+	if (streq(ev.name, "device-attach:mic"))
+		run_notice(l->d->runs, ev.subject, "the microphone is attached to this qube");
+	else if (streq(ev.name, "device-detach:mic"))
+		run_notice(l->d->runs, ev.subject, "the microphone is not attached to this qube any more");
 	if (!str_starts(ev.name, "domain-feature-"))
 		return;
 	while (admin_event_arg(&ev.args, &k, &v)) {

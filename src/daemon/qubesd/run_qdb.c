@@ -115,7 +115,7 @@ static void put_features(struct run *r)
 static void put_all(struct run *r)
 {
 	const struct core *c = r->d->core;
-	const struct qube *t = qube_template(c, r->q), *gui = prop_vm(c, r->q, P_guivm);
+	const struct qube *t = qube_template(c, r->q), *gui = prop_vm(c, r->q, P_guivm), *audio = prop_vm(c, r->q, P_audiovm);
 	char number[16];
 
 	put(r, "/name", r->q->name.s);
@@ -140,6 +140,8 @@ static void put_all(struct run *r)
 	put(r, "/qubes-gui-enabled", gui && qube_gui_mib(c, r->q) ? "True" : "False");
 	if (gui && str_printf(number, sizeof number, "%u", gui->qid) == 0)
 		put(r, "/qubes-gui-domain-xid", number);
+	if (audio && str_printf(number, sizeof number, "%u", audio->qid) == 0)
+		put(r, "/qubes-audio-domain-xid", number);
 }
 
 static void failed(struct run *r, int k)

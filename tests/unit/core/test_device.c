@@ -280,8 +280,90 @@ static void test_attach(void **state)
 	expect_error("PermissionDenied", "denies devices with interface u080650");
 	attach(c, "sys-usb+1-4+_", "");
 	expect_error("QubesException", "not supported yet");
+}
+
+#define MIC_LINE "dom0+mic:dom0:mic::m000000 device_id='dom0:mic::m000000' port_id='mic' devclass='mic' backend_domain='dom0' mode='manual' frontend_domain='work'\n"
+
+static void test_mic(void **state)
+{
+	struct core *c = *state;
+	struct qube *q = qube_find(c, "work");
+
+	request(c, "admin.vm.device.mic.Attached", NULL, "work", "");
+	expect_ok("");
+	request(c, "admin.vm.device.mic.Detach", "dom0+mic+_", "work", "");
+	expect_error("DeviceNotAssigned", "not attached");
+	request(c, "admin.vm.device.denied.Add", NULL, "work", "m******");
+	expect_ok("");
 	request(c, "admin.vm.device.mic.Attach", "dom0+mic+_", "work", "");
-	expect_error("QubesException", "not supported yet");
+	expect_error("PermissionDenied", "m000000");
+	request(c, "admin.vm.device.denied.Remove", NULL, "work", "all");
+	expect_ok("");
+	request(c, "admin.vm.device.mic.Attach", "dom0+mic+_", "work", "_x='y'");
+	expect_error("QubesValueError", "no options");
+	request(c, "admin.vm.device.mic.Attach", "dom0+mic+_", "work", "");
+	expect_ok("");
+	request(c, "admin.vm.device.mic.Attach", "dom0+mic+_", "work", "");
+	expect_error("DeviceAlreadyAttached", "already");
+	request(c, "admin.vm.device.mic.Attached", NULL, "work", "");
+	expect_ok(MIC_LINE);
+	request(c, "admin.vm.device.mic.Attached", "dom0+mic", "work", "");
+	expect_ok(MIC_LINE);
+	request(c, "admin.vm.device.mic.Attached", "dom0+other", "work", "");
+	expect_ok("");
+	request(c, "admin.vm.device.usb.Attached", NULL, "work", "");
+	expect_ok("");
+	request(c, "admin.vm.device.mic.Attached", NULL, "sys-usb", "");
+	expect_ok("");
+	request(c, "admin.vm.device.mic.Detach", "dom0+other+_", "work", "");
+	expect_error("DeviceNotAssigned", "not attached");
+	request(c, "admin.vm.device.mic.Detach", "dom0+mic+_", "work", "");
+	expect_ok("");
+	request(c, "admin.vm.device.mic.Attached", NULL, "work", "");
+	expect_ok("");
+	/* It belongs to one run of the qube. */
+	device_mic_attach(c, q);
+	memcpy(q->start_id, "another", sizeof "another");
+	assert_false(device_mic_attached(q));
+	device_mic_attach(c, q);
+	assert_true(device_mic_attached(q));
+	q->state = LIFE_HALTED;
+	assert_false(device_mic_attached(q));
+}
+
+/* Whose sound goes elsewhere gets no microphone of ours; what is assigned comes by itself, and what is required stays. */
+static void test_mic_rules(void **state)
+{
+	struct core *c = *state;
+	struct qube *q = qube_find(c, "work");
+	struct err e = { 0 };
+
+	request(c, "admin.vm.property.Set", "audiovm", "work", "");
+	expect_ok("");
+	request(c, "admin.vm.device.mic.Attach", "dom0+mic+_", "work", "");
+	expect_error("QubesValueError", "nowhere");
+	device_mic_start(c, q);
+	assert_false(device_mic_attached(q));
+	request(c, "admin.vm.property.Reset", "audiovm", "work", "");
+	expect_ok("");
+	device_mic_start(c, q);
+	assert_false(device_mic_attached(q));
+	request(c, "admin.vm.device.mic.Assign", "dom0+mic+_", "work", "mode='ask-to-attach'");
+	expect_ok("");
+	device_mic_start(c, q);
+	assert_false(device_mic_attached(q));
+	request(c, "admin.vm.device.mic.Set.assignment", "dom0+mic+_", "work", "required");
+	expect_ok("");
+	assert_int_equal(device_check_start(c, q, &e), 0);
+	device_mic_start(c, q);
+	assert_true(device_mic_attached(q));
+	request(c, "admin.vm.device.mic.Detach", "dom0+mic+_", "work", "");
+	expect_error("QubesVMNotHaltedError", "requires");
+	request(c, "admin.vm.device.mic.Set.assignment", "dom0+mic+_", "work", "auto-attach");
+	expect_ok("");
+	request(c, "admin.vm.device.mic.Detach", "dom0+mic+_", "work", "");
+	expect_ok("");
+	assert_false(device_mic_attached(q));
 }
 
 /* The qube goes between two readings of its QubesDB. */
@@ -372,7 +454,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_usb), T(test_block), T(test_hostile), T(test_attach), T(test_gone_meanwhile), T(test_not_up), T(test_required), T(test_pci),
+		T(test_usb), T(test_block), T(test_hostile), T(test_attach), T(test_mic), T(test_mic_rules), T(test_gone_meanwhile), T(test_not_up), T(test_required), T(test_pci),
 	};
 
 	assert_int_equal(paths_init("/nonexistent", NULL), 0);
