@@ -14,6 +14,7 @@ HELLO, FRAME_ACK, PIXELS, HOST_SCREEN, ICON = range(0x42480001, 0x42480006)
 CAN_BAR, CAN_FRAME_ACK, CAN_STREAM, CAN_ICON = 1, 2, 4, 8
 FULLSCREEN, ATTENTION, MINIMIZE = 1, 2, 4
 LENGTHS = {CREATE: 24, DESTROY: 0, MAP: 8, UNMAP: 0, CONFIGURE: 20, SHMIMAGE: 16, WMNAME: 128, DOCK: 0, HINTS: 36, FLAGS: 8, WMCLASS: 128, CURSOR: 4}
+DEADLINE = 120
 NAMES = {v: k for k, v in list(globals().items()) if isinstance(v, int) and k.isupper() and v > 100}
 
 
@@ -31,7 +32,7 @@ class Player:
     """One connection, to the socket of that path or over a stream that is there already. auto_*: whether dumps, frames and ends of windows are acknowledged at
     once."""
 
-    def __init__(self, path, version=0x10008, can=CAN_BAR | CAN_FRAME_ACK, bar_mib=16, bar=None, screen=(1280, 800), hello=True, scale=1000, timeout=30, sock=None):
+    def __init__(self, path, version=0x10008, can=CAN_BAR | CAN_FRAME_ACK, bar_mib=16, bar=None, screen=(1280, 800), hello=True, scale=1000, timeout=DEADLINE, sock=None):
         self.bar, self.windows, self.log, self.clipboards = bar, {}, [], []
         self.auto_dump = self.auto_frame = self.auto_destroy = True
         self.buf = b""
@@ -42,7 +43,7 @@ class Player:
             self.send(HELLO, 0, struct.pack("<4I", 1, can, scale, bar_mib))
 
     @staticmethod
-    def open(path, timeout=30):
+    def open(path, timeout=DEADLINE):
         """A connected stream to the agent that listens there."""
         end = time.monotonic() + timeout
         while True:
@@ -87,7 +88,7 @@ class Player:
             self.message(kind, window, body)
         return True
 
-    def until(self, what, cond, timeout=20):
+    def until(self, what, cond, timeout=DEADLINE):
         end = time.monotonic() + timeout
         while True:
             v = cond()
@@ -99,12 +100,18 @@ class Player:
             self.take(min(left, 0.2))
 
     def sync(self):
-        """Everything that the agent had to say so far has arrived. A question about the clipboard has it look at its X events; the answer to the second
-        one comes behind what it then said."""
-        for _ in range(2):
-            n = len(self.clipboards)
-            self.send(CLIPBOARD_REQ, 0)
-            self.until("the answer to a question", lambda: len(self.clipboards) > n)
+        """Everything that the agent had to say so far has arrived, and what it says to our answers. A question about the clipboard has it look at its X
+        events; the answer to the second one comes behind what it then said. What came in between we may have answered behind the second question: then it is
+        asked again."""
+        for _ in range(100):
+            told = len(self.log)
+            for _ in range(2):
+                n = len(self.clipboards)
+                self.send(CLIPBOARD_REQ, 0)
+                self.until("the answer to a question", lambda: len(self.clipboards) > n)
+            if len(self.log) == told + 2:
+                return
+        raise AssertionError("the agent never becomes silent")
 
     def message(self, kind, window, body):
         assert kind in NAMES, f"unknown message {kind}"

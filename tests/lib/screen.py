@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A display of a test's own: Xvfb, real input (XTEST), pictures. Waiting is for conditions, never for a time."""
+import ctypes
 import os
 import re
 import subprocess
 
 from bh import check, wait_for
+from xserver import XServer
 
-DEADLINE = 60
+DEADLINE = 120
 MISSING = [p for p in ("Xvfb", "xdotool", "xprop", "xev", "import") if subprocess.run(["which", p], stdout=subprocess.DEVNULL).returncode]
 
 
@@ -14,15 +16,12 @@ class Screen:
     """One Xvfb without a window manager, so focus is what the test says."""
 
     def __init__(self):
-        r, w = os.pipe()
-        self.p = subprocess.Popen(["Xvfb", "-displayfd", str(w), "-screen", "0", "1000x800x24", "-nolisten", "tcp"], pass_fds=[w], stderr=subprocess.DEVNULL)
-        os.close(w)
-        with os.fdopen(r) as f:
-            self.name = ":" + f.readline().strip()
-        check(self.name != ":", "Xvfb did not start")
+        self.server = XServer(["Xvfb", "-screen", "0", "1000x800x24", "-nolisten", "tcp", "-noreset"])
+        self.name = self.server.display
         self.env = dict(os.environ, DISPLAY=self.name)
         self.xev = subprocess.Popen(["xev", "-name", "another window", "-geometry", "100x50+0+0"], env=self.env, stdout=subprocess.DEVNULL)
         self.other = self.window("another window")
+        self.repeat(False)
 
     def run(self, *args, data=False):
         p = subprocess.run(args, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=DEADLINE)
@@ -50,6 +49,16 @@ class Screen:
 
     def wait_state(self, win, want):
         wait_for(lambda: self.state(win) == want, f"state {want}", DEADLINE)
+
+    def repeat(self, on):
+        """Whether a key that stays down is pressed again and again. Off, as long as no test wants it: a busy machine may be slow to let go of a key."""
+        x = ctypes.CDLL("libX11.so.6")
+        x.XOpenDisplay.restype = ctypes.c_void_p
+        d = ctypes.c_void_p(x.XOpenDisplay(self.name.encode()))
+        check(d.value, "display")
+        (x.XAutoRepeatOn if on else x.XAutoRepeatOff)(d)
+        x.XSync(d, 0)
+        x.XCloseDisplay(d)
 
     def key(self, *names):
         self.run("xdotool", "key", *names)
@@ -82,5 +91,4 @@ class Screen:
     def close(self):
         self.xev.kill()
         self.xev.wait()
-        self.p.terminate()
-        self.p.wait()
+        self.server.stop()

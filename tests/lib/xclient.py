@@ -121,7 +121,7 @@ class Client:
             X.XNextEvent(self.d, raw)
             self.events.append(Event(bytes(raw)))
 
-    def wait(self, what, cond, timeout=20):
+    def wait(self, what, cond, timeout=120):
         """The first event that cond likes; it and all before it are taken."""
         end = time.monotonic() + timeout
         while True:

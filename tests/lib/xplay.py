@@ -7,8 +7,9 @@ import subprocess
 import tempfile
 
 from bh import check, wait_for
+from xserver import XServer
 
-DEADLINE = 20
+DEADLINE = 120
 MISSING = [p for p in ("Xvfb", "xdotool", "xwd") if subprocess.run(["which", p], stdout=subprocess.DEVNULL).returncode]
 
 
@@ -126,12 +127,9 @@ class Screen:
     """One Xvfb, with a window manager or without."""
 
     def __init__(self, size="1400x1000", wm=None, options=()):
-        r, w = os.pipe()
-        self.p = subprocess.Popen(["Xvfb", "-displayfd", str(w), "-screen", "0", size + "x24", "-nolisten", "tcp", *options], pass_fds=[w], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.close(w)
-        with os.fdopen(r) as f:
-            self.name = ":" + f.readline().strip()
-        check(self.name != ":", "Xvfb did not start")
+        self.server = XServer(["Xvfb", "-screen", "0", size + "x24", "-nolisten", "tcp", "-noreset", *options])
+        self.p = self.server.p
+        self.name = self.server.display
         self.env = dict(os.environ, DISPLAY=self.name)
         self.x = Display(self.name)
         self.wm = None
@@ -145,10 +143,10 @@ class Screen:
 
     def close(self):
         self.x.close()
-        for p in (self.wm, self.p):
-            if p:
-                p.terminate()
-                p.wait()
+        if self.wm:
+            self.wm.terminate()
+            self.wm.wait()
+        self.server.stop()
 
     def do(self, *args):
         subprocess.run(["xdotool", *map(str, args)], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=DEADLINE)
