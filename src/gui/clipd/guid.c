@@ -144,9 +144,8 @@ static void copy_done(struct guid *g)
 	struct clip *c = &g->d->clip;
 
 	if (clip_copy_ok(c, g->in_time)) {
+		clip_put(c, &g->name, g->in_time, STEAL_PTR(g->in), g->in_len);
 		tell_clip(g->in_len ? TELL_COPY : TELL_CLEARED, &g->name, NULL, g->in_len, g->limit, CLIP_OK);
-		clip_put(c, &g->name, g->in_time, g->in, g->in_len);
-		g->in = NULL;
 	}
 	drop_bytes(&g->in, g->in_len);
 	g->in_len = g->in_have = 0;
