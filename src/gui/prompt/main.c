@@ -93,8 +93,8 @@ static int confine(struct err *e)
 	};
 	size_t n = threads();
 
-	/* Looking for fonts takes a thread that ends by itself. */
-	for (int i = 0; i < 500 && n > 1; i++) {
+	/* Looking for fonts takes a thread that ends by itself: long on a busy machine that has no cache of them yet. */
+	for (int i = 0; i < 6000 && n > 1; i++) {
 		g_usleep(10000);
 		n = threads();
 	}
