@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -41,6 +40,14 @@ static uint64_t clock_now(void)
 	return clock_gettime(CLOCK_REALTIME, &now) == 0 ? (uint64_t)now.tv_sec : 0;
 }
 
+/* The lock is this process's alone: one of flock would live on in a helper that was about to begin when we were killed. */
+static int mark_lock(int fd)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fcntl(fd, F_SETLK, &l);
+}
+
 /* "new" or "replace" */
 int tpl_mark_begin(struct tpl_mark *m, const char *name, bool replace, struct err *e)
 {
@@ -54,7 +61,7 @@ int tpl_mark_begin(struct tpl_mark *m, const char *name, bool replace, struct er
 	fd = open(m->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return err_errno(e, errno, "%s", m->path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (mark_lock(fd) < 0)
 		return err_set(e, EBUSY, "template '%s' is being changed by another qvm-template", name);
 	r = ftruncate(fd, 0) < 0 ? -errno : write_full(fd, replace ? "replace\n" : "new\n", replace ? 8 : 4);
 	if (r < 0 || fsync(fd) < 0)
@@ -160,7 +167,7 @@ static bool recover_one(const char *path, const char *name)
 	char text[16] = "";
 	int r;
 
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (fd < 0 || mark_lock(fd) < 0)
 		return false;
 	if (read_full(fd, text, sizeof text - 1) < 0)
 		return false;
