@@ -9,7 +9,7 @@ import time
 import bh
 from bh import check
 
-DEADLINE = 60
+DEADLINE = 120
 
 
 class Rig(bh.Instance):
@@ -19,7 +19,7 @@ class Rig(bh.Instance):
         super().__init__()
         self.sock_path = os.path.join(self.root, "run", "qubesd.sock")
 
-    def start(self, *extra, timeout=60):
+    def start(self, *extra, timeout=120):
         return super().start("--no-vms", *extra, timeout=timeout)
 
     def core_pid(self):

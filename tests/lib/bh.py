@@ -4,6 +4,7 @@
 Owns: finding the build tree, starting and stopping qubesd below a short directory, running tools with time limits, finding
 processes of the instance. It never sleeps for a fixed time to wait for an event: waiting is polling a condition with a deadline.
 """
+import atexit
 import glob
 import json
 import os
@@ -16,6 +17,21 @@ import tempfile
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def own_tmp():
+    """All temporary files of a test lie in one directory that goes with it, whatever becomes of the test; tools/run-checks gives it one. Its name is short: a
+    socket's path has at most 107 bytes, and many lie below."""
+    if os.environ.get("BULKHEAD_SUITE_TMP"):
+        return
+    path, owner = tempfile.mkdtemp(prefix="bh-", dir="/tmp"), os.getpid()
+    os.chmod(path, 0o1777)
+    os.environ["TMPDIR"] = tempfile.tempdir = path
+    os.environ["BULKHEAD_SUITE_TMP"] = path
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(path, ignore_errors=True))
+
+
+own_tmp()
 
 
 class Failure(AssertionError):
@@ -67,7 +83,7 @@ class Instance:
         self.daemon = None
 
     # --- processes -------------------------------------------------------------------------------------------------
-    def start(self, *extra, timeout=60):
+    def start(self, *extra, timeout=120):
         r, w = os.pipe()
         os.makedirs(self.root, exist_ok=True)
         self.log = open(os.path.join(self.root, "qubesd.out"), "ab")
@@ -87,7 +103,7 @@ class Instance:
         if self.daemon and self.daemon.poll() is None:
             self.daemon.send_signal(signal.SIGTERM)
             try:
-                self.daemon.wait(60)
+                self.daemon.wait(120)
             except subprocess.TimeoutExpired:
                 self.daemon.kill()
                 self.daemon.wait()
@@ -228,7 +244,7 @@ class Instance:
             return []
 
 
-def wait_for(cond, what, timeout=60, step=0.05):
+def wait_for(cond, what, timeout=120, step=0.05):
     """Polls cond until it is true; the value is returned. A deadline is a failure, not a pass."""
     end = time.monotonic() + timeout
     while True:

@@ -7,7 +7,7 @@ import signal
 
 from bh import wait_for
 
-DEADLINE = 60
+DEADLINE = 120
 
 
 class Terminal:
