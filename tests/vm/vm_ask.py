@@ -66,4 +66,4 @@ def asked_and_allowed(inst):
     finally:
         t.end()
         inst.good("qvm-start", "beta", timeout=900)
-    wait_for(lambda: json.loads(inst.run("bulkhead", "status", "--json").text)["prompt"] == "none", "end of the prompt", 60)
+    wait_for(lambda: json.loads(inst.run("bulkhead", "status", "--json").text)["prompt"] == "none", "end of the prompt", 300)

@@ -97,8 +97,9 @@ def qubesdb_answers(inst):
 @suite.test
 def clock_is_set(inst):
     import time
+    before = time.time()
     t = int(inst.sh("alpha", "date +%s").text)
-    check(abs(t - time.time()) < 60, f"guest clock {t} and host clock differ by less than a minute")
+    check(before - 60 < t < time.time() + 60, f"guest clock {t} and host clock differ by less than a minute")
 
 
 @suite.test
@@ -174,7 +175,7 @@ def console_answers(inst):
     got = b""
     try:
         import time
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         os.write(m, b"\r")
         while b"login:" not in got and time.monotonic() < end:
             r, _, _ = select.select([m], [], [], 5)

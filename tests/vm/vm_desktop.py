@@ -56,7 +56,7 @@ class Desk:
     def close(self):
         if self.p.poll() is None:
             self.p.terminate()
-            self.p.wait(60)
+            self.p.wait(300)
         self.screen.close()
 
 

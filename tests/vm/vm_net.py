@@ -12,7 +12,7 @@ from bh import check, equal, wait_for
 
 suite = bh.Suite("vm.net")
 PORT = 8080
-WAIT = 120
+WAIT = 300
 
 # Answers every TCP connection with the address that it came from.
 SERVER = ("setsid perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => %d, Listen => 9, ReuseAddr => 1) or die; "
@@ -205,7 +205,7 @@ def the_way_outside(inst):
         inst.sh("net1", "sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.ext0.route_localnet=1; ip route del table local 127.0.0.1 dev lo; "
                         "ip route add 127.0.0.1 via 10.0.2.2 dev ext0", user="root", ok=False)
         check(ask(inst, "net1", "127.0.0.1", 5).startswith("failed"), "the host's loopback")
-        equal(ask(inst, "net1", WORLD), f"from {BESIDE}", "the world, after that")
+        reaches(inst, "net1", WORLD, f"from {BESIDE}", "net1")
         inst.sh("net1", "ip route del 127.0.0.1 via 10.0.2.2; ip route add local 127.0.0.1 dev lo table local src 127.0.0.1", user="root", ok=False)
         rows = [xray.look(p, a) for p, a in on_uplink(inst, "uplink-filter")]
         equal(len(rows), 1, "filters")
@@ -240,8 +240,10 @@ def none_cuts_the_cable(inst):
     first = arrived()
     wait_for(lambda: arrived() > first, "datagrams of alpha", WAIT)
     inst.good("qvm-prefs", "alpha", "netvm", "")
-    # What was in the socket when it was cut is read before the first answer below.
-    at_answer = arrived()
+    # What had come over the cable before it was cut may still be counted; then the count stands still.
+    counts = []
+    wait_for(lambda: counts.append(arrived()) or counts[-3:].count(counts[-1]) == 3, "the count to stand still", WAIT)
+    at_answer = counts[-1]
     check(ask(inst, "alpha", net1, 5).startswith("failed"), "nothing answers")
     equal(arrived(), at_answer, "packets after the answer")
     wait_for(lambda: interfaces(inst, "alpha") == ["lo"], f"the device is gone: {interfaces(inst, 'alpha')}", WAIT)
@@ -264,8 +266,8 @@ def the_core_comes_again_and_knows_the_links(inst):
         with open(f"/proc/{pid}/cmdline", "rb") as f:
             if b"--core" in f.read().split(b"\0"):
                 os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: inst.run("qvm-ls", timeout=20).rc == 0, "the core", WAIT)
-    equal(ask(inst, "alpha", ip(inst, "net1")), f"from {ip(inst, 'fw1')}", "the link was not touched")
+    wait_for(lambda: inst.run("qvm-ls", timeout=300).rc == 0, "the core", WAIT)
+    reaches(inst, "alpha", ip(inst, "net1"), f"from {ip(inst, 'fw1')}", "alpha", "fw1", "net1")  # nobody has touched the link
     inst.good("qvm-prefs", "alpha", "netvm", "")
     wait_for(lambda: interfaces(inst, "alpha") == ["lo"], "a link of an earlier core is cut", WAIT)
 

@@ -55,7 +55,7 @@ def rc_local_runs(inst):
     inst.sh("keeper", "printf '#!/bin/sh\\ntouch /run/rc-local-ran\\n' >/rw/config/rc.local; chmod 755 /rw/config/rc.local", user="root")
     inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
     inst.good("qvm-start", "keeper", timeout=900)
-    bh.wait_for(lambda: inst.sh("keeper", "test -e /run/rc-local-ran", ok=False).rc == 0, "rc.local", 120, 1)
+    bh.wait_for(lambda: inst.sh("keeper", "test -e /run/rc-local-ran", ok=False).rc == 0, "rc.local", 300, 1)
     inst.good("qvm-shutdown", "--wait", "keeper", timeout=300)
 
 

@@ -70,7 +70,7 @@ def no_session_is_expected_without_gui(inst):
     inst.sh("beta", "mkdir -p /usr/local/etc/qubes/rpc-config; echo 'wait-for-session = true' > /usr/local/etc/qubes/rpc-config/test.Waits", user="root")
     install_service(inst, "beta", "test.Waits", "#!/bin/sh\necho ran\n")
     inst.write_policy("09-qrexec.policy", "test.Mark * beta alpha allow\ntest.Waits * alpha beta allow\n")
-    equal(inst.sh("alpha", "qrexec-client-vm beta test.Waits </dev/null", timeout=120).text, "ran\n", "answer")
+    equal(inst.sh("alpha", "qrexec-client-vm beta test.Waits </dev/null", timeout=300).text, "ran\n", "answer")
 
 
 @suite.test
@@ -80,10 +80,10 @@ def an_expected_session_is_waited_for(inst):
     got = []
     t = threading.Thread(target=lambda: got.append(inst.sh("alpha", "qrexec-client-vm beta test.Waits </dev/null", ok=False)))
     t.start()
-    wait_for(lambda: inst.sh("beta", "pgrep -f qubes-wait-path", user="root", ok=False).rc == 0, "the wait for the session", timeout=120)
+    wait_for(lambda: inst.sh("beta", "pgrep -f qubes-wait-path", user="root", ok=False).rc == 0, "the wait for the session", timeout=300)
     check(t.is_alive() and not got, f"the call waits: {got}")
     inst.sh("beta", "touch /run/user/1000/bulkhead-session", user="root")
-    t.join(120)
+    t.join(300)
     check(got and got[0].text == "ran\n", f"the call after the session came: {got}")
     inst.sh("beta", "rm -f /usr/lib/xorg/Xorg /run/user/1000/bulkhead-session", user="root")
 

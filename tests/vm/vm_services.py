@@ -234,7 +234,7 @@ def restore_by_id(inst):
         equal(inst.sh("alpha", "cat ~/r/qubes.xml").text, "<q/>\n", "restored by id")
     finally:
         p.stdin.close()
-        p.wait(120)
+        p.wait(300)
         p.stdout.close()
     check(inst.sh("alpha", call, ok=False).rc != 0, "the id ends with the connection")
     equal(inst.sh("beta", "ls /run/qubes/backup-location").text, "", "nothing is left of it")

@@ -60,7 +60,8 @@ def an_app_qube_continues_from_a_state(inst):
             equal(inst.sh("saved", "cat ~/kept").text, "kept\n", "a file in its home after a shutdown")
         equal(inst.sh("saved", "qubesdb-read /name; findmnt -no SOURCE /rw").text.split(), ["saved", "/dev/xvdb"], "QubesDB and private volume")
         import time
-        check(abs(int(inst.sh("saved", "date +%s").text) - time.time()) < 60, "the clock is set")
+        before = time.time()
+        check(before - 60 < int(inst.sh("saved", "date +%s").text) < time.time() + 60, "the clock is set")
         inst.good("qvm-shutdown", "--wait", "saved", timeout=300)
     check(seen[0][0] != seen[1][0] and seen[0][2] != seen[1][2], f"two clones differ in everything random: {seen}")
     equal(seen[0][1], seen[1][1], "the machine-id of an app qube stays its own")
@@ -86,7 +87,7 @@ def memory_changes_the_kind(inst):
 @suite.test
 def a_damaged_state_boots(inst):
     key = app(inst)
-    wait_for(lambda: next(s for s in states(inst) if s["key"] == key)["disk"], "the state on the disk", 120)
+    wait_for(lambda: next(s for s in states(inst) if s["key"] == key)["disk"], "the state on the disk", 300)
     for pid in inst.role_pids("state-holder"):
         os.kill(pid, signal.SIGKILL)
     path = os.path.join(inst.root, "lib", "states", key, "device")
@@ -134,7 +135,7 @@ def a_core_that_dies_keeps_preloaded_ones(inst):
     for p, argv in inst.processes():
         if argv and b"--core" in argv:
             os.kill(p, signal.SIGKILL)
-    wait_for(lambda: inst.state_or_none(names[0]) == "Paused", "the core to come back", 120)
+    wait_for(lambda: inst.state_or_none(names[0]) == "Paused", "the core to come back", 300)
     equal(ready(inst, 2), names, "what was ready is ready")
     equal(inst.good("qvm-run", "-p", "--dispvm=saved-dvm", "hostname", timeout=900).text.strip(), names[0], "who answers")
 
@@ -144,7 +145,7 @@ def a_changed_template_discards(inst):
     names = ready(inst, 2)
     inst.good("qvm-start", TEMPLATE, timeout=900)
     inst.good("qvm-shutdown", "--wait", TEMPLATE, timeout=300)
-    wait_for(lambda: not set(names) & set(inst.states()), "the old ones to go", 120)
+    wait_for(lambda: not set(names) & set(inst.states()), "the old ones to go", 300)
     inst.good("qvm-state", "preload", "saved-dvm", "1")
     check(ready(inst, 1)[0] not in names, "a new one")
     inst.good("qvm-state", "preload", "saved-dvm", "0")

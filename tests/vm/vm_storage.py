@@ -92,7 +92,7 @@ def a_drive_for_one_start(inst):
     with open(path, "rb") as f:
         f.seek(8192)
         equal(f.read(16), b"written by alpha", "what dom0's file has then")
-    bh.wait_for(lambda: f"alpha:{dev}" in inst.good("qvm-block", "list", "alpha").text, "the drive among the devices of alpha", 60)
+    bh.wait_for(lambda: f"alpha:{dev}" in inst.good("qvm-block", "list", "alpha").text, "the drive among the devices of alpha", 300)
     equal(len(inst.good("qvm-block", "list", "alpha").text.splitlines()), 1, "devices of alpha")
 
 
@@ -107,7 +107,7 @@ def full_disk_pauses(inst):
         inst.run("qvm-kill", "filler")
         inst.run("qvm-remove", "-f", "filler")
         inst.run("qvm-pool", "remove", "small")
-        bh.wait_for(lambda: subprocess.run(["umount", where], stderr=subprocess.DEVNULL).returncode == 0, "the small pool to be free", 60, 0.5)
+        bh.wait_for(lambda: subprocess.run(["umount", where], stderr=subprocess.DEVNULL).returncode == 0, "the small pool to be free", 300, 0.5)
 
 
 def fill_and_go_on(inst, where):

@@ -141,7 +141,7 @@ def killed_in_the_middle(inst):
     check(not t.is_alive(), "qvm-update ended")
     r = result["r"]
     check(r.rc >= 20 and "failed" in r.text, f"the failure is told: {r}")
-    bh.wait_for(lambda: inst.state("upd1") == "Halted", "the end of upd1", timeout=60)
+    bh.wait_for(lambda: inst.state("upd1") == "Halted", "the end of upd1", timeout=300)
     equal(head_of(inst, "upd1"), before, "no new state was kept")
     check("update-unfinished" not in inst.good("qvm-features", "upd1").text, "the mark is gone")
     equal(inst.good("qvm-volume", "info", "updapp:root", "is_outdated").text.strip(), "False", "the app qube runs on the present state")
