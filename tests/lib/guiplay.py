@@ -60,7 +60,7 @@ class Player:
             argv += ["--bar-mib", str(MIB)]
         for o in options:
             argv += ["--option", o]
-        self.log = tempfile.NamedTemporaryFile("w+", prefix="guid-log")
+        self.log = tempfile.TemporaryFile("w+")
         self.p = subprocess.Popen(argv, env=dict(screen.env), stderr=self.log, preexec_fn=place, close_fds=False)
         for f in high + [ro]:
             os.close(f)
