@@ -19,7 +19,7 @@ from bh import check, wait_for
 SP_START, SP_STARTED, SP_KILL, SP_USAGE, SP_USAGE_REPLY = 0x101, 0x102, 0x105, 0x109, 0x10a
 SP_KEEP, SP_DROP, SP_LIST, SP_STATES, SP_STATE = 0x10c, 0x10d, 0x10e, 0x10f, 0x110
 LD_HELLO, LD_CMD, LD_TICKET, LD_EVENT, LD_QUERY = 0x201, 0x202, 0x203, 0x205, 0x206
-LC_OPEN, LC_GUI = 0x603, 0x605
+LC_CONNECT, LC_OPEN, LC_GUI = 0x602, 0x603, 0x605
 QD_HELLO, QD_POLICY_CHAN, QD_EXEC, QD_EVENT = 0x301, 0x302, 0x303, 0x306
 CONT, STOP, POWERDOWN, QUIT, FREEZE, SAVE, LOAD, WAKE = range(8)
 COMMANDS = "cont stop powerdown quit freeze save load wake".split()
@@ -91,6 +91,7 @@ class Machine:
         self.pid = host.next_pid()
         self.paused, self.agent = True, False
         self.qrexec = self.ctl = None
+        self.sounds = []  # (port, end) of the streams that clients of its sound got
         self.guis = []  # ends of the streams that clients of the GUI got
         d = os.path.join(host.inst.root, "run", "q", str(spec.qid))
         os.makedirs(d, exist_ok=True)
@@ -213,6 +214,8 @@ class Machine:
                 r = Reader(b[16:])
                 domain, port = r.take("I"), r.take("I")
                 self.execs.append(r.text())
+                if self.host.fault(self, "exec"):
+                    continue  # it runs for ever
                 c.send(msg(QD_EVENT, struct.pack("<BIII", 3, domain, port, 0)))
 
     def serve_chan(self, c):
@@ -222,6 +225,9 @@ class Machine:
             if not b:
                 return
             kind, serial, _, _ = struct.unpack_from("<IIII", b)
+            if kind == LC_CONNECT:
+                self.sound(c, serial, struct.unpack_from("<II", b, 16)[1])
+                continue
             fault = self.host.fault(self, "gui")
             if kind != LC_GUI or fault:
                 c.send(error(LC_OPEN, serial, EBUSY if fault else EACCES, fault or "only the GUI"))
@@ -240,6 +246,17 @@ class Machine:
                 os.close(fd)
             self.guis.append(ours)
             self.conns.append(ours)
+
+    def sound(self, c, serial, port):
+        """The agent of a qube's sound is there when host.sounds says so."""
+        if not self.host.sounds or port not in (4713, 4714):
+            c.send(error(LC_OPEN, serial, EACCES, "no sound"))
+            return
+        ours, theirs = socket.socketpair()
+        socket.send_fds(c, [msg(LC_OPEN, struct.pack("<II", 0, port), serial, REPLY)], [theirs.fileno()])
+        theirs.close()
+        self.sounds.append((port, ours))
+        self.conns.append(ours)
 
     def serve_qdb(self, c):
         while True:
@@ -307,6 +324,7 @@ class Host:
         self.refuse = {}  # kind of start -> (code, text)
         self.pid, self.lock = 4000000, threading.Lock()
         self.core = self.spawner = None
+        self.sounds = False  # is there an agent of sound in the machines?
         self.pixels, self.seals = 16, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW  # of the machines' memory for pixels
 
     def next_pid(self):

@@ -284,7 +284,7 @@ static int connect_context(struct pulse *p, const char *name, const char *icon, 
 	if (!p->ctx)
 		return err_set(e, ENOMEM, "no memory");
 	pa_context_set_state_callback(p->ctx, on_context, p);
-	if (pa_context_connect(p->ctx, NULL, PA_CONTEXT_NOFLAGS, NULL) < 0)
+	if (pa_context_connect(p->ctx, NULL, PA_CONTEXT_NOAUTOSPAWN, NULL) < 0)
 		r = err_set(e, ENOTCONN, "no sound server: %s", pa_strerror(pa_context_errno(p->ctx)));
 	return r < 0 ? r : wait_for(p, context_ready, until, "sound server", e);
 }

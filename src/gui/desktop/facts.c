@@ -149,6 +149,73 @@ int facts_get(struct dqube *q, struct guid_facts *ret, struct guid_args *args, s
 	return r < 0 ? r : 1;
 }
 
+/* --- sound ----------------------------------------------------------------------------------------------------------- */
+
+/* Gives whether it is set; its value, cut to cap, through out. */
+static bool feature_text(const char *qube, const char *name, char *out, size_t cap)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+
+	out[0] = '\0';
+	if (adm_text(&rep, qube, "admin.vm.feature.CheckWithTemplate", name, NULL, NULL) < 0)
+		return false;
+	(void)!str_copy(out, cap, rep.data);
+	return true;
+}
+
+static int audio_set_of(const struct dqube *q, struct audio_set *set, struct err *e)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	char text[16];
+	uint64_t v;
+	int r = adm_text(&rep, q->name, "admin.vm.device.mic.Attached", NULL, NULL, e);
+
+	if (r < 0)
+		return r;
+	*set = (struct audio_set){ .volume = AUDIO_KEEP, .flags = (rep.len ? AUDIO_F_MIC : 0) | (feature_on(q->name, "audio-mute") ? AUDIO_F_MUTE : 0) };
+	if (!feature_text(q->name, "audio-volume", text, sizeof text) || !text[0])
+		return 0;
+	if (str_u64(text, AUDIO_VOLUME_MAX, &v) == 0)
+		set->volume = (uint32_t)v;
+	else
+		log_warn("%s: the feature audio-volume is not used: a number from 0 to %u is needed", q->name, AUDIO_VOLUME_MAX);
+	return 0;
+}
+
+int facts_audio(const struct dqube *q, struct audio_facts *ret, struct err *e)
+{
+	struct adm_props props = { .n = 0 };
+	const struct adm_prop *audiovm, *xid, *icon;
+	char text[16];
+	uint64_t v;
+	int r;
+
+	memset(ret, 0, sizeof *ret);
+	/* Without a word about it: where there are programs with windows there are programs with sound. */
+	if (feature_text(q->name, "audio", text, sizeof text) ? !text[0] : !feature_on(q->name, "gui"))
+		return 0;
+	r = adm_props_get(&props, q->name, false, e);
+	if (r < 0)
+		return r;
+	audiovm = adm_props_find(&props, "audiovm");
+	xid = adm_props_find(&props, "xid");
+	icon = adm_props_find(&props, "icon");
+	if (!audiovm || !streq(audiovm->value, "dom0"))
+		r = 0;
+	else if (!xid || str_u64(xid->value, 0xffff, &v) < 0 || v == 0)
+		r = err_set(e, EAGAIN, "it does not run");
+	else
+		r = 1;
+	if (r == 1) {
+		ret->qid = (uint32_t)v;
+		(void)!str_copy(ret->icon, sizeof ret->icon, icon ? icon->value : "");
+		r = audio_set_of(q, &ret->set, e);
+		r = r < 0 ? r : 1;
+	}
+	adm_props_fini(&props);
+	return r;
+}
+
 bool facts_layout(const struct dqube *q)
 {
 	return feature_on(q->name, "supported-rpc.qubes.SetMonitorLayout") && !feature_on(q->name, "no-monitor-layout");

@@ -10,27 +10,29 @@
 #include "gui/desktop/desktop.h"
 #include "proto/names.h"
 
-enum { OPT_ROOT = 256, OPT_GUID, OPT_CLIPD, OPT_NOTIFY, OPT_IGNORED, OPT_IGNORED_ARG, OPT_VERSION };
+enum { OPT_ROOT = 256, OPT_MENUS, OPT_GUID, OPT_CLIPD, OPT_AUDIOD, OPT_NOTIFY, OPT_IGNORED, OPT_IGNORED_ARG, OPT_VERSION };
 
 static const char usage_text[] =
-	"usage: bulkhead-desktop [--all] [--watch] [--notify-monitor-layout] [QUBE…]\n"
-	"Shows the windows of qubes on this display ($DISPLAY): a guid for each that runs, a clipd for all.\n"
+	"usage: bulkhead-desktop [--all] [--watch] [--menus[=DIR]] [--notify-monitor-layout] [QUBE…]\n"
+	"Shows the windows of qubes on this display ($DISPLAY) and has them heard: a guid and an audiod for each that runs, a clipd for all.\n"
 	"  --all                    all qubes whose GUI domain is dom0\n"
 	"  --watch                  stay, and follow which qubes start and stop; without it, end with the last of them\n"
+	"  --menus[=DIR]            keep entries for the programs of qubes in DIR (default: where this user's desktop\n"
+	"                           looks for programs, ~/.local/share/applications)\n"
 	"  --notify-monitor-layout  only have the one that serves this display tell its qubes of the monitors again\n"
 	"  --root DIR               the instance\n"
-	"  --guid FILE, --clipd FILE  other programs in their place, for tests\n"
+	"  --guid FILE, --clipd FILE, --audiod FILE  other programs in their place, for tests\n"
 	"  --force, --force-stubdomain, --kde, --set-keyboard-layout, --pidfile FILE  are taken and change nothing\n"
 	"  -h, --help, --version\n";
 
 static struct {
-	const char *root;
+	const char *root, *menus;
 	bool notify;
 } opt;
 
 const char *const *desk_env(void)
 {
-	static const char *const names[] = { "DISPLAY", "XAUTHORITY", "HOME", "PATH", "LANG", "LC_ALL", "LC_MESSAGES", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
+	static const char *const names[] = { "DISPLAY", "XAUTHORITY", "HOME", "PATH", "LANG", "LC_ALL", "LC_MESSAGES", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PULSE_SERVER", "PULSE_COOKIE", "PULSE_RUNTIME_PATH",
 					     "BULKHEAD_LOG", "BULKHEAD_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS" };
 	static char *env[ARRAY_SIZE(names) + 2];
 	size_t n = 0;
@@ -55,7 +57,7 @@ void desk_idle(struct desk *d)
 	if (d->watch || !d->display)
 		return;
 	TAILQ_FOREACH(q, &d->qubes, all)
-		if (q->running || q->life != Q_IDLE)
+		if (q->running || q->life != Q_IDLE || q->audio.life != Q_IDLE)
 			return;
 	ev_stop(d->loop, 0);
 }
@@ -71,7 +73,8 @@ static int parse(struct desk *d, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "all", 0, NULL, 'a' }, { "watch", 0, NULL, 'w' }, { "notify-monitor-layout", 0, NULL, OPT_NOTIFY }, { "root", 1, NULL, OPT_ROOT },
-		{ "guid", 1, NULL, OPT_GUID }, { "clipd", 1, NULL, OPT_CLIPD }, { "force", 0, NULL, OPT_IGNORED }, { "force-stubdomain", 0, NULL, OPT_IGNORED },
+		{ "menus", 2, NULL, OPT_MENUS },
+		{ "guid", 1, NULL, OPT_GUID }, { "clipd", 1, NULL, OPT_CLIPD }, { "audiod", 1, NULL, OPT_AUDIOD }, { "force", 0, NULL, OPT_IGNORED }, { "force-stubdomain", 0, NULL, OPT_IGNORED },
 		{ "kde", 0, NULL, OPT_IGNORED }, { "set-keyboard-layout", 0, NULL, OPT_IGNORED }, { "pidfile", 1, NULL, OPT_IGNORED_ARG },
 		{ "verbose", 0, NULL, 'v' }, { "quiet", 0, NULL, 'q' }, { "version", 0, NULL, OPT_VERSION }, { "help", 0, NULL, 'h' }, { 0 },
 	};
@@ -85,8 +88,10 @@ static int parse(struct desk *d, int argc, char **argv)
 		case 'q': log_set_level(LOG_L_ERROR); break;
 		case OPT_NOTIFY: opt.notify = true; break;
 		case OPT_ROOT: opt.root = optarg; break;
+		case OPT_MENUS: opt.menus = optarg ? optarg : ""; break;
 		case OPT_GUID: d->guid = optarg; break;
 		case OPT_CLIPD: d->clipd = optarg; break;
+		case OPT_AUDIOD: d->audiod = optarg; break;
 		case OPT_IGNORED:
 		case OPT_IGNORED_ARG: break;
 		case OPT_VERSION: puts("bulkhead-desktop " BULKHEAD_VERSION); return 0;
@@ -122,6 +127,7 @@ static int run(struct desk *d, struct err *e)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 	struct ev_signal *s[ARRAY_SIZE(signals)];
+	char path[PATH_MAX];
 	int r;
 
 	d->loop = ev_new();
@@ -131,7 +137,12 @@ static int run(struct desk *d, struct err *e)
 	LIST_INIT(&d->calls);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		s[i] = ev_signal_new(d->loop, signals[i], on_signal, d);
+	d->no_audio = access(d->audiod ? d->audiod : path_program(path, "audiod"), X_OK) < 0;
+	if (d->no_audio)
+		log_info("there is no audiod: nothing of qubes is heard");
 	r = display_open(d, e);
+	if (r == 0 && opt.menus)
+		r = menus_start(d, opt.menus, e);
 	if (r == 0) {
 		clip_start(d);
 		r = watch_start(d, e);
@@ -143,6 +154,7 @@ static int run(struct desk *d, struct err *e)
 	}
 	watch_fini(d);
 	layout_fini(d);
+	menus_fini(d);
 	clip_fini(d);
 	display_close(d);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)

@@ -40,7 +40,7 @@ static struct dqube *get(struct desk *d, const char *name)
 	}
 	q->d = d;
 	q->clip = -1;
-	q->guid = PROC_INIT;
+	q->guid = q->audio.proc = PROC_INIT;
 	TAILQ_INSERT_TAIL(&d->qubes, q, all);
 	return q;
 }
@@ -86,6 +86,7 @@ static void up(struct desk *d, const char *name, bool usable)
 		return;
 	q->running = true;
 	look(q);
+	audio_look(q);
 	first = usable && !q->usable;
 	q->usable |= usable;
 	if (first && q->wanted)
@@ -100,6 +101,7 @@ static void down(struct desk *d, const char *name)
 		return;
 	q->running = q->usable = false;
 	daemon_stop(q);
+	audio_stop(q);
 }
 
 /* Those that run no more, and whose guid has ended. */
@@ -109,10 +111,11 @@ static void forget(struct desk *d)
 
 	for (q = d->qubes.tqh_first; q; q = next) {
 		next = TAILQ_NEXT(q, all);
-		if (q->running || q->life != Q_IDLE)
+		if (q->running || q->life != Q_IDLE || q->audio.life != Q_IDLE)
 			continue;
 		TAILQ_REMOVE(&d->qubes, q, all);
 		daemon_free(q);
+		audio_free(q);
 		free(q);
 	}
 }
@@ -153,6 +156,15 @@ static void look_again(struct desk *d)
 			look(q);
 }
 
+static void listen_again(struct desk *d)
+{
+	struct dqube *q;
+
+	TAILQ_FOREACH(q, &d->qubes, all)
+		if (q->running)
+			audio_look(q);
+}
+
 static bool about_gui(const char *name)
 {
 	static const char *const prefixes[] = { "domain-feature-set:gui", "domain-feature-delete:gui", "property-set:guivm", "property-reset:guivm",
@@ -179,6 +191,10 @@ static void on_event(struct desk *d, const struct adm_event *ev)
 		down(d, name);
 	else if (about_gui(ev->name))
 		look_again(d);
+	if (str_starts(ev->name, "property-set:label"))
+		menus_label(d, name);
+	if (audio_about(ev->name))
+		listen_again(d);
 }
 
 static void connect_later(struct desk *d);
@@ -264,11 +280,14 @@ void watch_fini(struct desk *d)
 	ev_timer_free(STEAL_PTR(d->again));
 	adm_events_close(&d->events);
 	/* All are told first, then waited for. */
-	TAILQ_FOREACH(q, &d->qubes, all)
+	TAILQ_FOREACH(q, &d->qubes, all) {
 		daemon_stop(q);
+		audio_stop(q);
+	}
 	while ((q = d->qubes.tqh_first)) {
 		TAILQ_REMOVE(&d->qubes, q, all);
 		daemon_free(q);
+		audio_free(q);
 		free(q);
 	}
 }
