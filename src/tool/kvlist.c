@@ -62,3 +62,19 @@ int sub_usage(const struct tool *t, const char *cmd)
 	wr_u8(&w, 0);
 	return tool_usage(t, "no such command: '%s'; there are %s", cmd, wr_ok(&w) ? (const char *)w.buf : "some");
 }
+
+int sub_find(const struct tool *t, int argc, char **argv)
+{
+	const struct tool_sub *s = t->verb->subs;
+
+	for (int i = 0; s[i].name; i++) {
+		if (!streq(s[i].name, argv[0]) && (!s[i].other || !streq(s[i].other, argv[0])))
+			continue;
+		if (argc - 1 >= s[i].min && (s[i].max == SUB_MANY || argc - 1 <= s[i].max))
+			return i;
+		(void)sub_usage(t, s[i].name);
+		return -1;
+	}
+	(void)sub_usage(t, argv[0]);
+	return -1;
+}

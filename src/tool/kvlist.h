@@ -12,5 +12,8 @@ void kv_json(struct json *j, char *text);
 int kv_set(const char *dest, const char *base, const char *const *keys, const char *key, const char *arg, const char *value, struct err *e);
 /* sub_usage prints how a sub-command is used, or which there are, and gives the exit status. */
 int sub_usage(const struct tool *t, const char *cmd);
+/* sub_find looks argv[0] up in the verb's table of sub-commands and checks how many words are behind it. Gives its row, or -1 when the use is wrong, which is
+   printed: the exit status is EXIT_USAGE. */
+int sub_find(const struct tool *t, int argc, char **argv);
 
 #endif

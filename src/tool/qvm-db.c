@@ -4,6 +4,7 @@
 
 #include "base/paths.h"
 #include "base/proc.h"
+#include "tool/kvlist.h"
 #include "tool/util.h"
 
 enum { KEY_DRY = 840, KEY_XML };
@@ -17,12 +18,12 @@ static const struct tool_opt opts[] = {
 };
 
 static const struct tool_sub subs[] = {
-	{ "check", "[SNAPSHOT]", "is the database, or a snapshot, whole, and does every value make sense?" },
-	{ "export", "[-o FILE]", "print the whole state as JSON" },
-	{ "import", "FILE", "replace the state by an export; everything is checked first" },
-	{ "snapshots", "", "list the snapshots, newest first" },
-	{ "snapshot", "", "make a snapshot now" },
-	{ "restore", "SNAPSHOT", "go back to a snapshot, or to the newest good one: latest" },
+	{ "check", "[SNAPSHOT]", "is the database, or a snapshot, whole, and does every value make sense?", 0, 1 },
+	{ "export", "[-o FILE]", "print the whole state as JSON", 0, 0 },
+	{ "import", "FILE", "replace the state by an export; everything is checked first", 0, 1 },
+	{ "snapshots", "", "list the snapshots, newest first", 0, 0 },
+	{ "snapshot", "", "make a snapshot now", 0, 0 },
+	{ "restore", "SNAPSHOT", "go back to a snapshot, or to the newest good one: latest", 1, 1 },
 	{ 0 },
 };
 
@@ -48,23 +49,16 @@ static int worker(struct tool *t, const char *const *argv)
 	return r < 0 ? tool_fail(t, "%s", err_text(&e, r)) : proc_exit_code(status);
 }
 
-static const struct {
-	const char *name;
-	int min, max;
-} shapes[] = { { "check", 0, 1 }, { "export", 0, 0 }, { "import", 0, 1 }, { "snapshots", 0, 0 }, { "snapshot", 0, 0 }, { "restore", 1, 1 } };
-
 static int run(struct tool *t, int argc, char **argv)
 {
 	const char *xml = opt_str(t, KEY_XML), *args[8] = { "db-worker", argv[0] };
 	bool import = streq(argv[0], "import");
-	size_t i = 0, n = 2;
+	size_t n = 2;
 
-	while (i < ARRAY_SIZE(shapes) && !streq(shapes[i].name, argv[0]))
-		i++;
-	if (i == ARRAY_SIZE(shapes))
-		return tool_usage(t, "there is no command '%s'; see 'qvm-db --help'", argv[0]);
-	if (argc - 1 < shapes[i].min || argc - 1 > shapes[i].max || (import && (argc == 2) == (xml != NULL)))
-		return tool_usage(t, "'%s' takes %s; see 'qvm-db --help'", argv[0], import ? "one file, or --qubes-xml FILE" : shapes[i].max ? "one argument" : "no argument");
+	if (sub_find(t, argc, argv) < 0)
+		return EXIT_USAGE;
+	if (import && (argc == 2) == (xml != NULL))
+		return tool_usage(t, "'import' takes one file, or --qubes-xml FILE");
 	if (xml && !import)
 		return tool_usage(t, "--qubes-xml belongs to import");
 	if (opt_has(t, 'n'))

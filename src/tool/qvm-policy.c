@@ -8,6 +8,7 @@
 #include "base/fsx.h"
 #include "base/paths.h"
 #include "policyfile/sysjson.h"
+#include "tool/kvlist.h"
 
 #define SYSTEM_INFO_MAX (64u << 20)
 
@@ -35,20 +36,32 @@ static const struct tool_opt opts[] = {
 	{ 0 },
 };
 
+/* COMMAND(name, function, fewest and most words behind it, those words, what it does) */
+#define COMMANDS(COMMAND) \
+	COMMAND("explain", pq_explain, 3, 3, "SOURCE TARGET SERVICE[+ARG]", "show what is decided, by which rule, and what would change it") \
+	COMMAND("simulate", pq_simulate, 0, SUB_MANY, "[--with] PATH...", "show every decision that an edited policy would change") \
+	COMMAND("lint", pq_lint, 0, 0, "", "find errors, rules that never decide, unknown names and dangerous rules") \
+	COMMAND("graph", pq_graph, 0, 0, "[--service SERVICE] [--dot|--svg]", "draw which qube may reach which") \
+	COMMAND("log", pq_log, 0, 0, "[--since TIME] [--follow]", "show decisions that were made") \
+	COMMAND("edit", pq_edit, 0, 1, "[FILE]", "edit a policy file, checked and compared before it replaces the old one") \
+	COMMAND("list", pq_list, 0, 0, "", "list the policy files") \
+	COMMAND("get", pq_get, 1, 1, "FILE", "print a policy file") \
+	COMMAND("put", pq_put, 1, 1, "FILE", "replace a policy file by standard input") \
+	COMMAND("remove", pq_remove, 1, 1, "FILE", "remove a policy file") \
+	COMMAND("undo", pq_undo, 0, 1, "[FILE]", "take the last change back") \
+	COMMAND("always", pq_always, 0, SUB_MANY, "[revoke N...]", "list the answers \"always\" to questions, or revoke some")
+
 static const struct tool_sub subs[] = {
-	{ "explain", "SOURCE TARGET SERVICE[+ARG]", "show what is decided, by which rule, and what would change it" },
-	{ "simulate", "[--with] PATH...", "show every decision that an edited policy would change" },
-	{ "lint", "", "find errors, rules that never decide, unknown names and dangerous rules" },
-	{ "graph", "[--service SERVICE] [--dot|--svg]", "draw which qube may reach which" },
-	{ "log", "[--since TIME] [--follow]", "show decisions that were made" },
-	{ "edit", "[FILE]", "edit a policy file, checked and compared before it replaces the old one" },
-	{ "list", "", "list the policy files" },
-	{ "get", "FILE", "print a policy file" },
-	{ "put", "FILE", "replace a policy file by standard input" },
-	{ "remove", "FILE", "remove a policy file" },
-	{ "undo", "[FILE]", "take the last change back" },
-	{ "always", "[revoke N...]", "list the answers \"always\" to questions, or revoke some" },
+#define COMMAND(name, run, min, max, args, summary) { name, args, summary, min, max },
+	COMMANDS(COMMAND)
+#undef COMMAND
 	{ 0 },
+};
+
+static int (*const runs[])(struct pq *p, int argc, char **argv) = {
+#define COMMAND(name, run, min, max, args, summary) run,
+	COMMANDS(COMMAND)
+#undef COMMAND
 };
 
 static const struct tool_exit exits[] = {
@@ -58,16 +71,6 @@ static const struct tool_exit exits[] = {
 	{ EXIT_ASK, "explain: the user is asked" },
 	{ EXIT_DENY, "explain: refused" },
 	{ 0, NULL },
-};
-
-static const struct {
-	const char *name;
-	int (*run)(struct pq *p, int argc, char **argv);
-	int min, max;
-} commands[] = {
-	{ "explain", pq_explain, 3, 3 }, { "simulate", pq_simulate, 0, 1000 }, { "lint", pq_lint, 0, 0 },	     { "graph", pq_graph, 0, 0 },
-	{ "log", pq_log, 0, 0 },	 { "edit", pq_edit, 0, 1 },	    { "list", pq_list, 0, 0 },	     { "get", pq_get, 1, 1 },
-	{ "put", pq_put, 1, 1 },	 { "remove", pq_remove, 1, 1 },	    { "undo", pq_undo, 0, 1 },	     { "always", pq_always, 0, 1000 },
 };
 
 static int table_of(struct pq *p, const char *text, size_t n, const char *from)
@@ -195,15 +198,11 @@ bool pq_split(const char *text, char **ret_service, const char **ret_argument)
 static int run(struct tool *t, int argc, char **argv)
 {
 	struct pq p = { .t = t, .json = opt_has(t, KEY_JSON) };
-	size_t n = opt_count(t, KEY_POLICY_DIR), i = 0;
-	int r;
+	size_t n = opt_count(t, KEY_POLICY_DIR);
+	int r, i = sub_find(t, argc, argv);
 
-	while (i < ARRAY_SIZE(commands) && !streq(commands[i].name, argv[0]))
-		i++;
-	if (i == ARRAY_SIZE(commands))
-		return tool_usage(t, "there is no command '%s'; see --help", argv[0]);
-	if (argc - 1 < commands[i].min || argc - 1 > commands[i].max)
-		return tool_usage(t, "wrong number of arguments of '%s'; see --help", argv[0]);
+	if (i < 0)
+		return EXIT_USAGE;
 	if (n > PF_DIRS_MAX)
 		return tool_usage(t, "at most %d policy directories", PF_DIRS_MAX);
 	pf_dirs_default(&p.dirs);
@@ -211,7 +210,7 @@ static int run(struct tool *t, int argc, char **argv)
 		p.dirs.dirs[k] = opt_nth(t, KEY_POLICY_DIR, k);
 	if (n)
 		p.dirs.n_dirs = (int)n;
-	r = commands[i].run(&p, argc - 1, argv + 1);
+	r = runs[i](&p, argc - 1, argv + 1);
 	if (p.policy)
 		policy_free(p.policy);
 	pol_sysinfo_clear(&p.si);

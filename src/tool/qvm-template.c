@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "template/template.h"
+#include "tool/kvlist.h"
 #include "tool/template_install.h"
 #include "tool/tpl_verb.h"
 
@@ -54,32 +55,41 @@ static const struct tool_opt opts[] = {
 	{ KEY_DEB, "deb", "FILE", "build, import: guest package to install into the template", 0, W_FILE },
 	{ KEY_NOTHING, "skip-start", NULL, "accepted, without effect: an installation starts no qube", OPT_HIDDEN, W_ANY },
 	{ KEY_NOTHING, "allow-pv", NULL, "accepted, without effect", OPT_HIDDEN, W_ANY },
+	{ KEY_KEYRING, "keyring", "FILE", "refused: keys are trusted one by one, see 'key'", OPT_HIDDEN, W_FILE },
+	{ KEY_NO_CHECK, "nogpgcheck", NULL, "refused: signatures are always checked", OPT_HIDDEN, W_ANY },
 	{ KEY_INIT, "init", "FILE", "first program of the initramfs", OPT_HIDDEN, W_FILE },
 	{ KEY_PROGRESS_FD, "progress-fd", "N", "build: write progress as \"PERMILLE TEXT\" lines to descriptor N", 0, W_ANY },
 	{ 0 },
 };
 
+/* A sub-command that asks the daemon: what a killed installation left is taken back first. */
+#define RECOVER 1u
+
+enum cmd { T_LIST, T_INFO, T_SEARCH, T_INSTALL, T_REINSTALL, T_UPGRADE, T_DOWNGRADE, T_REMOVE,
+	   T_PURGE, T_DOWNLOAD, T_VERIFY, T_REPOLIST, T_CLEAN, T_BUILD, T_LIST_FLAVOURS,
+	   T_IMPORT, T_EXPORT, T_PUBLISH, T_KEYGEN, T_KEY };
+
 static const struct tool_sub subs[] = {
-	{ "list", "[TEMPLATE...]", "show installed and available templates" },
-	{ "info", "[TEMPLATE...]", "show all that is known about them" },
-	{ "search", "WORD...", "look for words in names and summaries" },
-	{ "install", "TEMPLATE|FILE...", "install new templates from repositories or template files" },
-	{ "reinstall", "TEMPLATE|FILE...", "bring the same version's root back; private data and settings stay" },
-	{ "upgrade", "[TEMPLATE|FILE...]", "replace the root by that of a newer version; all templates when none is named" },
-	{ "downgrade", "TEMPLATE|FILE...", "replace the root by that of an older version" },
-	{ "remove", "TEMPLATE...", "remove templates" },
-	{ "purge", "TEMPLATE...", "remove templates although qubes use them; those get an empty template" },
-	{ "download", "TEMPLATE...", "fetch and check template files" },
-	{ "verify", "FILE...", "check template files" },
-	{ "repolist", "", "show the repositories" },
-	{ "clean", "", "remove fetched files" },
-	{ "build", "FLAVOUR", "make a template from Debian packages and install it" },
-	{ "list-flavours", "", "show what can be built" },
-	{ "import", "NAME TAR", "make a template of the archive of a root file system" },
-	{ "export", "QUBE FILE", "make a signed template file of a template" },
-	{ "publish", "DIR", "make the signed index of a directory of template files" },
-	{ "keygen", "FILE", "make a pair of keys: FILE signs, FILE.pub checks" },
-	{ "key", "list|trust|remove", "whose signatures count: list, trust NAME FILE, remove NAME" },
+	[T_LIST] = { "list", "[TEMPLATE...]", "show installed and available templates", 0, SUB_MANY, NULL, RECOVER },
+	[T_INFO] = { "info", "[TEMPLATE...]", "show all that is known about them", 0, SUB_MANY, NULL, RECOVER },
+	[T_SEARCH] = { "search", "WORD...", "look for words in names and summaries", 1, SUB_MANY, NULL, RECOVER },
+	[T_INSTALL] = { "install", "TEMPLATE|FILE...", "install new templates from repositories or template files", 1, SUB_MANY, NULL, RECOVER },
+	[T_REINSTALL] = { "reinstall", "TEMPLATE|FILE...", "bring the same version's root back; private data and settings stay", 1, SUB_MANY, NULL, RECOVER },
+	[T_UPGRADE] = { "upgrade", "[TEMPLATE|FILE...]", "replace the root by that of a newer version; all templates when none is named", 0, SUB_MANY, NULL, RECOVER },
+	[T_DOWNGRADE] = { "downgrade", "TEMPLATE|FILE...", "replace the root by that of an older version", 1, SUB_MANY, NULL, RECOVER },
+	[T_REMOVE] = { "remove", "TEMPLATE...", "remove templates", 1, SUB_MANY, NULL, RECOVER },
+	[T_PURGE] = { "purge", "TEMPLATE...", "remove templates although qubes use them; those get an empty template", 1, SUB_MANY, NULL, RECOVER },
+	[T_DOWNLOAD] = { "download", "TEMPLATE...", "fetch and check template files", 1, SUB_MANY, NULL, RECOVER },
+	[T_VERIFY] = { "verify", "FILE...", "check template files", 1, SUB_MANY, NULL, 0 },
+	[T_REPOLIST] = { "repolist", "", "show the repositories", 0, 0, NULL, 0 },
+	[T_CLEAN] = { "clean", "", "remove fetched files", 0, 0, NULL, 0 },
+	[T_BUILD] = { "build", "FLAVOUR", "make a template from Debian packages and install it", 1, 1, NULL, 0 },
+	[T_LIST_FLAVOURS] = { "list-flavours", "", "show what can be built", 0, 0, NULL, 0 },
+	[T_IMPORT] = { "import", "NAME TAR", "make a template of the archive of a root file system", 2, 2, NULL, RECOVER },
+	[T_EXPORT] = { "export", "QUBE FILE", "make a signed template file of a template", 2, 2, NULL, RECOVER },
+	[T_PUBLISH] = { "publish", "DIR", "make the signed index of a directory of template files", 1, 1, NULL, 0 },
+	[T_KEYGEN] = { "keygen", "FILE", "make a pair of keys: FILE signs, FILE.pub checks", 1, 1, NULL, 0 },
+	[T_KEY] = { "key", "list|trust|remove", "whose signatures count: list, trust NAME FILE, remove NAME", 1, 3, NULL, 0 },
 	{ 0 },
 };
 
@@ -223,77 +233,70 @@ static void on_recovered(const char *text, void *arg)
 	tool_note(arg, "%s", text);
 }
 
-static const struct {
-	const char *name;
-	int min, max; /* words behind it; max 0 = no limit */
-	bool recover; /* it asks the daemon: what a killed installation left is taken back first */
-} shapes[] = {
-	{ "list", 0, 0, true },	     { "info", 0, 0, true },	 { "search", 1, 0, true },  { "install", 1, 0, true },	{ "reinstall", 1, 0, true },
-	{ "upgrade", 0, 0, true },   { "downgrade", 1, 0, true }, { "remove", 1, 0, true },  { "purge", 1, 0, true },	{ "download", 1, 0, true },
-	{ "verify", 1, 0, false },   { "repolist", 0, -1, false }, { "clean", 0, -1, false }, { "build", 1, 1, false },	{ "list-flavours", 0, -1, false },
-	{ "export", 2, 2, true },    { "import", 2, 2, true },    { "publish", 1, 1, false }, { "keygen", 1, 1, false }, { "key", 1, 3, false },
-};
-
-static int act(struct tool *t, const char *cmd, int argc, char **argv)
+static int act(struct tool *t, enum cmd cmd, int argc, char **argv)
 {
-	if (streq(cmd, "list") || streq(cmd, "info"))
-		return tpl_list(t, streq(cmd, "info"), argc, argv);
-	if (streq(cmd, "search"))
+	switch (cmd) {
+	case T_LIST:
+	case T_INFO:
+		return tpl_list(t, cmd == T_INFO, argc, argv);
+	case T_SEARCH:
 		return tpl_search(t, argc, argv);
-	if (streq(cmd, "install"))
+	case T_INSTALL:
 		return tpl_change(t, TPL_INSTALL, argc, argv);
-	if (streq(cmd, "reinstall"))
+	case T_REINSTALL:
 		return tpl_change(t, TPL_REINSTALL, argc, argv);
-	if (streq(cmd, "upgrade"))
+	case T_UPGRADE:
 		return tpl_change(t, TPL_UPGRADE, argc, argv);
-	if (streq(cmd, "downgrade"))
+	case T_DOWNGRADE:
 		return tpl_change(t, TPL_DOWNGRADE, argc, argv);
-	if (streq(cmd, "remove") || streq(cmd, "purge"))
-		return tpl_remove(t, streq(cmd, "purge"), argc, argv);
-	if (streq(cmd, "download"))
+	case T_REMOVE:
+	case T_PURGE:
+		return tpl_remove(t, cmd == T_PURGE, argc, argv);
+	case T_DOWNLOAD:
 		return tpl_download(t, argc, argv);
-	if (streq(cmd, "verify"))
+	case T_VERIFY:
 		return tpl_verify(t, argc, argv);
-	if (streq(cmd, "repolist"))
+	case T_REPOLIST:
 		return tpl_repolist(t);
-	if (streq(cmd, "clean"))
+	case T_CLEAN:
 		return tpl_clean(t);
-	if (streq(cmd, "build"))
+	case T_BUILD:
 		return build(t, argv[0]);
-	if (streq(cmd, "export"))
-		return tpl_export(t, argv[0], argv[1]);
-	if (streq(cmd, "import"))
+	case T_LIST_FLAVOURS:
+		return list_flavours(t);
+	case T_IMPORT:
 		return tpl_import(t, argv[0], argv[1]);
-	if (streq(cmd, "publish"))
+	case T_EXPORT:
+		return tpl_export(t, argv[0], argv[1]);
+	case T_PUBLISH:
 		return tpl_publish(t, argv[0]);
-	if (streq(cmd, "keygen"))
+	case T_KEYGEN:
 		return tpl_keygen(t, argv[0]);
-	if (streq(cmd, "key"))
+	case T_KEY:
 		return tpl_key(t, argc, argv);
-	return list_flavours(t);
+	}
+	return EXIT_USAGE;
 }
 
 static int run(struct tool *t, int argc, char **argv)
 {
-	const char *cmd = argv[0];
+	int i;
 
-	if (streq(cmd, "migrate-from-rpmdb")) {
+	if (opt_has(t, KEY_KEYRING))
+		return tool_usage(t, "--keyring: whose signatures count is said once, by 'qvm-template key trust NAME FILE'");
+	if (opt_has(t, KEY_NO_CHECK))
+		return tool_usage(t, "--nogpgcheck: signatures cannot be switched off; 'qvm-template import NAME TAR' takes what nobody has signed");
+	if (streq(argv[0], "migrate-from-rpmdb")) {
 		tool_info(t, "there is nothing to migrate: no template comes from a package here");
-		return argc == 1 ? 0 : tool_usage(t, "'%s' takes no words", cmd);
+		return argc == 1 ? 0 : tool_usage(t, "'%s' takes no words", argv[0]);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
-		int n = argc - 1;
-
-		if (!streq(cmd, shapes[i].name))
-			continue;
-		if (n < shapes[i].min || (shapes[i].max && n > MAX(shapes[i].max, 0)))
-			return tool_usage(t, "'%s' takes other words; see 'qvm-template --help'", cmd);
-		tpl_signals();
-		if (shapes[i].recover)
-			tpl_recover(on_recovered, t);
-		return act(t, cmd, n, argv + 1);
-	}
-	return tool_usage(t, "there is no command '%s'; see 'qvm-template --help'", cmd);
+	i = sub_find(t, argc, argv);
+	if (i < 0)
+		return EXIT_USAGE;
+	tpl_signals();
+	if (subs[i].flags & RECOVER)
+		tpl_recover(on_recovered, t);
+	return act(t, (enum cmd)i, argc - 1, argv + 1);
 }
 
 const struct verb verb_qvm_template = {

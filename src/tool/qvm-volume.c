@@ -19,16 +19,18 @@ static const struct tool_opt opts[] = {
 	{ 0 },
 };
 
+enum act { A_LIST, A_INFO, A_CONFIG, A_RESIZE, A_REVERT, A_IMPORT, A_EXPORT, A_CLONE, A_CLEAR };
+
 static const struct tool_sub subs[] = {
-	{ "list", "[-p POOL] [--full] [QUBE...]", "list volumes" },
-	{ "info", "QUBE:VOLUME [PROPERTY]", "show a volume's properties and revisions, or one value" },
-	{ "config", "QUBE:VOLUME PROPERTY VALUE", "change rw, revisions_to_keep or ephemeral; default: as the pool says" },
-	{ "resize", "QUBE:VOLUME SIZE", "make larger, also while its qube runs: bytes, or with a unit such as 20GiB" },
-	{ "revert", "QUBE:VOLUME [REVISION]", "go back to a revision (the last one)" },
-	{ "import", "QUBE:VOLUME FILE", "replace the content by a file, - for standard input" },
-	{ "export", "QUBE:VOLUME FILE", "write what is committed to a file, - for standard output" },
-	{ "clone", "QUBE:VOLUME QUBE:VOLUME", "copy the content of one volume to another" },
-	{ "clear", "QUBE:VOLUME", "empty a volume" },
+	[A_LIST] = { "list", "[-p POOL] [--full] [QUBE...]", "list volumes", 0, SUB_MANY, "ls" },
+	[A_INFO] = { "info", "QUBE:VOLUME [PROPERTY]", "show a volume's properties and revisions, or one value", 1, 2, "i" },
+	[A_CONFIG] = { "config", "QUBE:VOLUME PROPERTY VALUE", "change rw, revisions_to_keep or ephemeral; default: as the pool says", 3, 3, "set" },
+	[A_RESIZE] = { "resize", "QUBE:VOLUME SIZE", "make larger, also while its qube runs: bytes, or with a unit such as 20GiB", 2, 2, "extend" },
+	[A_REVERT] = { "revert", "QUBE:VOLUME [REVISION]", "go back to a revision (the last one)", 1, 2, "r" },
+	[A_IMPORT] = { "import", "QUBE:VOLUME FILE", "replace the content by a file, - for standard input", 2, 2 },
+	[A_EXPORT] = { "export", "QUBE:VOLUME FILE", "write what is committed to a file, - for standard output", 2, 2 },
+	[A_CLONE] = { "clone", "QUBE:VOLUME QUBE:VOLUME", "copy the content of one volume to another", 2, 2 },
+	[A_CLEAR] = { "clear", "QUBE:VOLUME", "empty a volume", 1, 1 },
 	{ 0 },
 };
 
@@ -275,17 +277,6 @@ static int clone(struct tool *t, const struct volref *from, const struct volref 
 	return r < 0 ? vol_fail(t, from, r, &e) : simple(t, to, "admin.vm.volume.CloneTo", rep.data);
 }
 
-enum act { A_INFO, A_CONFIG, A_RESIZE, A_REVERT, A_IMPORT, A_EXPORT, A_CLONE, A_CLEAR, A_N };
-
-static const struct {
-	const char *name, *other; /* other: an older spelling */
-	int min, max;		  /* words behind the command */
-} acts[A_N] = {
-	[A_INFO] = { "info", "i", 1, 2 },	[A_CONFIG] = { "config", "set", 3, 3 }, [A_RESIZE] = { "resize", "extend", 2, 2 },
-	[A_REVERT] = { "revert", "r", 1, 2 }, [A_IMPORT] = { "import", "import", 2, 2 }, [A_CLONE] = { "clone", "clone", 2, 2 },
-	[A_CLEAR] = { "clear", "clear", 1, 1 },	[A_EXPORT] = { "export", "export", 2, 2 },
-};
-
 static int act(struct tool *t, enum act what, const struct volref *v, int argc, char **argv)
 {
 	const char *second = argc > 1 ? argv[1] : NULL;
@@ -310,7 +301,7 @@ static int act(struct tool *t, enum act what, const struct volref *v, int argc, 
 	case A_CLONE:
 		r = parse_ref(t, &w, second);
 		return r ? r : clone(t, v, &w);
-	case A_N:
+	case A_LIST: /* of no one volume */
 		break;
 	}
 	return EXIT_FAIL;
@@ -320,19 +311,17 @@ static int run(struct tool *t, int argc, char **argv)
 {
 	const char *cmd = argc ? argv[0] : "list";
 	struct volref v;
-	int r;
+	int r, i;
 
-	if (streq(cmd, "list") || streq(cmd, "ls") || streq(cmd, "l"))
+	if (!argc || streq(cmd, "l"))
 		return volume_list(t, argc - 1, argv + 1);
-	for (int i = 0; i < A_N; i++) {
-		if (!streq(cmd, acts[i].name) && !streq(cmd, acts[i].other))
-			continue;
-		if (argc - 1 < acts[i].min || argc - 1 > acts[i].max)
-			break;
-		r = parse_ref(t, &v, argv[1]);
-		return r ? r : act(t, (enum act)i, &v, argc - 1, argv + 1);
-	}
-	return sub_usage(t, cmd);
+	i = sub_find(t, argc, argv);
+	if (i < 0)
+		return EXIT_USAGE;
+	if (i == A_LIST)
+		return volume_list(t, argc - 1, argv + 1);
+	r = parse_ref(t, &v, argv[1]);
+	return r ? r : act(t, (enum act)i, &v, argc - 1, argv + 1);
 }
 
 const struct verb verb_qvm_volume = {

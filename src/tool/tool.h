@@ -59,9 +59,14 @@ struct tool_opt {
 	enum word_kind kind; /* of the argument */
 };
 
+/* A sub-command: what is told of it, and, for tools that look it up by sub_find (kvlist.h), how many words may stand behind it. */
 struct tool_sub {
 	const char *name, *args, *summary;
+	int min, max;	   /* max SUB_MANY: no limit */
+	const char *other; /* an older spelling; may be NULL */
+	unsigned flags;	   /* the tool's own */
 };
+#define SUB_MANY 1000
 
 struct tool_exit {
 	int status;
