@@ -15,6 +15,7 @@ const struct tool_opt update_opts[] = {
 	{ KEY_ALL, "all", NULL, "all templates and standalone qubes (the default when none is named)", 0, W_ANY },
 	{ 'T', "templates", NULL, "all templates", 0, W_ANY },
 	{ 'S', "standalones", NULL, "all standalone qubes", 0, W_ANY },
+	{ 'A', "apps", NULL, "app qubes: accepted, none is updated by itself; they get what their templates got when they restart", 0, W_ANY },
 	{ KEY_SKIP, "skip", "NAMES", "leave these out", 0, W_QUBE },
 	{ KEY_STALE, "update-if-stale", "DAYS", "of those not named: only with known updates, or not looked at for so long; default 7", 0, W_ANY },
 	{ KEY_AVAILABLE, "update-if-available", NULL, "of those not named: only with known updates", 0, W_ANY },
@@ -34,6 +35,7 @@ const struct tool_opt update_opts[] = {
 	{ KEY_SHOW_OUTPUT, "show-output", NULL, "print the output of the package managers", 0, W_ANY },
 	{ KEY_NO_PROGRESS, "no-progress", NULL, "no bars", 0, W_ANY },
 	{ KEY_LOG, "log", "LEVEL", "DEBUG, INFO (default), WARNING or ERROR: what the logs hold", 0, W_ANY },
+	{ KEY_DISPLAY_NAME, "display-name", "NAME", "accepted, without effect: qubes are shown by their own names", OPT_HIDDEN, W_ANY },
 	{ KEY_WORKER, "worker", NULL, NULL, OPT_HIDDEN, W_ANY },
 	OPT_JSON,
 	{ 0 },
@@ -196,6 +198,8 @@ int update_run(struct tool *t, int argc, char **argv)
 	if (opt_has(t, KEY_WORKER))
 		return argc == 1 ? update_worker(t, argv[0]) : EXIT_USAGE;
 	r = update_pick(t, argc, argv, &v, &n);
+	if (r == 0 && opt_has(t, 'A'))
+		tool_note(t, "app qubes keep nothing that is installed in them: they use the updates of their templates after a restart (--apply-to-all)");
 	if (r == 0 && (opt_has(t, KEY_DRY_RUN) || !n))
 		list(t, v, n);
 	if (r == 0 && !n && !opt_has(t, KEY_DRY_RUN) && opt_has(t, KEY_SIGNAL_NONE))

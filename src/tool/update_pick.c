@@ -87,7 +87,7 @@ static bool due(const struct tool *t, const char *qube, uint64_t days)
 static bool wanted(const struct tool *t, int argc, char **argv, const struct adm_qube *q, uint64_t days)
 {
 	bool tpl = streq(q->cls, "TemplateVM"), alone = streq(q->cls, "StandaloneVM"), explicit = argc > 0 || opt_has(t, KEY_TARGETS);
-	bool kind = opt_has(t, 'T') || opt_has(t, 'S') || opt_has(t, KEY_ALL);
+	bool kind = opt_has(t, 'T') || opt_has(t, 'S') || opt_has(t, 'A') || opt_has(t, KEY_ALL);
 	char value[16];
 
 	if (named_by(t, KEY_SKIP, q->name))
