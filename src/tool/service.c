@@ -2,6 +2,7 @@
 /* Calls of a qube's service by tools. */
 #include "tool/service.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -10,11 +11,11 @@
 #include "client/qrexec.h"
 #include "tool/run.h"
 
-int service_call(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e)
+static int call(const char *qube, const char *service, const char *text, size_t max, int err_fd, char **ret, size_t *ret_len, struct err *e)
 {
 	_cleanup_free_ char *command = xasprintf("DEFAULT:QUBESRPC %s dom0", service), *buf = xmalloc(max + 1);
 	_cleanup_fd_ int in = memfd_create("input", MFD_CLOEXEC), out = memfd_create("answer", MFD_CLOEXEC);
-	struct qrexec_call c = { .qube = qube, .command = command, .wait_s = RUN_WAIT_S, .caller = { .in = in, .out = out, .err = STDERR_FILENO, .filter_err = true } };
+	struct qrexec_call c = { .qube = qube, .command = command, .wait_s = RUN_WAIT_S, .caller = { .in = in, .out = out, .err = err_fd, .filter_err = true } };
 	/* a qube that sends without end fills this much memory and no more */
 	struct rlimit old, limit = { .rlim_cur = max + 1 };
 	ssize_t n;
@@ -38,4 +39,16 @@ int service_call(const char *qube, const char *service, const char *text, size_t
 	*ret = STEAL_PTR(buf);
 	*ret_len = (size_t)n;
 	return r;
+}
+
+int service_call(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e)
+{
+	return call(qube, service, text, max, STDERR_FILENO, ret, ret_len, e);
+}
+
+int service_call_quiet(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e)
+{
+	_cleanup_fd_ int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	return nothing < 0 ? err_errno(e, errno, "/dev/null") : call(qube, service, text, max, nothing, ret, ret_len, e);
 }

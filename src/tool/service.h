@@ -7,6 +7,8 @@
 
 /* service_call sends text to a service (with argument) of a running qube and gives its answer, at most max bytes (caller frees). Gives the exit
    status of the call, or -errno with a text; an answer that is too long is -EFBIG. */
+/* service_call_quiet drops what the service writes to its standard error. */
+int service_call_quiet(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e);
 int service_call(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e);
 
 #endif

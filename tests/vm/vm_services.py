@@ -143,7 +143,7 @@ def menus(inst):
     bh.wait_for(lambda: inst.sh("beta", "cat ~/visited", ok=False).text == "--\n", "the program of a line of the list", timeout=300)
     inst.sh("beta", "printf 'evil/../x.desktop:Name=x\\n\\nok.desktop:Name=OK\\n' | "
             "qrexec-client-vm dom0 qubes.SyncAppMenus")
-    equal(sorted(os.listdir(apps)), ["bulkhead.beta.ok.desktop"], "what is acceptable of a bad list")
+    equal(sorted(os.listdir(apps)), ["bulkhead.beta.ok.desktop", "bulkhead.beta.ok.png"], "what is acceptable of a bad list")
     equal(inst.good("qvm-sync-appmenus", "beta").rc, 0, "dom0 asks for the list")
     check("bulkhead.beta.fake-editor.desktop" in os.listdir(apps), "the list that dom0 asked for")
 

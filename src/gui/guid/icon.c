@@ -4,6 +4,7 @@
  * in the colour of the label: only lightness and opacity are the qube's.
  */
 #include "gui/guid/xs.h"
+#include "proto/image.h"
 
 #define ICONS_BURST 40u
 #define ICONS_PER_MS 10000u
@@ -30,7 +31,7 @@ int icon_take(struct guid *g, struct win *w, struct rd body)
 	words[0] = m.w;
 	words[1] = m.h;
 	for (size_t i = 0; i < n; i++)
-		words[2 + i] = text_tint(rd_u32le(&body), g->colour);
+		words[2 + i] = image_tint(rd_u32le(&body), g->colour);
 	xs_icon(g, w, words, n + 2);
 	return 0;
 }

@@ -102,29 +102,3 @@ uint32_t text_contrast(uint32_t rgb)
 
 	return y > 128000 ? 0x000000 : 0xffffff;
 }
-
-/* HSL in integers: a colour is lightness +- chroma / 2, and each channel has its place between the two ends. All values in 1/255. */
-uint32_t text_tint(uint32_t argb, uint32_t colour)
-{
-	int32_t c[3], p[3], top = 0, low = 255, p_top = 0, p_low = 255, light2, chroma, sat_of, out = (int32_t)(argb >> 24);
-	uint32_t ret = (uint32_t)out;
-
-	for (int i = 0; i < 3; i++) {
-		c[i] = (int32_t)(colour >> (16 - 8 * i) & 255);
-		p[i] = (int32_t)(argb >> (16 - 8 * i) & 255);
-		top = MAX(top, c[i]);
-		low = MIN(low, c[i]);
-		p_top = MAX(p_top, p[i]);
-		p_low = MIN(p_low, p[i]);
-	}
-	light2 = p_top + p_low;
-	sat_of = 255 - abs(top + low - 255);
-	/* chroma of the pixel's lightness with the saturation of the label */
-	chroma = sat_of ? (255 - abs(light2 - 255)) * (top - low) / sat_of : 0;
-	for (int i = 0; i < 3; i++) {
-		int32_t at = top > low ? (c[i] - low) * chroma / (top - low) : 0, v = (light2 - chroma) / 2 + at;
-
-		ret = ret << 8 | (uint32_t)(v < 0 ? 0 : MIN(v, 255));
-	}
-	return ret;
-}

@@ -21,7 +21,5 @@ size_t text_utf8(const uint8_t *p, size_t n, uint32_t *ret_cp);
 bool text_pattern(unsigned label, unsigned x, unsigned y);
 /* text_contrast gives black or white, whichever is seen better on rgb. */
 uint32_t text_contrast(uint32_t rgb);
-/* text_tint gives a pixel (opacity in the highest byte, which stays) the hue and saturation of a colour; its lightness stays. */
-uint32_t text_tint(uint32_t argb, uint32_t colour);
 
 #endif

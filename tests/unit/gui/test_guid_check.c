@@ -277,29 +277,6 @@ static void test_bring(void **state)
 	}
 }
 
-static void test_tint(void **state)
-{
-	static const uint32_t labels[] = { 0xcc0000, 0xf57900, 0xedd400, 0x73d216, 0x555555, 0x3465a4, 0x75507b, 0x000000, 0xffffff };
-	uint32_t seed = 1;
-
-	/* The label's own colour stays as it is, black and white and the opacity too; grey labels make grey. */
-	for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
-		assert_int_equal(text_tint(0x12000000 | labels[i], labels[i]), 0x12000000 | labels[i]);
-		assert_int_equal(text_tint(0xff000000, labels[i]), 0xff000000);
-		assert_int_equal(text_tint(0x00ffffff, labels[i]), 0x00ffffff);
-	}
-	for (unsigned i = 0; i < 10000; i++) {
-		uint32_t v, t;
-
-		seed = seed * 1664525 + 1013904223;
-		v = seed;
-		t = text_tint(v, 0x555555);
-		assert_true((t & 255) == (t >> 8 & 255) && (t & 255) == (t >> 16 & 255) && t >> 24 == v >> 24);
-		t = text_tint(v, 0xcc0000);
-		assert_true((t & 255) == (t >> 8 & 255) && (t >> 16 & 255) >= (t & 255));
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,7 +284,6 @@ int main(void)
 		cmocka_unit_test(test_override), cmocka_unit_test(test_on_screen), cmocka_unit_test(test_join),
 		cmocka_unit_test(test_cursor_flags_hints), cmocka_unit_test(test_rate), cmocka_unit_test(test_titles),
 		cmocka_unit_test(test_patterns), cmocka_unit_test(test_options),   cmocka_unit_test(test_bring),
-		cmocka_unit_test(test_tint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
