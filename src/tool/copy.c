@@ -225,7 +225,7 @@ static int to_disposable(struct tool *t, int argc, char **argv, bool move)
 {
 	_cleanup_free_ char **words = xcalloc((size_t)argc + 1, sizeof *words);
 	char name[DISP_NAME_CAP];
-	int r = disp_make(t, argv[0], name);
+	int r = disp_make(t, argv[0], NULL, name);
 
 	if (r != 0)
 		return r == RUN_FAILED ? EXIT_FAIL : r;

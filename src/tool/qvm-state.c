@@ -256,15 +256,17 @@ static int drop(struct tool *t, int argc, char **argv)
 
 /* --- disposables that wait ------------------------------------------------------------------------------------------- */
 
+#define WORD_CAP 128
+
 /* The value of KEY=VALUE in a line of such words, cut out of a copy. */
-static const char *word(const char *line, const char *key, char out[64])
+static const char *word(const char *line, const char *key, char out[WORD_CAP])
 {
 	size_t n = strlen(key);
 
 	for (const char *p = strchr(line, ' '); p; p = strchr(p, ' ')) {
 		p++;
 		if (strncmp(p, key, n) == 0 && p[n] == '=')
-			return str_printf(out, 64, "%.*s", (int)strcspn(p + n + 1, " "), p + n + 1) < 0 ? "" : out;
+			return str_printf(out, WORD_CAP, "%.*s", (int)strcspn(p + n + 1, " "), p + n + 1) < 0 ? "" : out;
 	}
 	return "";
 }
@@ -296,7 +298,7 @@ static void pool_json(char *text)
 	struct json j = { 0 };
 	struct pool_line p;
 	bool open = false;
-	char *line, v[64];
+	char *line, v[WORD_CAP];
 
 	json_open(&j, NULL, '[');
 	while ((line = adm_line(&text))) {
@@ -317,6 +319,7 @@ static void pool_json(char *text)
 			json_str(&j, "state", word(p.words, "state", v));
 			json_bool(&j, "completed", streq(word(p.words, "completed", v), "1"));
 			json_str(&j, "start", word(p.words, "start", v));
+			json_str(&j, "open", word(p.words, "open", v));
 			json_close(&j, '}');
 		}
 	}
@@ -329,11 +332,11 @@ static void pool_json(char *text)
 
 static int pool(struct tool *t)
 {
-	_cleanup_(table_freep) struct table *tb = table_new(5);
+	_cleanup_(table_freep) struct table *tb = table_new(6);
 	_cleanup_reply_ struct adm_reply rep = { 0 };
 	struct pool_line p;
 	struct err e = { 0 };
-	char *text, *line, v[64], v2[64];
+	char *text, *line, v[WORD_CAP], v2[WORD_CAP], v3[WORD_CAP];
 	int r = adm_text(&rep, "dom0", "admin.state.Pool", NULL, NULL, &e);
 
 	if (r < 0)
@@ -347,6 +350,7 @@ static int pool(struct tool *t)
 	table_add(tb, "DISPOSABLE");
 	table_add(tb, "STATE");
 	table_add(tb, "START");
+	table_add(tb, "OPEN");
 	text = rep.data;
 	while ((line = adm_line(&text))) {
 		if (!pool_line(&p, line))
@@ -356,6 +360,7 @@ static int pool(struct tool *t)
 		table_add(tb, p.head ? "" : p.name);
 		table_add(tb, p.head ? "" : streq(word(p.words, "completed", v), "1") ? "ready" : "on its way");
 		table_add(tb, p.head ? "" : word(p.words, "start", v2));
+		table_add(tb, p.head ? "" : word(p.words, "open", v3));
 	}
 	table_print(tb, t, true);
 	return 0;

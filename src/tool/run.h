@@ -39,8 +39,9 @@ void run_colours(const struct run *x, int tty_out, bool on);
 struct proc;
 int run_spawn(const struct tool *t, const char *qube, char **cmd, bool with_input, struct proc *ret, struct err *e);
 #define DISP_NAME_CAP 40
-/* disp_make makes a disposable for target (@dispvm or @dispvm:TEMPLATE), which does not run yet. 0, or the tool's exit status (printed). */
-int disp_make(struct tool *t, const char *target, char name[DISP_NAME_CAP]);
+/* disp_make makes a disposable for target (@dispvm or @dispvm:TEMPLATE), which does not run yet. app: the program of the menu that will be started in it,
+   or NULL. 0, or the tool's exit status (printed). */
+int disp_make(struct tool *t, const char *target, const char *app, char name[DISP_NAME_CAP]);
 /* disp_remove takes it away, running or not; prints what does not work. */
 void disp_remove(const struct tool *t, const char *name);
 /* run_disp starts this tool again for a new disposable of target, with the words of cmd, and removes the disposable afterwards, whatever becomes

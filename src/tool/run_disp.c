@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 
 #include "base/proc.h"
+#include "proto/appmenu.h"
 #include "tool/run.h"
 
 #define HOLD_AGAIN_MS 250
@@ -77,16 +78,19 @@ void disp_remove(const struct tool *t, const char *name)
 				name);
 }
 
-int disp_make(struct tool *t, const char *target, char name[DISP_NAME_CAP])
+int disp_make(struct tool *t, const char *target, const char *app, char name[DISP_NAME_CAP])
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 };
 	const char *template = streq(target, "@dispvm") ? "dom0" : str_starts(target, "@dispvm:") ? target + strlen("@dispvm:") : NULL;
+	char body[APPMENU_ID_CAP + 8] = "";
 	struct err e = { 0 };
 	int r;
 
 	if (!template || !*template)
 		return tool_usage(t, "'%s' is neither a qube nor @dispvm nor @dispvm:TEMPLATE", target);
-	r = adm_text(&rep, template, "admin.vm.CreateDisposable", NULL, NULL, &e);
+	if (app && str_printf(body, sizeof body, "app=%s", app) < 0)
+		body[0] = '\0';
+	r = adm_text(&rep, template, "admin.vm.CreateDisposable", NULL, body[0] ? body : NULL, &e);
 	if (r == -ADM_EXC_NOT_FOUND)
 		return tool_usage(t, "no such qube: '%s'", template);
 	if (r == 0 && str_copy(name, DISP_NAME_CAP, rep.data) < 0)
@@ -96,6 +100,14 @@ int disp_make(struct tool *t, const char *target, char name[DISP_NAME_CAP])
 		return RUN_FAILED;
 	}
 	return 0;
+}
+
+/* The daemon may keep a disposable in which that program is open already. */
+static const char *started_app(const struct tool *t, char **cmd)
+{
+	static const char starts[] = "qubes.StartApp+";
+
+	return opt_has(t, KEY_SERVICE) && cmd[0] && str_starts(cmd[0], starts) && appmenu_id_ok(cmd[0] + sizeof starts - 1) ? cmd[0] + sizeof starts - 1 : NULL;
 }
 
 int run_disp(struct tool *t, const char *target, char **cmd)
@@ -111,7 +123,7 @@ int run_disp(struct tool *t, const char *target, char **cmd)
 		(void)tool_fail(t, "signals: %s", strerror(errno));
 		return RUN_FAILED;
 	}
-	r = disp_make(t, target, name);
+	r = disp_make(t, target, started_app(t, cmd), name);
 	if (r != 0)
 		return r;
 	tool_info(t, "running in '%s'", name);

@@ -92,6 +92,7 @@ struct agent {
 	struct win_list wins, ghosts;
 	LIST_HEAD(, win) buckets[WIN_BUCKETS];
 	bool withhold;
+	char *preloaded; /* the program whose windows are withheld until it is asked for by this name; NULL = none */
 	uint32_t focus, under; /* windows: with the focus, under the pointer */
 	unsigned n_managed;    /* announced, mapped, managed windows */
 	/* link */
@@ -154,6 +155,8 @@ void win_mapped(struct agent *a, struct win *w, bool override);
 void win_unmapped(struct agent *a, struct win *w);
 void win_configured(struct agent *a, struct win *w, int32_t x, int32_t y, uint32_t width, uint32_t height);
 void win_scan(struct agent *a);
+/* win_withheld: is there a window that would be on the screen if it were not withheld? */
+bool win_withheld(const struct agent *a);
 /* win_count counts the windows anew that keep a disposable alive. */
 void win_count(struct agent *a);
 /* win_announce tells guid all about a window; win_replay about all of them, oldest first. win_forget: guid is gone. */
@@ -241,6 +244,7 @@ int control_command(const char *path, const char *line);
 int control_layout(const char *path, int fd);
 int control_start(struct agent *a, struct err *e);
 void control_windows(struct agent *a); /* the number of managed windows changed */
+void control_withheld(struct agent *a); /* a window was mapped, or is none any more */
 
 /* link.c: the stream. */
 void link_start(struct agent *a);

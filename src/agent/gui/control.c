@@ -3,6 +3,8 @@
  * Commands of this qube's own programs, one line each, answered by one line ("ok …" or "error: …"):
  *   withhold on|off     windows that there are, and that come while this is on, are not told
  *   announce [CLASS]    tell the withheld ones (of this class)
+ *   preload NAME        withholds the windows that come until one is there, which is the answer: the program goes by this name
+ *   open NAME           tells the windows of that program
  *   layout W H X Y [W_MM H_MM][, …]   monitors
  *   status              what is going on
  *   wait-last           answered when a window was there and none is any more: the end of a disposable
@@ -16,11 +18,14 @@
 
 #define LINE_CAP 2048
 #define CLIENTS_MAX 16
+#define NAME_CAP 200 /* of a program that is opened ahead */
 
 struct client {
 	struct agent *a;
 	struct chan_stream *s;
 	bool waits, had; /* had: there was a window since it waits */
+	bool preloads;
+
 };
 
 struct control {
@@ -39,15 +44,15 @@ static void status(struct client *c)
 	const struct agent *a = c->a;
 	unsigned n = 0, withheld = 0;
 	const struct win *w;
-	char line[256];
+	char line[512];
 
 	TAILQ_FOREACH(w, &a->wins, all) {
 		n++;
 		withheld += w->withheld;
 	}
-	(void)!str_printf(line, sizeof line, "ok link=%s windows=%u managed=%u withheld=%u bar_mib=%llu bar_used_kib=%llu\n",
+	(void)!str_printf(line, sizeof line, "ok link=%s windows=%u managed=%u withheld=%u bar_mib=%llu bar_used_kib=%llu program=%s\n",
 			  a->state == LINK_UP ? "up" : a->state == LINK_LISTEN ? "waiting" : "down", n, a->n_managed, withheld,
-			  (unsigned long long)a->bar.size >> 20, (unsigned long long)bar_used(&a->bar) >> 10);
+			  (unsigned long long)a->bar.size >> 20, (unsigned long long)bar_used(&a->bar) >> 10, a->preloaded ? a->preloaded : "");
 	reply(c, line);
 }
 
@@ -91,6 +96,53 @@ static void announce(struct client *c, const char *class)
 	win_count(a);
 	(void)!str_printf(line, sizeof line, "ok %u\n", n);
 	reply(c, line);
+}
+
+static void preload(struct client *c, const char *name)
+{
+	struct agent *a = c->a;
+
+	if (!*name || strlen(name) > NAME_CAP || a->preloaded) {
+		reply(c, "error: one program has a name here, and one at a time\n");
+		return;
+	}
+	a->preloaded = xstrdup(name);
+	c->preloads = true;
+	/* those that there are stay what they are */
+	a->withhold = true;
+}
+
+/* Whoever wanted it is gone or has what it wanted: what other programs show from now on is told. */
+static void preload_end(struct client *c, bool good)
+{
+	c->preloads = false;
+	withhold(c->a, false);
+	if (!good)
+		free(STEAL_PTR(c->a->preloaded));
+}
+
+static void open_preloaded(struct client *c, const char *name)
+{
+	struct agent *a = c->a;
+
+	if (!a->preloaded || !streq(a->preloaded, name) || a->withhold || !win_withheld(a)) {
+		reply(c, "error: that program is not open\n");
+		return;
+	}
+	free(STEAL_PTR(a->preloaded));
+	announce(c, "");
+}
+
+void control_withheld(struct agent *a)
+{
+	for (size_t i = 0; a->control && i < CLIENTS_MAX; i++) {
+		struct client *c = a->control->client[i];
+
+		if (!c || !c->preloads || !win_withheld(a))
+			continue;
+		preload_end(c, true);
+		reply(c, "ok\n");
+	}
 }
 
 /* "W H X Y [W_MM H_MM]": what is not a number ends it. */
@@ -157,6 +209,10 @@ static void command(struct client *c, char *line)
 		reply(c, "ok\n");
 	} else if (streq(line, "announce") || str_starts(line, "announce ")) {
 		announce(c, line[8] ? line + 9 : "");
+	} else if (str_starts(line, "preload ")) {
+		preload(c, line + strlen("preload "));
+	} else if (str_starts(line, "open ")) {
+		open_preloaded(c, line + strlen("open "));
 	} else if (str_starts(line, "layout ")) {
 		layout(c, line + 7);
 	} else if (streq(line, "status")) {
@@ -165,7 +221,7 @@ static void command(struct client *c, char *line)
 		c->waits = true;
 		control_windows(a);
 	} else {
-		reply(c, "error: commands are withhold on|off, announce [CLASS], layout, status, wait-last\n");
+		reply(c, "error: commands are withhold on|off, announce [CLASS], preload NAME, open NAME, layout, status, wait-last\n");
 	}
 }
 
@@ -205,6 +261,8 @@ static void on_gone(struct chan_stream *s, int code, void *arg)
 {
 	struct client *c = arg;
 
+	if (c->preloads)
+		preload_end(c, false);
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		if (c->a->control->client[i] == c)
 			c->a->control->client[i] = NULL;

@@ -40,17 +40,33 @@ static struct win *ghost_find(const struct agent *a, uint32_t id)
 
 /* --- what is told -------------------------------------------------------------------------------------------------- */
 
+static bool on_screen(const struct win *w)
+{
+	return w->mapped && !w->override && !w->icon && !w->input_only;
+}
+
+bool win_withheld(const struct agent *a)
+{
+	const struct win *w;
+
+	TAILQ_FOREACH(w, &a->wins, all)
+		if (w->withheld && on_screen(w))
+			return true;
+	return false;
+}
+
 void win_count(struct agent *a)
 {
 	unsigned n = 0;
 	struct win *w;
 
 	TAILQ_FOREACH(w, &a->wins, all)
-		n += w->mapped && !w->override && !w->withheld && !w->icon && !w->input_only;
-	if (n == a->n_managed)
-		return;
-	a->n_managed = n;
-	control_windows(a);
+		n += !w->withheld && on_screen(w);
+	if (n != a->n_managed) {
+		a->n_managed = n;
+		control_windows(a);
+	}
+	control_withheld(a);
 }
 
 /* What comes to a window that is on the screen. */
@@ -116,11 +132,23 @@ void win_forget(struct agent *a)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
+/* What a program that was opened ahead does while it waits to be asked for is not told either: the same X client, the same windows' numbers but for the last bits. */
+static bool withheld_client(const struct agent *a, uint32_t id)
+{
+	const struct win *w;
+
+	TAILQ_FOREACH(w, &a->wins, all)
+		if (a->preloaded && w->withheld && (w->id & ~a->id_mask) == (id & ~a->id_mask))
+			return true;
+	return false;
+}
+
 struct win *win_new(struct agent *a, uint32_t id, int32_t x, int32_t y, uint32_t width, uint32_t height, uint8_t depth)
 {
 	struct win *w = xcalloc(1, sizeof *w);
 
-	*w = (struct win){ .id = id, .x = x, .y = y, .w = width, .h = height, .depth = depth, .withheld = a->withhold };
+	*w = (struct win){ .id = id, .x = x, .y = y, .w = width, .h = height, .depth = depth,
+			  .withheld = a->withhold || withheld_client(a, id) };
 	LIST_INIT(&w->old);
 	w->held = ghost_find(a, id) != NULL;
 	TAILQ_INSERT_TAIL(&a->wins, w, all);

@@ -95,6 +95,7 @@ struct call {
 	bool syncing;	  /* waits for policy */
 	bool keep_open;	  /* admin.Events: the answer was the first of a stream */
 	bool fresh;	  /* a disposable that is made now, not a preloaded one */
+	char app[128];	  /* of a new disposable: the program that it is made for, "" = unknown */
 	bool ahead;	  /* it is made for nobody yet: the marks of who asked come when it is given out */
 	void *state;	  /* of a handler with several steps; freed with the call */
 	struct subscriber *sub;

@@ -12,6 +12,7 @@
 #include "core/api/api.h"
 #include "core/api/remove.h"
 #include "core/prop_rules.h"
+#include "proto/appmenu.h"
 
 #define DISP_REST_S (7 * 24 * 3600)
 
@@ -432,11 +433,29 @@ static void mark_asker(struct call *c, struct qube *q)
 		tag(c->core, q, text);
 }
 
+/* The payload: "uuid" when the answer is to be the uuid, "app=NAME" when a program of the menu is to be started in it; in this order. */
+static bool by_uuid(const struct call *c)
+{
+	return streq(c->body, "uuid") || str_starts(c->body, "uuid ");
+}
+
+static int disposable_wish(struct call *c)
+{
+	const char *at = c->body + (by_uuid(c) ? strlen("uuid") : 0);
+
+	at += by_uuid(c) && *at;
+	if (!*at && !str_ends(c->body, " "))
+		return 0;
+	if (!str_starts(at, "app=") || !appmenu_id_ok(at + strlen("app=")) || str_copy(c->app, sizeof c->app, at + strlen("app=")) < 0)
+		return err_set(&c->err, AE_PROTOCOL, "the payload can only be 'uuid' or 'app=NAME', or both");
+	return 0;
+}
+
 void disposable_given(struct call *c, struct qube *q)
 {
 	mark_creator(c, q);
 	mark_asker(c, q);
-	wr_printf(&c->out, c->body[0] ? "uuid:%s" : "%s", c->body[0] ? q->uuid.s : q->name.s);
+	wr_printf(&c->out, by_uuid(c) ? "uuid:%s" : "%s", by_uuid(c) ? q->uuid.s : q->name.s);
 }
 
 int api_create_disposable(struct call *c)
@@ -451,8 +470,9 @@ int api_create_disposable(struct call *c)
 	c->state = cr;
 	if (c->arg[0] && !streq(c->arg, "preload"))
 		return err_set(&c->err, AE_PROTOCOL, "the argument can only be 'preload'");
-	if (c->body[0] && !streq(c->body, "uuid"))
-		return err_set(&c->err, AE_PROTOCOL, "the payload can only be 'uuid'");
+	r = disposable_wish(c);
+	if (r < 0)
+		return r;
 	if (t == c->core->dom0)
 		t = prop_find(c->src, "default_dispvm") ? prop_vm(c->core, c->src, P_default_dispvm) : NULL;
 	if (!t)
@@ -483,6 +503,6 @@ int api_create_disposable(struct call *c)
 	if (!c->ahead)
 		mark_asker(c, cr->q);
 	cr->disposable = true;
-	cr->answer_uuid = c->body[0] != '\0';
+	cr->answer_uuid = by_uuid(c);
 	return go(c, cr);
 }

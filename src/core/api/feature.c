@@ -11,7 +11,7 @@
 /* Written by the daemon itself; a caller could otherwise claim a disposable that is not one, or move a network. */
 static int may_change(struct call *c)
 {
-	static const char *const ours[] = { "deferred-netvm-original", "preload-dispvm", "preload-dispvm-completed",
+	static const char *const ours[] = { "deferred-netvm-original", "preload-dispvm", "preload-dispvm-app", "preload-dispvm-completed",
 					    "preload-dispvm-in-progress" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)

@@ -10,6 +10,9 @@
 #define QUEUE_KEY "preload-dispvm"
 #define PROGRESS_KEY "preload-dispvm-in-progress"
 #define COMPLETED_KEY "preload-dispvm-completed"
+#define OPENED_KEY "preload-dispvm-app"
+#define APPS_KEY "preload-app"
+#define APPS_MAX 8
 #define DELAY_S 3
 #define DELAY_MAX_S 86400
 #define THRESHOLD_MAX_MIB (64 << 20)
@@ -129,6 +132,60 @@ void preload_complete(struct core *c, struct qube *q)
 	feature_change(c, q, COMPLETED_KEY, "1");
 }
 
+/* The next word of feature preload-app; false at the end, and where there is one that could not be a name. */
+static bool app_next(const char *list, size_t *at, char name[APPMENU_ID_CAP])
+{
+	size_t n;
+
+	*at += strspn(list + *at, " ");
+	n = strcspn(list + *at, " ");
+	if (n == 0 || str_printf(name, APPMENU_ID_CAP, "%.*s", (int)n, list + *at) < 0 || !appmenu_id_ok(name))
+		return false;
+	*at += n;
+	return true;
+}
+
+static unsigned apps_open(const struct core *c, const struct qube *t, const char *name)
+{
+	char waiting[QNAME_MAX + 1];
+	unsigned n = 0;
+
+	for (size_t at = 0; preload_next(t, &at, waiting);) {
+		const struct qube *q = qube_find(c, waiting);
+		const char *open = q ? preload_opened(q) : NULL;
+
+		n += open && streq(open, name);
+	}
+	return n;
+}
+
+bool preload_app(const struct core *c, const struct qube *t, char name[APPMENU_ID_CAP])
+{
+	const char *list = kv_get(&t->features, APPS_KEY);
+	char word[APPMENU_ID_CAP];
+	unsigned fewest = UINT32_MAX;
+
+	for (size_t at = 0; list && app_next(list, &at, word);) {
+		unsigned n = apps_open(c, t, word);
+
+		if (n >= fewest)
+			continue;
+		fewest = n;
+		memcpy(name, word, sizeof word);
+	}
+	return fewest != UINT32_MAX;
+}
+
+const char *preload_opened(const struct qube *q)
+{
+	return kv_get(&q->features, OPENED_KEY);
+}
+
+void preload_open(struct core *c, struct qube *q, const char *name)
+{
+	feature_change(c, q, OPENED_KEY, name);
+}
+
 void preload_forget(struct core *c, struct qube *t, const char *name)
 {
 	queue_write(c, t, name, NULL);
@@ -145,6 +202,7 @@ void preload_use(struct core *c, struct qube *q)
 	}
 	drop(c, q, PROGRESS_KEY);
 	drop(c, q, COMPLETED_KEY);
+	drop(c, q, OPENED_KEY);
 	/* What it would have, had it been made now. */
 	if (internal)
 		feature_change(c, q, "internal", internal);
@@ -200,6 +258,22 @@ const char *preload_stale(const struct core *c, const struct qube *t, const stru
 	return streq(prop_text(c, t, P_label, &x), prop_text(c, q, P_label, &y)) ? NULL : "label";
 }
 
+static int check_apps(struct call *c)
+{
+	char word[APPMENU_ID_CAP];
+	size_t at = 0;
+	unsigned n = 0;
+
+	if (c->dest == c->core->dom0 || !(props[P_template_for_dispvms].classes & (1u << (unsigned)c->dest->klass)))
+		return err_set(&c->err, AE_VALUE, "'%s' cannot be a disposable template", c->dest->name.s);
+	while (app_next(c->body, &at, word))
+		n++;
+	at += strspn(c->body + at, " ");
+	if (c->body[at])
+		return err_set(&c->err, AE_VALUE, "%s is names of desktop files without .desktop, one space between them", c->arg);
+	return n > APPS_MAX ? err_set(&c->err, AE_VALUE, "%s: at most %d programs", c->arg, APPS_MAX) : 0;
+}
+
 int preload_check(struct call *c)
 {
 	bool max = streq(c->arg, MAX_KEY), delay = streq(c->arg, DELAY_KEY), threshold = streq(c->arg, THRESHOLD_KEY);
@@ -207,6 +281,8 @@ int preload_check(struct call *c)
 	uint64_t n;
 	int64_t i;
 
+	if (streq(c->arg, APPS_KEY))
+		return check_apps(c);
 	if (!max && !delay && !threshold)
 		return 0;
 	if (threshold && !admin)

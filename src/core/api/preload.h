@@ -8,6 +8,7 @@
 #define CORE_API_PRELOAD_H
 
 #include "core/api/api.h"
+#include "proto/appmenu.h"
 
 #define PRELOAD_MAX 100 /* for one template */
 
@@ -33,6 +34,12 @@ void preload_complete(struct core *c, struct qube *q);
 void preload_use(struct core *c, struct qube *q);
 /* preload_forget takes a name out of t's queue. */
 void preload_forget(struct core *c, struct qube *t, const char *name);
+/* preload_app gives the program (name of a desktop file) that the next one of t's queue is to have open: of the words of feature preload-app the one
+   that the fewest of those that wait have. False when there is none. */
+bool preload_app(const struct core *c, const struct qube *t, char name[APPMENU_ID_CAP]);
+/* preload_opened: the program that q has open, with its windows withheld; NULL = none. preload_open notes it. */
+const char *preload_opened(const struct qube *q);
+void preload_open(struct core *c, struct qube *q, const char *name);
 /* preload_stale: why q is not what t would make now (static text, or the name of a property), NULL when it is. */
 const char *preload_stale(const struct core *c, const struct qube *t, const struct qube *q);
 /* preload_check refuses values of the features above that say nothing. 0 for any other feature. */

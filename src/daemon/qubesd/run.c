@@ -189,14 +189,14 @@ void calls_end(struct call **list, int r, const struct err *e)
 }
 
 static struct call *internal_new(struct qd *d, const char *method, const char *arg, const char *src, const char *dest,
-				 void (*done)(struct call *c), void *arg2)
+				 const char *body, void (*done)(struct call *c), void *arg2)
 {
 	struct wr w = wr_grow(ADMIN_REQUEST_MAX);
 	struct call *c;
 	size_t n;
 	uint8_t *bytes;
 
-	admin_put_request(&w, method, arg, src, dest, NULL, 0);
+	admin_put_request(&w, method, arg, src, dest, body, strlen(body));
 	bytes = (uint8_t *)wr_take(&w, &n);
 	if (!bytes)
 		abort(); /* our own names are short */
@@ -209,13 +209,19 @@ static struct call *internal_new(struct qd *d, const char *method, const char *a
 void internal_call(struct qd *d, const char *method, const char *arg, const char *src, const char *dest, void (*done)(struct call *c),
 		   void *arg2)
 {
-	if (call_start(internal_new(d, method, arg, src, dest, done, arg2)) < 0)
+	if (call_start(internal_new(d, method, arg, src, dest, "", done, arg2)) < 0)
 		abort(); /* and well framed */
+}
+
+void internal_call_with(struct qd *d, const char *method, const char *src, const char *dest, const char *body, void (*done)(struct call *c), void *arg2)
+{
+	if (call_start(internal_new(d, method, NULL, src, dest, body, done, arg2)) < 0)
+		abort();
 }
 
 void internal_call_fresh(struct qd *d, const char *method, const char *dest, void (*done)(struct call *c), void *arg2)
 {
-	struct call *c = internal_new(d, method, NULL, "dom0", dest, done, arg2);
+	struct call *c = internal_new(d, method, NULL, "dom0", dest, "", done, arg2);
 
 	c->fresh = c->ahead = true;
 	if (call_start(c) < 0)

@@ -137,6 +137,8 @@ void call_push(struct call **list, struct call *c);
 void internal_call(struct qd *d, const char *method, const char *arg, const char *src, const char *dest, void (*done)(struct call *c),
 		   void *arg2);
 
+/* internal_call_with is internal_call with a payload and no argument. */
+void internal_call_with(struct qd *d, const char *method, const char *src, const char *dest, const char *body, void (*done)(struct call *c), void *arg2);
 /* internal_call_fresh is internal_call for a disposable that is made now, for nobody yet, whatever is preloaded. */
 void internal_call_fresh(struct qd *d, const char *method, const char *dest, void (*done)(struct call *c), void *arg2);
 

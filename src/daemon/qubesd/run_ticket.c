@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/qubesd/run.h"
+#include "proto/appmenu.h"
 
 #define PORT_FIRST 513u
 #define PORT_N 256u
@@ -347,6 +348,18 @@ static void disposable_made(struct call *c)
 	use_target(k);
 }
 
+/* One that has the program of the call open already, if there is. */
+static void disposable_for(struct ticket *k, const char *template)
+{
+	static const char starts[] = "qubes.StartApp+";
+	const char *app = str_starts(k->t.service, starts) ? k->t.service + sizeof starts - 1 : "";
+	char body[APPMENU_ID_CAP + 8] = "";
+
+	if (appmenu_id_ok(app) && str_printf(body, sizeof body, "app=%s", app) < 0)
+		body[0] = '\0';
+	internal_call_with(k->rs->d, "admin.vm.CreateDisposable", k->t.source, template, body, disposable_made, k);
+}
+
 void ticket_new(struct runs *rs, struct msg *m)
 {
 	struct ticket *k = xcalloc(1, sizeof *k);
@@ -367,7 +380,7 @@ void ticket_new(struct runs *rs, struct msg *m)
 	} else if (streq(target, "dom0") || streq(target, "@adminvm")) {
 		grant(k);
 	} else if (str_starts(target, "@dispvm:")) {
-		internal_call(rs->d, "admin.vm.CreateDisposable", NULL, k->t.source, target + strlen("@dispvm:"), disposable_made, k);
+		disposable_for(k, target + strlen("@dispvm:"));
 	} else {
 		struct qube *q = qube_find(rs->d->core, target);
 

@@ -114,7 +114,7 @@ void fill_discard(struct qd *d, struct qube *q, const char *why);
 void fill_used(struct qd *d, struct qube *t);
 /* fill_drop_all ends all preloaded ones. */
 void fill_drop_all(struct qd *d, const char *why);
-/* fill_pauses: is q the one that is being paused at this moment? */
+/* fill_pauses: is q the one that is being paused at this moment, or in which a program is being opened? It is given to nobody. */
 bool fill_pauses(const struct fill *f, const struct qube *q);
 
 /* state_take.c */
@@ -128,6 +128,8 @@ enum ld_cmd state_unpaused(struct qd *d, struct qube *q);
 /* state_warm.c: one program in a running qube whose output nobody reads. fn is called once. */
 typedef void (*warm_fn)(void *arg, int k);
 int warm_run(struct run *r, const char *command, warm_fn fn, void *arg, struct err *e);
+/* warm_run_for: as warm_run, with a limit of its own. */
+int warm_run_for(struct run *r, const char *command, uint64_t ms, warm_fn fn, void *arg, struct err *e);
 bool warm_call_done(struct run *r, uint32_t peer, uint32_t port);
 void warm_free(struct run *r);
 

@@ -11,6 +11,7 @@
 
 #define LATER_MS 1000
 #define ROOM_LATER_MS 10000
+#define OPEN_MS 240000 /* for the first window of a program that is opened ahead */
 #define FAILED_MS 30000 /* after a preloaded one did not come up */
 
 /* What is run in it before it is paused. The first is all where programs run natively, and a clone has waited and run a program in its source;
@@ -23,7 +24,7 @@ static const char *const run_ins[] = {
 	"DEFAULT:QUBESRPC qubes.VMExec+true dom0",
 };
 
-enum fill_phase { F_IDLE, F_BUILD, F_CREATE, F_START, F_WARM, F_PAUSE };
+enum fill_phase { F_IDLE, F_BUILD, F_CREATE, F_START, F_OPEN, F_WARM, F_PAUSE };
 
 /* When a template's queue may be filled again. */
 struct rest {
@@ -37,6 +38,7 @@ struct fill {
 	struct states *ss;
 	enum fill_phase phase;
 	char t[QNAME_MAX + 1], name[QNAME_MAX + 1]; /* template, disposable; "" = none yet */
+	char app[APPMENU_ID_CAP]; /* the program that is being opened in it */
 	unsigned runs;
 	struct rest *rests;
 	bool said_room;
@@ -52,7 +54,7 @@ struct fill *fill_new(struct states *ss)
 
 bool fill_pauses(const struct fill *f, const struct qube *q)
 {
-	return f->phase == F_PAUSE && streq(f->name, q->name.s);
+	return (f->phase == F_PAUSE || f->phase == F_OPEN) && streq(f->name, q->name.s);
 }
 
 static struct rest *rest_of(struct fill *f, const char *name)
@@ -259,6 +261,39 @@ static void run_in(struct fill *f)
 	internal_call(d, "admin.vm.Pause", NULL, "dom0", f->name, paused, f);
 }
 
+/* The program of the menu that it is to have open, its windows withheld by the agent there (docs/gui.md §6), until a call for that program comes. It has an
+   identity and its private volume by now: nothing of the program is the same in two of them. */
+static void opened(void *arg, int k)
+{
+	struct fill *f = arg;
+	struct qube *q = f->phase == F_OPEN ? mine(f) : NULL;
+
+	if (f->phase != F_OPEN)
+		return;
+	/* Where it does not open it is started when it is asked for. */
+	if (k < 0)
+		log_warn("%s did not open %s ahead: %s", f->name, f->app, strerror(-k));
+	if (q && k == 0) {
+		preload_open(f->ss->d->core, q, f->app);
+		run_commit(f->ss->d);
+	}
+	run_in(f);
+}
+
+static void open_app(struct fill *f)
+{
+	struct qube *q = mine(f), *t = q ? qube_template(f->ss->d->core, q) : NULL;
+	struct run *r = q ? run_find(f->ss->d, q->qid) : NULL;
+	char command[64 + APPMENU_ID_CAP];
+	struct err e = { 0 };
+
+	f->phase = F_OPEN;
+	if (!t || !r || r->phase != PH_UP || q->state != LIFE_RUNNING || !preload_app(f->ss->d->core, t, f->app) ||
+	    str_printf(command, sizeof command, "DEFAULT:QUBESRPC bulkhead.PreloadApp+%s dom0", f->app) < 0 ||
+	    warm_run_for(r, command, OPEN_MS, opened, f, &e) < 0)
+		run_in(f);
+}
+
 static void started(struct call *c)
 {
 	struct fill *f = c->conn;
@@ -274,7 +309,7 @@ static void started(struct call *c)
 		return;
 	}
 	f->runs = run && run->spec.start == VM_START_CLONE ? RUN_INS_CLONE : 0;
-	run_in(f);
+	open_app(f);
 }
 
 static void created(struct call *c)

@@ -132,8 +132,9 @@ static void show_pool(struct call *c)
 			const struct run *r = q ? run_find(core->ops_ctx, q->qid) : NULL;
 
 			if (q)
-				wr_printf(&c->out, "preload %s state=%s completed=%d start=%s\n", name, life_name(q->state), preload_completed(q),
-					  r && r->spec.start == VM_START_CLONE ? "clone" : "cold");
+				wr_printf(&c->out, "preload %s state=%s completed=%d start=%s%s%s\n", name, life_name(q->state), preload_completed(q),
+					  r && r->spec.start == VM_START_CLONE ? "clone" : "cold", preload_opened(q) ? " open=" : "",
+					  preload_opened(q) ? preload_opened(q) : "");
 		}
 	}
 }

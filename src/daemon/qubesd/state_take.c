@@ -93,11 +93,19 @@ static void up(struct call *c)
 		given(k);
 }
 
-/* The first that is ready, or else the first that is on its way. */
-static struct qube *pick(struct qd *d, struct qube *t)
+/* How well q suits a call for this program ("" = any other call): one that has it open, one that has none open, one that others may be glad of. */
+static int suits(const struct qube *q, const char *app)
+{
+	const char *open = preload_opened(q);
+
+	return open && app[0] && streq(open, app) ? 2 : !open;
+}
+
+/* The one that is ready and suits best, the oldest of those; or else the first that is on its way. */
+static struct qube *pick(struct qd *d, struct qube *t, const char *app)
 {
 	char name[QNAME_MAX + 1];
-	struct qube *coming = NULL;
+	struct qube *coming = NULL, *best = NULL;
 
 	for (size_t at = 0; preload_next(t, &at, name);) {
 		struct qube *q = qube_find(d->core, name);
@@ -105,18 +113,19 @@ static struct qube *pick(struct qd *d, struct qube *t)
 
 		if (!r || r->stale || r->phase >= PH_ENDING || fill_pauses(d->runs->states->fill, q) || preload_stale(d->core, t, q))
 			continue;
-		if (preload_completed(q) && q->state == LIFE_PAUSED && r->phase == PH_UP && r->linkd && r->qrexec)
-			return q;
+		if (preload_completed(q) && q->state == LIFE_PAUSED && r->phase == PH_UP && r->linkd && r->qrexec &&
+		    (!best || suits(q, app) > suits(best, app)))
+			best = q;
 		if (!preload_completed(q) && !coming)
 			coming = q;
 	}
-	return coming;
+	return best ? best : coming;
 }
 
 int state_op_take(void *ctx, struct qube *t, struct call *c)
 {
 	struct qd *d = ctx;
-	struct qube *q = pick(d, t), *net;
+	struct qube *q = pick(d, t, c->app), *net;
 	struct taking *k;
 
 	if (!q)

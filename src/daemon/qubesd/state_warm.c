@@ -127,7 +127,7 @@ static int give_port(struct warm *w, struct err *e)
 	return k;
 }
 
-int warm_run(struct run *r, const char *command, warm_fn fn, void *arg, struct err *e)
+int warm_run_for(struct run *r, const char *command, uint64_t ms, warm_fn fn, void *arg, struct err *e)
 {
 	struct warm *w;
 	int k;
@@ -151,7 +151,12 @@ int warm_run(struct run *r, const char *command, warm_fn fn, void *arg, struct e
 	}
 	w->io = ev_io_new(r->d->loop, w->fds[0], EV_READ, on_bytes, w);
 	w->limit = ev_timer_new(r->d->loop, on_limit, w);
-	ev_timer_start(w->limit, LIMIT_MS);
+	ev_timer_start(w->limit, ms);
 	r->warm = w;
 	return 0;
+}
+
+int warm_run(struct run *r, const char *command, warm_fn fn, void *arg, struct err *e)
+{
+	return warm_run_for(r, command, LIMIT_MS, fn, arg, e);
 }

@@ -25,7 +25,8 @@ static void template_ended(struct qd *d, const struct qube *t)
 
 static bool preload_feature(const char *feature)
 {
-	return str_starts(feature, "preload-dispvm-") && !str_ends(feature, "-in-progress") && !str_ends(feature, "-completed");
+	return str_starts(feature, "preload-dispvm-") && !str_ends(feature, "-in-progress") && !str_ends(feature, "-completed") &&
+	       !str_ends(feature, "-app");
 }
 
 static void on_event(struct subscriber *s, const void *frame, size_t n)
