@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a program of a real qube to the pixels of a real X server and back: bulkhead-desktop, guid, linkd, QEMU, the agent and the qube's X server."""
+import json
 import os
 import signal
 import subprocess
@@ -91,5 +92,37 @@ def a_program_of_a_qube_on_a_display(inst):
         wait_for(lambda: shown(desk, again), "the same window by another guid", DEADLINE, 0.2)
         inst.good("qvm-kill", QUBE)
         wait_for(lambda: not desk.screen.windows(title) and desk.guid() is None, "the end of the windows", DEADLINE, 0.1)
+    finally:
+        desk.close()
+
+
+@suite.test
+def a_program_is_open_before_it_is_asked_for(inst):
+    """A preloaded disposable has a terminal open, which nobody sees; the call for it shows that one, and the disposable ends with it."""
+    desk = Desk(inst)
+    try:
+        inst.good("qvm-create", "-l", "red", "-t", TEMPLATE, "--prop", "netvm=none", "--prop", "memory=500", "--prop", "template_for_dispvms=True", "ahead")
+        inst.good("qvm-features", "ahead", "preload-app", "debian-xterm")
+        inst.good("qvm-state", "preload", "ahead", "1")
+
+        def ready():
+            v = json.loads(inst.good("qvm-state", "--json", "pool").text)[0]["preloaded"]
+            return v[0] if v and v[0]["completed"] else None
+        q = wait_for(ready, f"a preloaded disposable: {inst.tail('qubesd.out', 2000)}", 900, 0.5)
+        equal((q["state"], q["open"]), ("Paused", "debian-xterm"), "it has the program open")
+        check(not desk.screen.windows(r"\[disp"), "a window that nobody asked for")
+        call = subprocess.Popen([os.path.join(inst.bin, "qvm-run"), "-q", "--service", "--dispvm=ahead", "qubes.StartApp+debian-xterm"], env=inst.env, stdin=subprocess.DEVNULL)
+        title = rf"\[{q['name']}\]"
+        win = desk.window(title)
+        inst.good("qvm-features", "ahead", "preload-dispvm-max", "0")  # no other one is wanted
+        wait_for(lambda: shown(desk, win), "the terminal in a picture of the screen", DEADLINE, 0.2)
+        check(call.poll() is None, "the call lasts as long as the window")
+        desk.screen.focus(win)
+        desk.screen.type("exit")
+        desk.screen.key("Return")
+        equal(call.wait(DEADLINE), 0, "the call ends with the last window")
+        wait_for(lambda: q["name"] not in inst.states(), "the disposable is gone", DEADLINE, 0.1)
+        wait_for(lambda: not any(n.startswith("disp") for n in inst.states()), "no other one", DEADLINE, 0.1)
+        inst.good("qvm-remove", "-f", "ahead")
     finally:
         desk.close()
