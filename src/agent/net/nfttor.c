@@ -57,6 +57,8 @@ static void from_clients(struct wr *w)
 	wr_printf(w, "ip daddr { " NOT_WORLD " } return\n");
 	wr_printf(w, "meta l4proto %u redirect to :%u\n}\n", NFT_PROTO_TCP, TOR_TRANS_PORT);
 	wr_printf(w, "chain input {\ntype filter hook input priority filter; policy drop;\n");
+	/* Less than the head of a question (behind that of UDP) makes Tor 0.4.9.11 with libevent 2.1.12 end: one such packet, and nobody has a network. */
+	wr_printf(w, "udp dport { %u, %u } udp length < %u counter drop\n", TOR_DNS_PORT, TOR_DNS_OWN, 8 + 12);
 	wr_printf(w, "ct state invalid counter drop\nct state established accept\niifname \"lo\" accept\n");
 	wr_printf(w, "iifgroup 2 tcp dport ");
 	socks_set(w);
