@@ -18,21 +18,9 @@ const struct tool_opt devices_opts[] = {
 	{ 0 },
 };
 
-const struct tool_sub devices_subs[] = {
-	{ "list", "[-s] [--with-sbdf] [QUBE...]", "list devices: all, or those that these qubes offer or use (the default)" },
-	{ "info", "DEVICE...", "show all that is known about a device" },
-	{ "assign", "[-r|--ask] [--port|--device] [-o KEY=VALUE] QUBE DEVICE", "let the qube have the device from now on" },
-	{ "unassign", "QUBE [DEVICE...]", "undo that, for one device or for all" },
-	{ "attach", "[--ro] [-o KEY=VALUE] [-p] QUBE DEVICE", "give the device to a running qube now" },
-	{ "detach", "QUBE [DEVICE...]", "take it back, for one device or for all" },
-	{ "deny", "QUBE [INTERFACE...]", "show or add interfaces that may not be attached to the qube" },
-	{ "allow", "QUBE INTERFACE...|--all", "take back what deny did" },
-	{ 0 },
-};
+const struct tool_sub devices_subs[] = { DEVICES_SUBS, { 0 } };
 
-const char devices_desc[] = "A DEVICE is BACKEND:PORT or BACKEND:PORT:DEVICE-ID, as list shows it; * as PORT\n"
-			    "or DEVICE-ID means any. Without --required or --ask an assigned device is\n"
-			    "attached by itself when it appears; PCI devices are always required.";
+const char devices_desc[] = DEVICES_DESC;
 
 static void method_of(char out[64], enum dev_class cls, const char *what)
 {

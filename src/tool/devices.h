@@ -15,6 +15,20 @@ enum {
 	KEY_RO,
 };
 
+/* The rows of devices_subs and the text of devices_desc, for a verb that has actions of its own as well. */
+#define DEVICES_SUBS \
+	{ "list", "[-s] [--with-sbdf] [QUBE...]", "list devices: all, or those that these qubes offer or use (the default)" }, \
+	{ "info", "DEVICE...", "show all that is known about a device" }, \
+	{ "assign", "[-r|--ask] [--port|--device] [-o KEY=VALUE] QUBE DEVICE", "let the qube have the device from now on" }, \
+	{ "unassign", "QUBE [DEVICE...]", "undo that, for one device or for all" }, \
+	{ "attach", "[--ro] [-o KEY=VALUE] [-p] QUBE DEVICE", "give the device to a running qube now" }, \
+	{ "detach", "QUBE [DEVICE...]", "take it back, for one device or for all" }, \
+	{ "deny", "QUBE [INTERFACE...]", "show or add interfaces that may not be attached to the qube" }, \
+	{ "allow", "QUBE INTERFACE...|--all", "take back what deny did" }
+#define DEVICES_DESC \
+	"A DEVICE is BACKEND:PORT or BACKEND:PORT:DEVICE-ID, as list shows it; * as PORT\n" \
+	"or DEVICE-ID means any. Without --required or --ask an assigned device is\n" \
+	"attached by itself when it appears; PCI devices are always required."
 extern const struct tool_opt devices_opts[];
 extern const struct tool_sub devices_subs[];
 extern const char devices_desc[];
