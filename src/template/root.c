@@ -105,6 +105,14 @@ int base_build(struct build *b, char ret_tar[PATH_MAX], char ret_key[65], struct
 	return r < 0 ? r : build_publish(tmp, ret_tar, e);
 }
 
+/* What the guest package makes of the template (set-role), NULL = an ordinary one. */
+static const char *role_of(const struct flavour *f)
+{
+	if (!f->feature)
+		return NULL;
+	return streq(f->feature, "whonix-gw") ? "tor-gateway" : streq(f->feature, "whonix-ws") ? "tor-workstation" : NULL;
+}
+
 static int root_digest(const struct build *b, const char *key, char ret[65], struct err *e)
 {
 	_cleanup_digest_ struct digest d = { 0 };
@@ -115,6 +123,8 @@ static int root_digest(const struct build *b, const char *key, char ret[65], str
 	digest_text(&d, BUILDER_VERSION);
 	digest_text(&d, key);
 	digest_text(&d, b->req->flavour->sudo ? "sudo" : "");
+	if (role_of(b->req->flavour))
+		digest_text(&d, role_of(b->req->flavour));
 	r = digest_file(&d, b->deb, e);
 	return r < 0 ? r : digest_end(&d, ret, e);
 }
@@ -124,6 +134,8 @@ static int root_digest(const struct build *b, const char *key, char ret[65], str
 static int apply(struct build *b, const char *tar, const char *out, struct err *e)
 {
 	char q[PATH_MAX + 2], tar_in[PATH_MAX + 64], upload[PATH_MAX + 64], sources[PATH_MAX];
+	const char *role = role_of(b->req->flavour);
+	_cleanup_free_ char *set_role = role ? xasprintf("--customize-hook=chroot \"$1\" /usr/lib/bulkhead/set-role %s", role) : xstrdup("--customize-hook=true");
 	bool root = geteuid() == 0;
 	int r = quoted(tar, q, sizeof q, e);
 
@@ -144,6 +156,7 @@ static int apply(struct build *b, const char *tar, const char *out, struct err *
 		"mmdebstrap", "--variant=custom", mode_arg(), root ? "--format=directory" : "--format=tar", "--skip=setup,update,cleanup,output/dev",
 		tar_in, upload,
 		"--customize-hook=chroot \"$1\" dpkg -i /var/tmp/bulkhead-guest.deb",
+		set_role,
 		"--customize-hook=rm -f \"$1/var/tmp/bulkhead-guest.deb\" \"$1/etc/resolv.conf\"; : >\"$1/etc/machine-id\"",
 		/* mmdebstrap copies these from the host; a qube must not know its host's name. */
 		"--customize-hook=echo localhost >\"$1/etc/hostname\"; printf '127.0.0.1\\tlocalhost\\n::1\\tlocalhost\\n' >\"$1/etc/hosts\"",
