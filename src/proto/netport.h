@@ -20,6 +20,8 @@
 #define NETPORT_COUNT_KEY "/net-count"
 #define NETPORT_COUNTERS_KEY "/net-counters/"
 #define NETPORT_COUNTED_KEY "/net-counted"
+/* Of a VPN qube: a word for the state of its tunnel (docs/network.md §5). */
+#define VPN_STATE_KEY "/vpn-state"
 #define NETPORT_ADDR_CAP 46
 
 enum netport_role { NETPORT_UPLINK, NETPORT_CLIENT, NETPORT_EXTERNAL, NETPORT_ROLE_N };
