@@ -42,12 +42,18 @@ int client_head(struct proxy *p, const struct http_response *r, bool keep)
 
 int client_refuse(struct proxy *p, const struct http_request *q, unsigned status, const char *text)
 {
-	struct http_response r = { .status = status, .has_length = true, .length = strlen(text) + 1, .type = "text/plain" };
-	int k = client_head(p, &r, false);
+	/* Templates of the reference's anonymous pair look for these words before they fetch anything. */
+	const char *end = p->conf.tor ? "\n<meta name=\"application-name\" content=\"tor proxy\"/>\n" : "\n";
+	struct http_response r = { .status = status, .has_length = true, .length = strlen(text) + strlen(end), .type = "text/plain" };
+	int k;
+
+	if (p->conf.tor && str_copy(r.type, sizeof r.type, "text/html") < 0)
+		abort();
+	k = client_head(p, &r, false);
 
 	if (k == 0 && !(q && q->method == HTTP_HEAD))
 		k = client_send(p, text, strlen(text));
-	return k == 0 && !(q && q->method == HTTP_HEAD) ? client_send(p, "\n", 1) : k;
+	return k == 0 && !(q && q->method == HTTP_HEAD) ? client_send(p, end, strlen(end)) : k;
 }
 
 static unsigned status_of(int r)

@@ -11,7 +11,6 @@
 #define FILE_MAX (64u << 10)
 #define APT_ETC "/etc/apt"
 #define APT_CONFIG "/usr/bin/apt-config"
-#define CACHE_DEFAULT (UINT64_C(4) << 30)
 
 static int add_host(struct up_conf *c, const char *name, uint16_t port, bool private, struct err *e)
 {
@@ -168,7 +167,6 @@ int conf_load(const char *path, struct up_conf *ret, struct err *e)
 	size_t len = 0;
 	int r = path ? fs_read(AT_FDCWD, path, FILE_MAX, &text, &len, e) : -ENOENT;
 
-	ret->cache_max = CACHE_DEFAULT;
 	if (r == -ENOENT) {
 		err_clear(e);
 		r = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * bulkhead-updates-proxy: one connection of qubes.UpdatesProxy on standard input and output. In dom0 it is that service itself, in session mode
- * only; in a network qube it is started with --any-host --cache DIR.
+ * only; in a network qube it is started with --guest (qubes-updates-proxy.socket).
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -17,17 +17,23 @@
 #include "updates/updates.h"
 
 #define LOG_MAX (4 << 20)
+#define CACHE_DEFAULT (UINT64_C(4) << 30)
+/* Of a network qube: the throw-away part of its disk. */
+#define CACHE_GUEST (UINT64_C(1) << 30)
+#define GUEST_CACHE "/var/cache/bulkhead-updates"
+#define TOR_ROLE "/etc/bulkhead/roles/tor-gateway"
 
 struct options {
 	const char *conf, *cache, *log;
-	bool any_host, alone; /* alone: not as a service of dom0 */
+	bool any_host, guest, tor, alone; /* alone: not as a service of dom0 */
 };
 
 static int parse(struct options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { "cache", required_argument, NULL, 'd' }, { "any-host", no_argument, NULL, 'a' },
-		{ "log", required_argument, NULL, 'l' },    { "help", no_argument, NULL, 'h' },	       { 0 },
+		{ "log", required_argument, NULL, 'l' },    { "guest", no_argument, NULL, 'g' },      { "tor", no_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },	       { 0 },
 	};
 	int c;
 
@@ -40,11 +46,28 @@ static int parse(struct options *o, int argc, char **argv)
 			o->log = optarg;
 		else if (c == 'a')
 			o->any_host = true;
+		else if (c == 'g')
+			o->guest = true;
+		else if (c == 't')
+			o->tor = true;
 		else
 			return c == 'h' ? 1 : -1;
 		o->alone = true;
 	}
 	return argc == optind ? 0 : -1;
+}
+
+/* In a network qube. What its own apt fetches from, templates may fetch from too; the qube's owner adds servers. With custom-persist nothing of /rw
+   counts: it may come from a compromised session. */
+static void guest_options(struct options *o)
+{
+	static const char own[] = "/rw/config/updates-proxy.conf", shipped[] = "/etc/qubes/updates-proxy.conf";
+
+	if (!o->conf)
+		o->conf = access(own, F_OK) == 0 && access("/run/qubes-service/custom-persist", F_OK) != 0 ? own : shipped;
+	if (!o->cache)
+		o->cache = GUEST_CACHE;
+	o->tor = o->tor || access(TOR_ROLE, F_OK) == 0;
 }
 
 /* In dom0 policy has decided that this instance itself fetches packages. Where there are network qubes dom0 has no network: it is never right. */
@@ -98,11 +121,15 @@ static int prepare(struct proxy *p, struct options *o, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (o->guest)
+		guest_options(o);
 	log = open_log(o);
 	if (log < 0)
 		return err_errno(e, errno, "'%s'", o->log);
 	log_init("updates-proxy", NULL, log);
 	p->conf.any_host = o->any_host;
+	p->conf.tor = o->tor;
+	p->conf.cache_max = o->guest ? CACHE_GUEST : CACHE_DEFAULT;
 	r = conf_load(o->conf, &p->conf, e);
 	if (r < 0)
 		return r;
@@ -127,7 +154,7 @@ int main(int argc, char **argv)
 		resolver_serve(STDIN_FILENO);
 	r = parse(&o, argc, argv);
 	if (r != 0) {
-		fprintf(r > 0 ? stdout : stderr, "usage: bulkhead-updates-proxy [--config FILE] [--cache DIR] [--log FILE] [--any-host]\n"
+		fprintf(r > 0 ? stdout : stderr, "usage: bulkhead-updates-proxy [--config FILE] [--cache DIR] [--log FILE] [--any-host] [--guest] [--tor]\n"
 			"An HTTP proxy for package managers, one connection on standard input and output.\n");
 		return r > 0 ? 0 : 2;
 	}

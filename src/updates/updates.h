@@ -32,7 +32,8 @@ struct up_conf {
 	bool direct;	  /* its proxy does not count either */
 	bool has_uplink;
 	struct http_url uplink; /* the proxy of this machine */
-	uint64_t cache_max; /* bytes; 0 = nothing is kept */
+	uint64_t cache_max; /* bytes; 0 = nothing is kept. conf_load: what it is before the call holds unless the file says something else */
+	bool tor;	    /* a Tor gateway: refusals say so, as those of the reference do (templates look for it) */
 };
 
 /* conf_parse adds the settings of a file updates-proxy.conf; a line that is not understood is an error with its number. */
