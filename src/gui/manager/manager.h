@@ -73,6 +73,9 @@ GtkWidget *job_area(void);
 unsigned job_count(void);
 void job_message(GtkMessageType type, const char *text);
 
+/* --- devices.c, of the tray: an entry with the menu of devices, filled when it opens */
+GtkWidget *devices_item(void);
+
 /* --- create.c, settings.c, firewall.c */
 void create_dialog(GtkWindow *parent);
 void settings_dialog(GtkWindow *parent, const char *qube);

@@ -237,6 +237,23 @@ static void soon(const char *name, bool all)
 		st.soon = g_timeout_add(SOON_MS, on_soon, NULL);
 }
 
+/* Is q made from what `base` keeps, directly or by way of another qube? */
+static bool made_from(const struct mg_qube *q, const char *base)
+{
+	for (int i = 0; q && i < 4; i++, q = find(q->tmpl))
+		if (streq(q->tmpl, base))
+			return true;
+	return false;
+}
+
+/* A template that has stopped may have left something newer for those that run. */
+static void base_stopped(const char *base)
+{
+	for (size_t i = 0; i < st.n; i++)
+		if (model_running(&st.v[i]) && made_from(&st.v[i], base))
+			soon(st.v[i].name, false);
+}
+
 static void lost(void);
 
 /* 1 = one was taken, 0 = no more now. */
@@ -266,6 +283,8 @@ static int take(struct adm_events *s, bool stats)
 		st.fn(q->name);
 		return 1;
 	}
+	if (streq(ev.name, "domain-shutdown") || streq(ev.name, "domain-stopped"))
+		base_stopped(ev.subject);
 	if (ev.subject[0])
 		soon(ev.subject, streq(ev.name, "domain-add") || streq(ev.name, "domain-delete"));
 	else

@@ -118,6 +118,8 @@ static GtkWidget *menu_new(void)
 	if (n == 0)
 		append(menu, model_connected() ? _("no qube runs") : _("qubesd does not answer"), NULL);
 	append(menu, NULL, NULL);
+	if (model_connected())
+		gtk_menu_shell_append(GTK_MENU_SHELL(menu), devices_item());
 	append(menu, _("_All qubes…"), G_CALLBACK(on_manager));
 	append(menu, _("What the _clipboard did…"), G_CALLBACK(on_clipboard));
 	append(menu, NULL, NULL);
@@ -147,8 +149,10 @@ static void on_model(const char *name)
 		outdated += q->outdated;
 		kib += q->memory_kib;
 	}
-	text = g_strdup_printf(_("%zu qubes run, %llu MiB%s"), runs, (unsigned long long)(kib / 1024), outdated ? _("; some must be restarted to be up to date") : "");
+	text = g_strdup_printf(ngettext("%zu qube runs, %llu MiB%s", "%zu qubes run, %llu MiB%s", runs), runs, (unsigned long long)(kib / 1024), outdated ? _("; some must be restarted to be up to date") : "");
 	gtk_status_icon_set_tooltip_text(st.icon, text);
+	/* Also for those who do not see the icon. */
+	gtk_status_icon_set_title(st.icon, outdated ? _("Qubes: some must be restarted to be up to date") : _("Qubes"));
 	gtk_status_icon_set_from_icon_name(st.icon, outdated ? "software-update-available" : "computer");
 }
 
