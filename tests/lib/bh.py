@@ -32,6 +32,10 @@ def own_tmp():
 
 
 own_tmp()
+# Whoever starts a test: what is ignored or masked stays so in each program that it starts.
+os.umask(0o022)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Failure(AssertionError):
