@@ -17,7 +17,7 @@
 /* Holes are looked for in files that have at least this much less on the disk than their length. */
 #define WORTH_SEEKING (256 * 1024)
 /* A write of its own for what is buffered pays from this many bytes on. */
-#define WORTH_ALIGNING (4 * QSTREAM_BUF)
+#define WORTH_ALIGNING (1024 * 1024)
 /* Two changes closer than this may bear the same time stamp. */
 #define CLOCK_GRAIN_MS 20
 
