@@ -32,8 +32,8 @@ static struct {
 
 const char *const *desk_env(void)
 {
-	static const char *const names[] = { "DISPLAY", "XAUTHORITY", "HOME", "PATH", "LANG", "LC_ALL", "LC_MESSAGES", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PULSE_SERVER", "PULSE_COOKIE", "PULSE_RUNTIME_PATH",
-					     "BULKHEAD_LOG", "BULKHEAD_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS" };
+	static const char *const names[] = { "DISPLAY", "XAUTHORITY", "HOME", "PATH", "LANG", "LC_ALL", "LC_MESSAGES", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
+					     "PULSE_SERVER", "PULSE_COOKIE", "PULSE_RUNTIME_PATH", "BULKHEAD_LOG", "BULKHEAD_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS" };
 	static char *env[ARRAY_SIZE(names) + 2];
 	size_t n = 0;
 

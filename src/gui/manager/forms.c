@@ -47,11 +47,14 @@ void form_row(GtkGrid *grid, int row, const char *label, GtkWidget *widget)
 	gtk_grid_attach(grid, widget, 1, row, 1, 1);
 }
 
-static GdkPixbuf *chip(uint32_t colour)
+GdkPixbuf *label_chip(uint32_t colour, int width)
 {
-	GdkPixbuf *p = gdk_pixbuf_new(GDK_COLORSPACE_RGB, FALSE, 8, 14, 14);
+	GdkPixbuf *p = gdk_pixbuf_new(GDK_COLORSPACE_RGB, FALSE, 8, width, 14), *inside = gdk_pixbuf_new_subpixbuf(p, 1, 1, width - 2, 12);
 
-	gdk_pixbuf_fill(p, colour << 8 | 0xff);
+	/* A rim that can be seen on a dark ground and on a light one: labels are black too. */
+	gdk_pixbuf_fill(p, 0x888888ff);
+	gdk_pixbuf_fill(inside, colour << 8 | 0xff);
+	g_object_unref(inside);
 	return p;
 }
 
@@ -86,7 +89,7 @@ GtkWidget *label_combo(const char *active)
 	size_t n = model_labels(&v);
 
 	for (size_t i = 0; i < n; i++)
-		entry(store, v[i].name, v[i].name, chip(v[i].colour));
+		entry(store, v[i].name, v[i].name, label_chip(v[i].colour, 14));
 	return combo_new(store, active);
 }
 
@@ -102,7 +105,7 @@ GtkWidget *qube_combo(bool (*keep)(const struct mg_qube *q), const char *active,
 		const struct mg_qube *q = model_at(i);
 
 		if (!keep || keep(q))
-			entry(store, q->name, q->name, chip(q->colour));
+			entry(store, q->name, q->name, label_chip(q->colour, 14));
 	}
 	return combo_new(store, active);
 }

@@ -2,7 +2,7 @@
 /* The list: one row a qube, searched, sorted, and kept in place while states change. */
 #include "gui/manager/manager.h"
 
-enum { COL_NAME, COL_CHIP, COL_INK, COL_LABEL, COL_STATE, COL_KIND, COL_TEMPLATE, COL_NETVM, COL_MEMORY, COL_MARKS, COL_WEIGHT, COL_MEMORY_N, COL_N };
+enum { COL_NAME, COL_CHIP, COL_LABEL, COL_STATE, COL_KIND, COL_TEMPLATE, COL_NETVM, COL_MEMORY, COL_MARKS, COL_WEIGHT, COL_MEMORY_N, COL_N };
 
 static struct {
 	GtkListStore *store;
@@ -39,24 +39,16 @@ static const char *state_words(const struct mg_qube *q)
 	return q->state;
 }
 
-/* Text on the label's colour must be readable. */
-static const char *ink(uint32_t c)
-{
-	unsigned bright = ((c >> 16) & 255) * 3 + ((c >> 8) & 255) * 6 + (c & 255);
-
-	return bright > 1400 ? "#000000" : "#ffffff";
-}
-
 static void fill(GtkTreeIter *it, const struct mg_qube *q)
 {
-	char chip[16], memory[40] = "", marks[120];
+	g_autoptr(GdkPixbuf) chip = label_chip(q->colour & 0xffffff, 32);
+	char memory[40] = "", marks[120];
 
-	(void)!str_printf(chip, sizeof chip, "#%06x", q->colour & 0xffffff);
 	if (q->memory_kib)
 		(void)!str_printf(memory, sizeof memory, "%llu MiB", (unsigned long long)(q->memory_kib / 1024));
 	(void)!str_printf(marks, sizeof marks, "%s%s%s%s", q->outdated ? _("restart to update  ") : "", q->updates ? _("updates available  ") : "",
 			  q->provides_network ? _("network  ") : "", q->autostart ? _("starts at boot") : "");
-	gtk_list_store_set(st.store, it, COL_NAME, q->name, COL_CHIP, chip, COL_INK, ink(q->colour), COL_LABEL, q->label, COL_STATE, state_words(q), COL_KIND, kind(q),
+	gtk_list_store_set(st.store, it, COL_NAME, q->name, COL_CHIP, chip, COL_LABEL, q->label, COL_STATE, state_words(q), COL_KIND, kind(q),
 			   COL_TEMPLATE, q->tmpl, COL_NETVM, q->netvm[0] ? q->netvm : "–", COL_MEMORY, memory, COL_MARKS, marks, COL_WEIGHT,
 			   model_running(q) ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL, COL_MEMORY_N, (guint64)q->memory_kib, -1);
 }
@@ -221,9 +213,13 @@ static void column(const char *title, int col, int sort, bool expand)
 	if (col == COL_NAME)
 		gtk_tree_view_column_add_attribute(c, cell, "weight", COL_WEIGHT);
 	if (col == COL_LABEL) {
-		/* The name of the label besides its colour: not everybody sees colours. */
-		gtk_tree_view_column_add_attribute(c, cell, "cell-background", COL_CHIP);
-		gtk_tree_view_column_add_attribute(c, cell, "foreground", COL_INK);
+		/* The colour as a picture, which stays when the row is selected; and its name: not everybody sees colours. */
+		GtkCellRenderer *picture = gtk_cell_renderer_pixbuf_new();
+
+		gtk_cell_layout_pack_start(GTK_CELL_LAYOUT(c), picture, FALSE);
+		gtk_cell_layout_reorder(GTK_CELL_LAYOUT(c), picture, 0);
+		gtk_cell_layout_add_attribute(GTK_CELL_LAYOUT(c), picture, "pixbuf", COL_CHIP);
+		gtk_tree_view_column_set_spacing(c, 6);
 	}
 	g_object_set(cell, "ellipsize", expand ? PANGO_ELLIPSIZE_END : PANGO_ELLIPSIZE_NONE, NULL);
 	gtk_tree_view_column_set_sort_column_id(c, sort);
@@ -236,7 +232,7 @@ GtkWidget *list_new(void)
 {
 	GtkWidget *scroll = gtk_scrolled_window_new(NULL, NULL);
 
-	st.store = gtk_list_store_new(COL_N, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING,
+	st.store = gtk_list_store_new(COL_N, G_TYPE_STRING, GDK_TYPE_PIXBUF, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING,
 				      G_TYPE_STRING, G_TYPE_STRING, G_TYPE_INT, G_TYPE_UINT64);
 	st.filter = gtk_tree_model_filter_new(GTK_TREE_MODEL(st.store), NULL);
 	gtk_tree_model_filter_set_visible_func(GTK_TREE_MODEL_FILTER(st.filter), visible, NULL, NULL);

@@ -83,6 +83,8 @@ GtkWidget *firewall_page(const char *qube);
 GtkWidget *services_page(const char *qube);
 /* label_combo and qube_combo: choices; the id of an entry is its name. keep decides which qubes (NULL = all). */
 GtkWidget *label_combo(const char *active);
+/* label_chip gives a picture of a label's colour (0xRRGGBB), 14 pixels high; the caller's to unref. */
+GdkPixbuf *label_chip(uint32_t colour, int width);
 GtkWidget *qube_combo(bool (*keep)(const struct mg_qube *q), const char *active, const char *none, const char *dflt);
 bool is_template(const struct mg_qube *q);
 bool is_netvm(const struct mg_qube *q);

@@ -149,7 +149,8 @@ static void on_model(const char *name)
 		outdated += q->outdated;
 		kib += q->memory_kib;
 	}
-	text = g_strdup_printf(ngettext("%zu qube runs, %llu MiB%s", "%zu qubes run, %llu MiB%s", runs), runs, (unsigned long long)(kib / 1024), outdated ? _("; some must be restarted to be up to date") : "");
+	text = g_strdup_printf(ngettext("%zu qube runs, %llu MiB%s", "%zu qubes run, %llu MiB%s", runs), runs, (unsigned long long)(kib / 1024),
+			       outdated ? _("; some must be restarted to be up to date") : "");
 	gtk_status_icon_set_tooltip_text(st.icon, text);
 	/* Also for those who do not see the icon. */
 	gtk_status_icon_set_title(st.icon, outdated ? _("Qubes: some must be restarted to be up to date") : _("Qubes"));
