@@ -4,7 +4,7 @@
 
 #define EXIT_MISSING 3
 
-enum { KEY_PLAN = 820, KEY_CHECK, KEY_ONLY, KEY_TEMPLATE, KEY_WITH_USB, KEY_WITHOUT_USB, KEY_DISPOSABLE, KEY_REPAIR, KEY_UNDO, KEY_HOST };
+enum { KEY_PLAN = 820, KEY_CHECK, KEY_ONLY, KEY_TEMPLATE, KEY_WITH_USB, KEY_WITHOUT_USB, KEY_DISPOSABLE, KEY_REPAIR, KEY_UNDO, KEY_HOST, KEY_TOR };
 
 static const struct tool_opt opts[] = {
 	{ 'n', "plan", NULL, "show what would change, and change nothing", 0, W_ANY },
@@ -12,6 +12,7 @@ static const struct tool_opt opts[] = {
 	{ KEY_CHECK, "check", NULL, "like --plan, with exit status 3 when something is missing", 0, W_ANY },
 	{ 'y', "yes", NULL, "do not ask", 0, W_ANY },
 	{ KEY_ONLY, "only", "NAME", "only this qube and what it rests on (repeatable)", 0, W_QUBE },
+	{ KEY_TOR, "tor", NULL, "only the qubes of Tor (sys-whonix, anon-whonix, its disposables) and what they rest on", 0, W_ANY },
 	{ KEY_TEMPLATE, "template", "NAME", "template of the qubes; default is the best one installed", 0, W_QUBE },
 	{ KEY_WITH_USB, "with-usb", NULL, "make sys-usb in any case", 0, W_ANY },
 	{ KEY_WITHOUT_USB, "without-usb", NULL, "do not make sys-usb", 0, W_ANY },
@@ -72,19 +73,24 @@ static void choose_usb(struct setup *s)
 		note(s, "this machine shows no network card on PCI; sys-net gets none");
 }
 
+/* What --tor stands for; the disposable template of anon-whonix comes with it. */
+static const char *const tor_qubes[] = { "sys-whonix", "anon-whonix" };
+
 static int choose(struct setup *s)
 {
 	struct tool *t = s->t;
-	size_t n = opt_count(t, KEY_ONLY);
+	size_t n = opt_count(t, KEY_ONLY), tor = opt_has(t, KEY_TOR) ? ARRAY_SIZE(tor_qubes) : 0;
 
 	if (opt_has(t, KEY_WITH_USB) && opt_has(t, KEY_WITHOUT_USB))
 		return tool_usage(t, "--with-usb and --without-usb contradict each other");
-	if (n) {
-		s->only = xcalloc(n, sizeof *s->only);
+	if (n + tor) {
+		s->only = xcalloc(n + tor, sizeof *s->only);
 		for (size_t i = 0; i < n; i++)
 			s->only[i] = opt_nth(t, KEY_ONLY, i);
+		for (size_t i = 0; i < tor; i++)
+			s->only[n + i] = tor_qubes[i];
 		s->want.only = s->only;
-		s->want.n_only = n;
+		s->want.n_only = n + tor;
 	}
 	s->want.template = opt_str(t, KEY_TEMPLATE);
 	s->want.disposable = opt_has(t, KEY_DISPOSABLE);
@@ -97,8 +103,12 @@ static int choose(struct setup *s)
 	setup_templates(&s->want, &s->all, s->names);
 	if (!s->want.template)
 		return tool_fail(t, "no template is installed; `qvm-template build debian-12` makes one");
-	if (!s->want.gateway || !s->want.workstation)
-		note(s, "the qubes for Tor are left out: their templates (whonix-gateway, whonix-workstation) are not installed");
+	if (!s->want.gateway || !s->want.workstation) {
+		if (tor)
+			return tool_fail(t, "no template of a Tor %s is installed; `qvm-template build debian-12-tor-%s` makes one",
+					 s->want.gateway ? "workstation" : "gateway", s->want.gateway ? "workstation" : "gateway");
+		note(s, "the qubes for Tor are left out: their templates (debian-12-tor-gateway, debian-12-tor-workstation, or whonix-*) are not installed");
+	}
 	choose_usb(s);
 	return 0;
 }

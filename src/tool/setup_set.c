@@ -193,25 +193,49 @@ static unsigned rank(const char *name)
 	return n + (strstr(name, "-minimal") ? 0 : 10);
 }
 
-static const char *best(const struct adm_qubes *all, const char *prefix)
+enum half { NO_HALF, GATEWAY, WORKSTATION, OTHER_HALF };
+
+static bool has_feature(const char *qube, const char *feature)
 {
-	const char *best_name = NULL;
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+
+	return adm_text(&rep, qube, "admin.vm.feature.Get", feature, NULL, NULL) >= 0 && rep.data[0];
+}
+
+/* Half of a Tor pair: by the feature that the template itself announces, or by the reference's names. */
+static enum half half_of(const char *name)
+{
+	if (str_starts(name, "whonix-gateway") || has_feature(name, "whonix-gw"))
+		return GATEWAY;
+	if (str_starts(name, "whonix-workstation") || has_feature(name, "whonix-ws"))
+		return WORKSTATION;
+	return str_starts(name, "whonix-") ? OTHER_HALF : NO_HALF;
+}
+
+/* Whoever installed the reference's pair means it. */
+static unsigned tor_rank(const char *name)
+{
+	return rank(name) + (str_starts(name, "whonix-") ? 100 : 0);
+}
+
+static const char *best(const struct adm_qubes *all, enum half half)
+{
+	const char *found = NULL;
 
 	for (size_t i = 0; i < all->n; i++) {
 		const char *name = all->v[i].name;
-		bool tor = str_starts(name, "whonix-");
 
-		if (!streq(all->v[i].cls, "TemplateVM") || (prefix ? !str_starts(name, prefix) : tor))
+		if (!streq(all->v[i].cls, "TemplateVM") || half_of(name) != half)
 			continue;
-		if (!best_name || rank(name) > rank(best_name) || (rank(name) == rank(best_name) && cmp_version(name, best_name) > 0))
-			best_name = name;
+		if (!found || tor_rank(name) > tor_rank(found) || (tor_rank(name) == tor_rank(found) && cmp_version(name, found) > 0))
+			found = name;
 	}
-	return best_name;
+	return found;
 }
 
 void setup_templates(struct setup_want *want, const struct adm_qubes *all, char names[3][QNAME_MAX + 1])
 {
-	const char *found[] = { want->template ? want->template : best(all, NULL), best(all, "whonix-gateway"), best(all, "whonix-workstation") };
+	const char *found[] = { want->template ? want->template : best(all, NO_HALF), best(all, GATEWAY), best(all, WORKSTATION) };
 	const char **where[] = { &want->template, &want->gateway, &want->workstation };
 
 	for (size_t i = 0; i < ARRAY_SIZE(found); i++)
