@@ -11,7 +11,7 @@
 #include "client/qrexec.h"
 #include "tool/run.h"
 
-static int call(const char *qube, const char *service, const char *text, size_t max, int err_fd, char **ret, size_t *ret_len, struct err *e)
+static int call(const char *qube, const char *service, const void *text, size_t len, size_t max, int err_fd, char **ret, size_t *ret_len, struct err *e)
 {
 	_cleanup_free_ char *command = xasprintf("DEFAULT:QUBESRPC %s dom0", service), *buf = xmalloc(max + 1);
 	_cleanup_fd_ int in = memfd_create("input", MFD_CLOEXEC), out = memfd_create("answer", MFD_CLOEXEC);
@@ -21,7 +21,7 @@ static int call(const char *qube, const char *service, const char *text, size_t 
 	ssize_t n;
 	int r;
 
-	if (in < 0 || out < 0 || write_full(in, text, strlen(text)) < 0 || lseek(in, 0, SEEK_SET) < 0 || getrlimit(RLIMIT_FSIZE, &old) < 0)
+	if (in < 0 || out < 0 || write_full(in, text, len) < 0 || lseek(in, 0, SEEK_SET) < 0 || getrlimit(RLIMIT_FSIZE, &old) < 0)
 		return err_errno(e, errno, "memory for the call");
 	limit.rlim_max = old.rlim_max;
 	signal(SIGXFSZ, SIG_IGN);
@@ -43,12 +43,17 @@ static int call(const char *qube, const char *service, const char *text, size_t 
 
 int service_call(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e)
 {
-	return call(qube, service, text, max, STDERR_FILENO, ret, ret_len, e);
+	return call(qube, service, text, strlen(text), max, STDERR_FILENO, ret, ret_len, e);
 }
 
 int service_call_quiet(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e)
 {
 	_cleanup_fd_ int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	return nothing < 0 ? err_errno(e, errno, "/dev/null") : call(qube, service, text, max, nothing, ret, ret_len, e);
+	return nothing < 0 ? err_errno(e, errno, "/dev/null") : call(qube, service, text, strlen(text), max, nothing, ret, ret_len, e);
+}
+
+int service_send(const char *qube, const char *service, const void *data, size_t len, size_t max, char **ret, size_t *ret_len, struct err *e)
+{
+	return call(qube, service, data, len, max, STDERR_FILENO, ret, ret_len, e);
 }

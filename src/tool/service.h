@@ -10,5 +10,7 @@
 /* service_call_quiet drops what the service writes to its standard error. */
 int service_call_quiet(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e);
 int service_call(const char *qube, const char *service, const char *text, size_t max, char **ret, size_t *ret_len, struct err *e);
+/* service_send is service_call with any bytes. */
+int service_send(const char *qube, const char *service, const void *data, size_t len, size_t max, char **ret, size_t *ret_len, struct err *e);
 
 #endif
