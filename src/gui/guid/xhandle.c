@@ -58,7 +58,7 @@ static void draw_buttons(struct xs *x, const struct win *w, uint32_t width)
 		{ m + 4, 5, m + 11, 5 },
 	};
 
-	xcb_clear_area(x->c, 0, w->strip, a, 0, (uint16_t)(B_N * BUTTON_W), (uint16_t)FRAME_STRIP);
+	xcb_clear_area(x->c, 0, w->strip, a - 4, 0, (uint16_t)(B_N * BUTTON_W + 4), (uint16_t)FRAME_STRIP);
 	xcb_poly_segment(x->c, w->strip, x->text_gc, ARRAY_SIZE(lines), lines);
 	xcb_poly_rectangle(x->c, w->strip, x->text_gc, 1, (xcb_rectangle_t[]){ { m + 4, 4, 7, 7 } });
 }
