@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/str.h"
+#include "core/device.h"
 #include "daemon/qubesd/net.h"
 #include "daemon/qubesd/state.h"
 
