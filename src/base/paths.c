@@ -225,6 +225,25 @@ static int make_owned(const char *path, uid_t uid, gid_t gid, mode_t mode, struc
 	return 0;
 }
 
+/* Files that a program of the user's session writes where it may make none: clipd's history and its state. */
+static const struct {
+	enum path_id dir;
+	const char *name;
+} session_files[] = { { PATH_LOG, "/clipboard.log" }, { PATH_RUN, "/qubes-clipboard.bin.metadata" } };
+
+/* Only one that is made here and now gets an owner: what stands there may be somebody's link. */
+static int make_session_file(enum path_id dir, const char *name, gid_t clients, struct err *e)
+{
+	char path[PATH_MAX];
+	_cleanup_fd_ int fd = open(path_fmt(path, dir, "%s", name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EEXIST)
+		return 0;
+	if (fd < 0 || fchown(fd, 0, clients) < 0 || fchmod(fd, 0660) < 0)
+		return err_errno(e, errno, "'%s'", path);
+	return 0;
+}
+
 static int make_system(struct err *e)
 {
 	gid_t clients = ids_client_group();
@@ -234,6 +253,12 @@ static int make_system(struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
 		int r = make_owned(path_get(owners[i].id), owners[i].uid, owners[i].gid == CLIENTS ? clients : owners[i].gid,
 				   owners[i].mode, e);
+
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(session_files); i++) {
+		int r = make_session_file(session_files[i].dir, session_files[i].name, clients, e);
 
 		if (r < 0)
 			return r;
