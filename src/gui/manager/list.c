@@ -46,7 +46,7 @@ static void fill(GtkTreeIter *it, const struct mg_qube *q)
 
 	if (q->memory_kib)
 		(void)!str_printf(memory, sizeof memory, "%llu MiB", (unsigned long long)(q->memory_kib / 1024));
-	(void)!str_printf(marks, sizeof marks, "%s%s%s%s", q->outdated ? _("restart to update  ") : "", q->updates ? _("updates available  ") : "",
+	(void)!str_printf(marks, sizeof marks, "%s%s%s%s%s", q->mic ? _("microphone  ") : "", q->outdated ? _("restart to update  ") : "", q->updates ? _("updates available  ") : "",
 			  q->provides_network ? _("network  ") : "", q->autostart ? _("starts at boot") : "");
 	gtk_list_store_set(st.store, it, COL_NAME, q->name, COL_CHIP, chip, COL_LABEL, q->label, COL_STATE, state_words(q), COL_KIND, kind(q),
 			   COL_TEMPLATE, q->tmpl, COL_NETVM, q->netvm[0] ? q->netvm : "–", COL_MEMORY, memory, COL_MARKS, marks, COL_WEIGHT,

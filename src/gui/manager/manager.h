@@ -25,7 +25,7 @@ struct mg_qube {
 	char name[40], cls[24], state[16], label[40], uuid[40];
 	uint32_t colour; /* 0xRRGGBB */
 	char tmpl[40], netvm[40]; /* "" = none */
-	bool netvm_default, autostart, provides_network, internal, template_for_dispvms, outdated, updates;
+	bool netvm_default, autostart, provides_network, internal, template_for_dispvms, outdated, updates, mic; /* mic: it has the microphone */
 	uint64_t memory_kib; /* in use; 0 = unknown or halted */
 	unsigned cpu;	     /* percent of its processors */
 	bool seen;	     /* during a reload */

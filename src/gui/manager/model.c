@@ -129,6 +129,14 @@ static bool feature(const char *qube, const char *name)
 	return adm_text(&rep, qube, "admin.vm.feature.Get", name, NULL, &e) == 0 && rep.len > 0 && !streq(rep.data, "0");
 }
 
+static bool has_microphone(const char *qube)
+{
+	_cleanup_reply_ struct adm_reply rep = { 0 };
+	struct err e = { 0 };
+
+	return adm_text(&rep, qube, "admin.vm.device.mic.Attached", NULL, NULL, &e) == 0 && rep.len > 0;
+}
+
 static void read_qube(struct mg_qube *q)
 {
 	struct adm_props p = { 0 };
@@ -149,6 +157,7 @@ static void read_qube(struct mg_qube *q)
 	q->internal = feature(q->name, "internal");
 	q->updates = streq(q->cls, "TemplateVM") && feature(q->name, "updates-available");
 	q->outdated = model_running(q) && q->tmpl[0] && (volume_outdated(q->name, "root") || volume_outdated(q->name, "private"));
+	q->mic = model_running(q) && has_microphone(q->name);
 	if (!model_running(q)) {
 		q->memory_kib = 0;
 		q->cpu = 0;

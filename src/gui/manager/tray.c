@@ -61,9 +61,9 @@ static GtkWidget *qube_item(const struct mg_qube *q)
 	g_autofree char *text = NULL;
 
 	/* Names of qubes have no characters of markup, but nothing is shown as markup unescaped. */
-	text = g_markup_printf_escaped("<span background=\"#%06x\">   </span>  %s   <small>%s%s%llu MiB%s</small>", q->colour & 0xffffff, q->name,
+	text = g_markup_printf_escaped("<span background=\"#%06x\">   </span>  %s   <small>%s%s%llu MiB%s%s</small>", q->colour & 0xffffff, q->name,
 				       streq(q->state, "Running") ? "" : q->state, streq(q->state, "Running") ? "" : ", ", (unsigned long long)(q->memory_kib / 1024),
-				       q->outdated ? _(", restart to update") : "");
+				       q->mic ? _(", microphone") : "", q->outdated ? _(", restart to update") : "");
 	gtk_label_set_markup(GTK_LABEL(label), text);
 	gtk_label_set_xalign(GTK_LABEL(label), 0);
 	gtk_container_add(GTK_CONTAINER(item), label);
@@ -138,7 +138,8 @@ static void popup(void)
 
 static void on_model(const char *name)
 {
-	g_autofree char *text = NULL;
+	g_autofree char *text = NULL, *title = NULL;
+	const struct mg_qube *hears = NULL;
 	size_t runs = 0, outdated = 0;
 	uint64_t kib = 0;
 
@@ -147,14 +148,16 @@ static void on_model(const char *name)
 
 		runs += model_running(q);
 		outdated += q->outdated;
+		hears = q->mic ? q : hears;
 		kib += q->memory_kib;
 	}
 	text = g_strdup_printf(ngettext("%zu qube runs, %llu MiB%s", "%zu qubes run, %llu MiB%s", runs), runs, (unsigned long long)(kib / 1024),
 			       outdated ? _("; some must be restarted to be up to date") : "");
 	gtk_status_icon_set_tooltip_text(st.icon, text);
 	/* Also for those who do not see the icon. */
-	gtk_status_icon_set_title(st.icon, outdated ? _("Qubes: some must be restarted to be up to date") : _("Qubes"));
-	gtk_status_icon_set_from_icon_name(st.icon, outdated ? "software-update-available" : "computer");
+	title = hears ? g_strdup_printf(_("Qubes: %s has the microphone"), hears->name) : g_strdup(outdated ? _("Qubes: some must be restarted to be up to date") : _("Qubes"));
+	gtk_status_icon_set_title(st.icon, title);
+	gtk_status_icon_set_from_icon_name(st.icon, hears ? "audio-input-microphone" : outdated ? "software-update-available" : "computer");
 }
 
 static int usage(FILE *f, int code)
