@@ -3,6 +3,7 @@
 #ifndef TOOL_NET_H
 #define TOOL_NET_H
 
+#include "proto/firewall.h"
 #include "proto/netport.h"
 #include "qdb/client.h"
 #include "tool/util.h"
@@ -52,6 +53,11 @@ const char *net_link_text(const struct net_qube *q);
 
 void net_print(const struct net *net);
 void net_json(const struct net *net);
+/* net_rules gives the rules of a qube (FW_RULES_MAX). 0 or an exit status (printed). */
+int net_rules(struct tool *t, const char *qube, struct fw_rule *rules, size_t *n);
+/* net_test has a qube try what it should and should not reach, and judges the answers; to: the address outside, NULL = well-known ones. Exit status as the verb's
+   table says. */
+int net_test(struct tool *t, const char *qube, const char *to);
 /* net_trace prints where a packet goes. Exit status as the verb's table says. */
 int net_trace(struct tool *t, const char *qube, const char *dest, const char *proto);
 

@@ -100,7 +100,7 @@ static void print_rule(const struct trace *tr, const char *qube, int no, const c
 	printf("  rule %d of %s %s: %s\n", no, qube, what, wr_ok(&w) ? (const char *)w.buf : "");
 }
 
-static int load_rules(struct tool *t, struct trace *tr, const char *qube, size_t *n)
+int net_rules(struct tool *t, const char *qube, struct fw_rule *rules, size_t *n)
 {
 	_cleanup_reply_ struct adm_reply rep = { 0 };
 	struct err e = { 0 };
@@ -112,7 +112,7 @@ static int load_rules(struct tool *t, struct trace *tr, const char *qube, size_t
 	*n = 0;
 	text = rd_mem(rep.data, rep.len);
 	while (rd_line(&text, &line))
-		if (*n == FW_RULES_MAX || fw_parse(&tr->rules[(*n)++], line, &e) < 0)
+		if (*n == FW_RULES_MAX || fw_parse(&rules[(*n)++], line, &e) < 0)
 			return tool_fail(t, "the answer of qubesd has a rule that is none");
 	return 0;
 }
@@ -122,7 +122,7 @@ static int filter(struct tool *t, struct trace *tr, const struct net_qube *q, co
 {
 	struct fw_verdict v;
 	size_t n = 0;
-	int r = load_rules(t, tr, q->name, &n);
+	int r = net_rules(t, q->name, tr->rules, &n);
 
 	if (r)
 		return r;

@@ -2,7 +2,7 @@
 /* qvm-net: the network of qubes as it is now, and the way of a packet through it. */
 #include "tool/net.h"
 
-enum { KEY_NET_WATCH = 580, KEY_NET_COUNT, KEY_NET_PROTO };
+enum { KEY_NET_WATCH = 580, KEY_NET_COUNT, KEY_NET_PROTO, KEY_NET_TO };
 
 #define REDRAW_MS 2000 /* counters change without an event */
 
@@ -11,6 +11,7 @@ static const struct tool_opt opts[] = {
 	{ 'w', "watch", NULL, NULL, OPT_ALIAS | OPT_HIDDEN, W_ANY },
 	{ KEY_NET_COUNT, "no-count", NULL, "do not ask the running NetVMs how much passed", 0, W_ANY },
 	{ KEY_NET_PROTO, "proto", "PROTOCOL", "trace: tcp (the default), udp or icmp", 0, W_ANY },
+	{ KEY_NET_TO, "to", "ADDRESS", "test: the address outside that is tried", 0, W_ANY },
 	OPT_JSON,
 	{ 0 },
 };
@@ -18,11 +19,12 @@ static const struct tool_opt opts[] = {
 static const struct tool_sub subs[] = {
 	{ "list", "", "show the tree of NetVMs and qubes (the default)" },
 	{ "trace", "QUBE [HOST[:PORT]]", "show the way of a packet, and which rule decides" },
+	{ "test", "QUBE", "let a running qube try, as root, what should reach nobody" },
 	{ 0 },
 };
 
 static const struct tool_exit exits[] = {
-	{ 3, "trace: the packet is refused, or has no way" },
+	{ 3, "trace: the packet is refused, or has no way; test: something leaks" },
 	{ 4, "trace: it depends on the addresses of names" },
 	{ 0, NULL },
 };
@@ -78,19 +80,24 @@ static int run(struct tool *t, int argc, char **argv)
 			return tool_usage(t, "trace knows neither --watch nor --json");
 		return net_trace(t, argv[1], argc > 2 ? argv[2] : NULL, opt_str(t, KEY_NET_PROTO));
 	}
+	if (streq(cmd, "test")) {
+		if (argc != 2)
+			return tool_usage(t, "name one running qube: qvm-net test QUBE");
+		return watches || opt_has(t, KEY_NET_PROTO) ? tool_usage(t, "test knows neither --watch nor --proto") : net_test(t, argv[1], opt_str(t, KEY_NET_TO));
+	}
 	if (!streq(cmd, "list"))
-		return tool_usage(t, "no such command: '%s'; there are list and trace", cmd);
+		return tool_usage(t, "no such command: '%s'; there are list, trace and test", cmd);
 	if (argc > 1)
 		return tool_usage(t, "list takes no name");
-	if (opt_has(t, KEY_NET_PROTO))
-		return tool_usage(t, "--proto belongs to trace");
+	if (opt_has(t, KEY_NET_PROTO) || opt_has(t, KEY_NET_TO))
+		return tool_usage(t, "--proto belongs to trace, --to to test");
 	return watches ? watch(t) : show(t);
 }
 
 const struct verb verb_qvm_net = {
 	.name = "qvm-net",
 	.summary = "show the network of qubes, and the way of a packet",
-	.args = "[list | trace QUBE [HOST[:PORT]]]",
+	.args = "[list | trace QUBE [HOST[:PORT]] | test QUBE]",
 	.desc = "LINK is up, waits (a device is not configured yet), cut, ? (not known) or - (one\n"
 		"of both does not run). SENT and RECEIVED are bytes since the link was made, as\n"
 		"the qube sees it and its NetVM counts them.",

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* VPN configurations: what is accepted has a normal form that is its own normal form. The bundle and the
-   answers of name servers begin with a word of their own. */
+   answers of name servers, and the lines of qvm-net test, begin with a word of their own. */
 #include <stdlib.h>
 
 #include "base/str.h"
 #include "proto/dnsmsg.h"
+#include "proto/nettest.h"
 #include "proto/vpnconf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,6 +27,25 @@ static void dns(struct rd r)
 	(void)dns_answer(&a, r, 0x4242, "vpn.example.org", true);
 	if (a.n > DNS_ADDRS_MAX)
 		abort();
+}
+
+static void nettest(struct rd text)
+{
+	struct nettest_result res[4];
+	struct rd lines = text, line;
+
+	(void)nettest_answers(res, ARRAY_SIZE(res), text);
+	while (rd_line(&lines, &line)) {
+		struct nettest_probe p, q;
+		uint8_t buf[256];
+		struct wr w = wr_mem(buf, sizeof buf);
+
+		if (nettest_get(&p, line, NULL) < 0)
+			continue;
+		nettest_put(&w, &p);
+		if (!wr_ok(&w) || nettest_get(&q, rd_mem(buf, w.len - 1), NULL) < 0 || memcmp(&p, &q, sizeof p) != 0)
+			abort();
+	}
 }
 
 static void conf(struct rd text)
@@ -65,6 +85,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else if (size > 4 && memcmp(data, "DNS:", 4) == 0) {
 		rd_skip(&r, 4);
 		dns(r);
+	} else if (size > 4 && memcmp(data, "NET:", 4) == 0) {
+		rd_skip(&r, 4);
+		nettest(r);
 	} else {
 		conf(r);
 	}
