@@ -157,7 +157,7 @@ static const char *const services[] = { "cups", "crond", "clocksync", "network-m
 static const char *const features[] = { "qrexec", "gui", "gui-emulated", "os", "internal", "servicevm", "updates-available", "skip-update",
 					"ipv6", "anon-timezone", "menu-items", "prohibit-start", "fast-start", "emulated-aslr", "preload-dispvm-max",
 					"preload-dispvm-delay", "preload-dispvm-threshold", "appmenus-dispvm", "ram-only", "ram-only-size",
-					"ram-only-unencrypted-swap", "memory-check", "default-offline-dispvm", NULL };
+					"ram-only-unencrypted-swap", "memory-check", "default-offline-dispvm", "whonix-gw", "whonix-ws", "whonix-default-gw", NULL };
 static const char *const rule[] = { "accept", "drop", "dsthost=", "proto=", "dstports=", "icmptype=", "specialtarget=dns", "expire=+",
 				    "comment=", NULL };
 
