@@ -251,6 +251,13 @@ static void test_microphone(void **state)
 	assert_true(said.recording && said.flags == (AUDIO_S_WANTS_MIC | AUDIO_S_RECORDING) && said.percent == 40 && !said.mute);
 	sound_captured(&r->s, "abcdefghi", 9);
 	assert_int_equal(recv(r->record[0], buf, sizeof buf, MSG_DONTWAIT), 8);
+	/* The rest of a frame that found no room goes first. */
+	r->s.n_tail = 2;
+	memcpy(r->s.tail, "wxyz", 4);
+	sound_captured(&r->s, "abcd", 4);
+	assert_int_equal(recv(r->record[0], buf, sizeof buf, MSG_DONTWAIT), 6);
+	assert_memory_equal(buf, "yzabcd", 6);
+	assert_int_equal(r->s.n_tail, 0);
 	/* Off is at once, on again is not. */
 	word(r, AUDIO_INPUT_OFF, 1001);
 	assert_true(!said.recording && said.records == 2);
@@ -317,6 +324,13 @@ static void test_words(void **state)
 	assert_int_equal(said.flags, AUDIO_S_WANTS_MIC);
 	word(r, 0x00030000, 1);
 	assert_int_equal(r->s.ended, SOUND_END_BROKEN);
+	assert_true(sound_play(&r->s, 2));
+	sound_init(&r->s, r->play[1], r->record[1], &ops, NULL);
+	sound_words(&r->s, 3);
+	assert_true(r->s.ended < 0);
+	fd_closep(&r->record[0]);
+	sound_words(&r->s, 3);
+	assert_int_equal(r->s.ended, SOUND_END_STREAM);
 }
 
 static void test_messages(void **state)
