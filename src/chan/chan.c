@@ -98,7 +98,11 @@ struct chan_req *chan_listen_start(const char *link_sock, uint32_t peer, uint32_
 
 struct chan_req *chan_connect_start(const char *link_sock, uint32_t peer, uint32_t port, struct err *e)
 {
-	return req_start(W_CONNECT, link_sock, peer, port, e);
+	_cleanup_(chan_req_freep) struct chan_req *q = req_start(W_CONNECT, link_sock, peer, port, e);
+
+	if (q && q->unix_transport && unix_req_ready(q, e) < 0)
+		return NULL;
+	return STEAL_PTR(q);
 }
 
 struct chan_req *chan_gui_start(const char *link_sock, struct err *e)
@@ -139,8 +143,8 @@ static int finish_wait(struct chan_req *q, int timeout_ms, struct err *e)
 	uint64_t end = now_us() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms) * 1000;
 
 	for (;;) {
-		struct pollfd p = { .fd = q->fd, .events = POLLIN };
 		int wait = -1, n, r = chan_req_finish(q, e);
+		struct pollfd p = { .fd = q->fd, .events = POLLIN }; /* a first try that came too early has made it */
 
 		if (r != -EAGAIN)
 			return r;

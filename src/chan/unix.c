@@ -50,13 +50,10 @@ static void arm(struct chan_req *q, long us)
 	timerfd_settime(q->fd, 0, &t, NULL);
 }
 
-static int client_start(struct chan_req *q, struct err *e)
+static int make_timer(struct chan_req *q, struct err *e)
 {
 	q->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (q->fd < 0)
-		return err_errno(e, errno, "preparing to wait for '%s'", q->path);
-	arm(q, 0);
-	return 0;
+	return q->fd < 0 ? err_errno(e, errno, "preparing to wait for '%s'", q->path) : 0;
 }
 
 int unix_req_start(struct chan_req *q, uint32_t peer, uint32_t port, struct err *e)
@@ -67,7 +64,16 @@ int unix_req_start(struct chan_req *q, uint32_t peer, uint32_t port, struct err 
 	if (str_printf(q->path, sizeof q->path, "%s/vchan.%u.%u.%u.sock", dir, q->server ? own : peer,
 		       q->server ? peer : own, port) < 0)
 		return err_set(e, ENAMETOOLONG, "VCHAN_SOCKET_DIR is too long for a socket name");
-	return q->server ? server_start(q, e) : client_start(q, e);
+	return q->server ? server_start(q, e) : 0;
+}
+
+int unix_req_ready(struct chan_req *q, struct err *e)
+{
+	int r = q->server ? 0 : make_timer(q, e);
+
+	if (r == 0 && !q->server)
+		arm(q, 0);
+	return r;
 }
 
 static int server_finish(struct chan_req *q, struct err *e)
@@ -96,8 +102,10 @@ static int client_finish(struct chan_req *q, struct err *e)
 	_cleanup_fd_ int fd = -1;
 	struct sockaddr_un a = address(q);
 	uint64_t fired;
+	int r;
 
-	(void)!read(q->fd, &fired, sizeof fired);
+	if (q->fd >= 0)
+		(void)!read(q->fd, &fired, sizeof fired);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_errno(e, errno, "socket");
@@ -105,6 +113,9 @@ static int client_finish(struct chan_req *q, struct err *e)
 		return STEAL_FD(fd);
 	if (errno != ENOENT && errno != ECONNREFUSED && errno != EAGAIN && errno != EINTR)
 		return err_errno(e, errno, "connecting to '%s'", q->path);
+	r = q->fd < 0 ? make_timer(q, e) : 0;
+	if (r < 0)
+		return r;
 	q->tries++;
 	arm(q, retry_us(q->tries));
 	return -EAGAIN;

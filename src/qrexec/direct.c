@@ -49,21 +49,34 @@ static bool vmshell(struct direct *d, const char *const *env)
 	return true;
 }
 
-bool direct_find(struct direct *ret, const char *own_dir, const struct svc *svc, const char *arg, const char *const *env)
+/* The name of our program, or NULL. */
+static const char *ours(const char *own_dir, const struct svc *svc, char target[PATH_MAX])
 {
 	size_t len = strlen(own_dir);
+	ssize_t n = readlink(svc->path, target, PATH_MAX - 1);
+
+	if (n < 0 || (size_t)n < len + 1)
+		return NULL;
+	target[n] = '\0';
+	return strncmp(target, own_dir, len) == 0 && target[len] == '/' ? target + len + 1 : NULL;
+}
+
+bool direct_ours(const char *own_dir, const struct svc *svc)
+{
 	char target[PATH_MAX];
-	ssize_t n = readlink(svc->path, target, sizeof target - 1);
+
+	return ours(own_dir, svc, target) != NULL;
+}
+
+bool direct_find(struct direct *ret, const char *own_dir, const struct svc *svc, const char *arg, const char *const *env)
+{
+	char target[PATH_MAX];
+	const char *name = ours(own_dir, svc, target);
 
 	ret->text = NULL;
-	if (n < 0 || (size_t)n < len + 1)
-		return false;
-	target[n] = '\0';
-	if (strncmp(target, own_dir, len) != 0 || target[len] != '/')
-		return false;
-	if (streq(target + len + 1, "qubes-vmexec"))
+	if (name && streq(name, "qubes-vmexec"))
 		return vmexec(ret, arg, env);
-	return streq(target + len + 1, "qubes-vmshell") && vmshell(ret, env);
+	return name && streq(name, "qubes-vmshell") && vmshell(ret, env);
 }
 
 void direct_fini(struct direct *d)

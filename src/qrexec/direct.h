@@ -17,6 +17,8 @@ struct direct {
 	char *text;			/* owned */
 };
 
+/* direct_ours: is the service at svc->path a link to one of our programs in own_dir? Then direct_find is worth its memory. */
+bool direct_ours(const char *own_dir, const struct svc *svc);
 /* direct_find: true when the service at svc->path is a link to one of our programs in own_dir and what it would become was found. env is what the
    program would be started with, arg the service's argument or NULL. Whether the user may start it is not looked at. */
 bool direct_find(struct direct *ret, const char *own_dir, const struct svc *svc, const char *arg, const char *const *env);

@@ -82,7 +82,7 @@ static const char *start_dir(const struct start *s)
 /* Negative, without a word, when it has to be started as any service: then it says itself what is wrong. */
 static int spawn_direct(struct proc *ret, const struct start *s, const struct proc_spec *spec)
 {
-	_cleanup_free_ struct direct *d = s->own_dir && s->svc ? xcalloc(1, sizeof *d) : NULL;
+	_cleanup_free_ struct direct *d = s->own_dir && s->svc && direct_ours(s->own_dir, s->svc) ? xcalloc(1, sizeof *d) : NULL;
 	struct proc_spec p = *spec;
 	int r = -ENOENT;
 

@@ -8,7 +8,9 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/fsx.h"
 #include "base/io.h"
@@ -39,7 +41,7 @@ static int finish(struct chan_req *q)
 	int r;
 
 	while ((r = chan_req_finish(q, NULL)) == -EAGAIN)
-		if (poll(&p, 1, 5000) == 0)
+		if (poll(&p, 1, 120000) == 0)
 			fail_msg("the other end was not seen");
 	return r;
 }
@@ -88,6 +90,40 @@ static void test_client_first(void **state)
 	assert_true(fcntl(b, F_GETFL) & O_NONBLOCK);
 	close(a);
 	close(b);
+}
+
+static bool sleeps(pid_t pid)
+{
+	char path[40], text[512], *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY);
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	at = strrchr(text, ')');
+	return at && at[1] == ' ' && at[2] == 'S';
+}
+
+/* The first try of a waiting client fails; it sleeps when it has found that out, and its later tries must be woken for. */
+static void test_waiting_client_first(void **state)
+{
+	struct chan_req *s;
+	pid_t pid = fork();
+	int status = -1, a;
+
+	if (pid == 0)
+		_exit(chan_connect(NULL, 42, 517, 120000, NULL) >= 0 ? 0 : 1);
+	while (!sleeps(pid))
+		sched_yield();
+	s = chan_listen_start(NULL, 42, 517, NULL);
+	a = finish(s);
+	assert_true(a >= 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(a);
 }
 
 static void test_one_client_only(void **state)
@@ -298,7 +334,7 @@ static void test_stream_backpressure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_server_first),   cmocka_unit_test(test_client_first),
+		cmocka_unit_test(test_server_first),   cmocka_unit_test(test_client_first), cmocka_unit_test(test_waiting_client_first),
 		cmocka_unit_test(test_one_client_only), cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_link_without_mux), cmocka_unit_test(test_fifo),
 		cmocka_unit_test(test_stream_units),   cmocka_unit_test(test_stream_too_long),
