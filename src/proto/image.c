@@ -56,8 +56,8 @@ static void put_mean(struct wr *w, const struct image *im, uint32_t x0, uint32_t
 		}
 	}
 	for (unsigned i = 0; i < 3; i++)
-		wr_u8(w, sum[3] ? (uint8_t)(sum[i] / sum[3]) : 0);
-	wr_u8(w, n ? (uint8_t)(sum[3] / n) : 0);
+		wr_u8(w, (uint8_t)(sum[3] ? sum[i] / sum[3] : 0));
+	wr_u8(w, (uint8_t)(n ? sum[3] / n : 0));
 }
 
 static uint32_t step_for(const struct image *im, uint32_t side)
