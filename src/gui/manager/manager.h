@@ -73,6 +73,10 @@ GtkWidget *job_area(void);
 unsigned job_count(void);
 void job_message(GtkMessageType type, const char *text);
 
+/* --- programs.c, of the tray: an entry with the programs of a qube (NULL when it has none), and one with those of all */
+GtkWidget *programs_item(const char *label, const char *qube);
+GtkWidget *programs_all(void);
+
 /* --- devices.c, of the tray: an entry with the menu of devices, filled when it opens */
 GtkWidget *devices_item(void);
 

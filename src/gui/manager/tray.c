@@ -40,8 +40,10 @@ static void on_act(GtkWidget *item, gpointer arg)
 
 static GtkWidget *qube_menu(const struct mg_qube *q)
 {
-	GtkWidget *menu = gtk_menu_new();
+	GtkWidget *menu = gtk_menu_new(), *programs = programs_item(_("P_rograms"), q->name);
 
+	if (programs)
+		gtk_menu_shell_append(GTK_MENU_SHELL(menu), programs);
 	for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
 		GtkWidget *item;
 
@@ -118,8 +120,10 @@ static GtkWidget *menu_new(void)
 	if (n == 0)
 		append(menu, model_connected() ? _("no qube runs") : _("qubesd does not answer"), NULL);
 	append(menu, NULL, NULL);
-	if (model_connected())
+	if (model_connected()) {
+		gtk_menu_shell_append(GTK_MENU_SHELL(menu), programs_all());
 		gtk_menu_shell_append(GTK_MENU_SHELL(menu), devices_item());
+	}
 	append(menu, _("_All qubes…"), G_CALLBACK(on_manager));
 	append(menu, _("What the _clipboard did…"), G_CALLBACK(on_clipboard));
 	append(menu, NULL, NULL);
