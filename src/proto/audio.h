@@ -18,6 +18,7 @@
 #define AUDIO_VOLUME_MAX 150u
 #define AUDIO_KEEP UINT32_MAX
 #define AUDIO_F_MUTE 1u
+#define AUDIO_F_LOUD 4u	     /* it is not to be mute, whatever the mixer remembers */
 #define AUDIO_F_MIC 2u	     /* the microphone is attached to the qube */
 #define AUDIO_S_PLAYING 1u   /* its stream runs */
 #define AUDIO_S_WANTS_MIC 2u /* a program of it records, whatever it gets */

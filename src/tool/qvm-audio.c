@@ -156,7 +156,7 @@ static int mute(struct tool *t, bool on, int argc, char **argv)
 	int r = argc > 0 ? 0 : tool_usage(t, "%s needs a qube", on ? "mute" : "unmute");
 
 	for (int i = 0; i < argc && r == 0; i++)
-		r = change(t, argv[i], F_MUTE, on ? "1" : NULL);
+		r = change(t, argv[i], F_MUTE, on ? "1" : "");
 	return r;
 }
 

@@ -41,7 +41,7 @@ static void op_record(bool on, void *arg)
 	open_mic = on;
 }
 
-static void op_level(uint32_t percent, bool mute, void *arg)
+static void op_level(uint32_t percent, enum sound_mute mute, void *arg)
 {
 	if (percent != AUDIO_KEEP && percent > AUDIO_VOLUME_MAX)
 		abort();

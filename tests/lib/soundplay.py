@@ -19,7 +19,7 @@ MISSING = [p for p in ("pulseaudio", "pactl", "parec", "pacat") if not shutil.wh
 FRAME = 4
 INPUT_OFF, INPUT_ON, CORK, UNCORK = 0x00010000, 0x00010001, 0x00020000, 0x00020001
 SET, STATE = 1, 2
-KEEP, MUTE, MIC = 0xffffffff, 1, 2
+KEEP, MUTE, MIC, LOUD = 0xffffffff, 1, 2, 4
 PLAYING, WANTS_MIC, RECORDING = 1, 2, 4
 
 

@@ -27,7 +27,7 @@ struct pulse {
 	int control_fd;
 	bool have_level; /* of the playback stream: to be set when it is there, or wanted otherwise */
 	uint32_t percent;
-	bool mute;
+	enum sound_mute mute;
 };
 
 static uint64_t now_ms(void)
@@ -77,7 +77,7 @@ static void op_run(bool on, void *arg)
 	forget(pa_stream_cork(((struct pulse *)arg)->play, !on, NULL, NULL));
 }
 
-static void op_level(uint32_t percent, bool mute, void *arg)
+static void op_level(uint32_t percent, enum sound_mute mute, void *arg)
 {
 	struct pulse *p = arg;
 	uint32_t index = pa_stream_get_index(p->play);
@@ -88,8 +88,11 @@ static void op_level(uint32_t percent, bool mute, void *arg)
 		pa_cvolume_set(&v, AUDIO_CHANNELS, (pa_volume_t)((uint64_t)PA_VOLUME_NORM * percent / 100));
 		forget(pa_context_set_sink_input_volume(p->ctx, index, &v, NULL, NULL));
 	}
-	if (mute != p->mute)
-		forget(pa_context_set_sink_input_mute(p->ctx, index, mute, NULL, NULL));
+	/* What we have muted is heard again when nobody wants it mute any more. */
+	if (mute == SOUND_KEEP && p->mute == SOUND_MUTE)
+		mute = SOUND_LOUD;
+	if (mute != p->mute && mute != SOUND_KEEP)
+		forget(pa_context_set_sink_input_mute(p->ctx, index, mute == SOUND_MUTE, NULL, NULL));
 	p->have_level = percent != AUDIO_KEEP;
 	p->percent = percent;
 	p->mute = mute;
@@ -313,6 +316,7 @@ int pulse_open(struct pulse **ret, const char *name, const char *icon, int play_
 
 	*ret = p;
 	p->control_fd = control_fd;
+	p->mute = SOUND_KEEP;
 	sound_init(&p->s, play_fd, record_fd, &ops, p);
 	p->loop = pa_mainloop_new();
 	if (!p->loop)

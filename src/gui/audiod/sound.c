@@ -191,7 +191,8 @@ void sound_captured(struct sound *s, const void *p, size_t n)
 void sound_set(struct sound *s, const struct audio_set *m, uint64_t now_ms)
 {
 	s->mic = m->flags & AUDIO_F_MIC;
-	s->ops->level(m->volume == AUDIO_KEEP ? AUDIO_KEEP : MIN(m->volume, AUDIO_VOLUME_MAX), m->flags & AUDIO_F_MUTE, s->arg);
+	s->ops->level(m->volume == AUDIO_KEEP ? AUDIO_KEEP : MIN(m->volume, AUDIO_VOLUME_MAX), m->flags & AUDIO_F_MUTE ? SOUND_MUTE : m->flags & AUDIO_F_LOUD ? SOUND_LOUD : SOUND_KEEP,
+		      s->arg);
 	sound_tick(s, now_ms);
 }
 

@@ -16,13 +16,16 @@
 /* Exit codes of audiod. */
 enum sound_end { SOUND_END_STREAM = 0, SOUND_END_BROKEN = 3, SOUND_END_SERVER = 4 };
 
+enum sound_mute { SOUND_LOUD, SOUND_MUTE, SOUND_KEEP };
+
 struct sound_ops {
 	size_t (*room)(void *arg);				 /* bytes that the playback stream takes now; 0 = it will call sound_play again */
 	void (*play)(const void *p, size_t n, void *arg);	 /* n: whole frames, at most what room said */
 	void (*flush)(void *arg);				 /* nothing followed for a while: what was played is to be heard, however little it is */
 	void (*run)(bool on, void *arg);			 /* wakes the playback stream, or has it sleep */
 	void (*record)(bool on, void *arg);			 /* opens or closes the microphone; sound_captured follows */
-	void (*level)(uint32_t percent, bool mute, void *arg);	 /* percent: AUDIO_KEEP = as it is */
+	/* percent: AUDIO_KEEP = as it is; mute: SOUND_KEEP = as the mixer has it */
+	void (*level)(uint32_t percent, enum sound_mute mute, void *arg);
 	void (*state)(uint32_t flags, void *arg);		 /* AUDIO_S_*, whenever they change */
 };
 

@@ -172,7 +172,9 @@ static int audio_set_of(const struct dqube *q, struct audio_set *set, struct err
 
 	if (r < 0)
 		return r;
-	*set = (struct audio_set){ .volume = AUDIO_KEEP, .flags = (rep.len ? AUDIO_F_MIC : 0) | (feature_on(q->name, "audio-mute") ? AUDIO_F_MUTE : 0) };
+	*set = (struct audio_set){ .volume = AUDIO_KEEP, .flags = rep.len ? AUDIO_F_MIC : 0 };
+	if (feature_text(q->name, "audio-mute", text, sizeof text))
+		set->flags |= text[0] ? AUDIO_F_MUTE : AUDIO_F_LOUD;
 	if (!feature_text(q->name, "audio-volume", text, sizeof text) || !text[0])
 		return 0;
 	if (str_u64(text, AUDIO_VOLUME_MAX, &v) == 0)

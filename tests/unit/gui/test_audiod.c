@@ -18,7 +18,8 @@
 static struct {
 	size_t room, played, flushes, runs, records;
 	uint8_t sound[1 << 16];
-	bool running, recording, mute;
+	bool running, recording;
+	enum sound_mute mute;
 	uint32_t percent, flags;
 } said;
 
@@ -55,7 +56,7 @@ static void op_record(bool on, void *arg)
 	said.records++;
 }
 
-static void op_level(uint32_t percent, bool mute, void *arg)
+static void op_level(uint32_t percent, enum sound_mute mute, void *arg)
 {
 	said.percent = percent;
 	said.mute = mute;
@@ -248,7 +249,7 @@ static void test_microphone(void **state)
 	sound_captured(&r->s, "abcdefgh", 8);
 	assert_true(recv(r->record[0], buf, sizeof buf, MSG_DONTWAIT) == -1);
 	set(r, 40, AUDIO_F_MIC, 1000);
-	assert_true(said.recording && said.flags == (AUDIO_S_WANTS_MIC | AUDIO_S_RECORDING) && said.percent == 40 && !said.mute);
+	assert_true(said.recording && said.flags == (AUDIO_S_WANTS_MIC | AUDIO_S_RECORDING) && said.percent == 40 && said.mute == SOUND_KEEP);
 	sound_captured(&r->s, "abcdefghi", 9);
 	assert_int_equal(recv(r->record[0], buf, sizeof buf, MSG_DONTWAIT), 8);
 	/* The rest of a frame that found no room goes first. */
@@ -267,10 +268,11 @@ static void test_microphone(void **state)
 	sound_tick(&r->s, 1001 + SOUND_CALM_MS);
 	assert_true(said.recording);
 	set(r, AUDIO_KEEP, AUDIO_F_MUTE, 1300);
-	assert_true(!said.recording && said.mute && said.percent == AUDIO_KEEP);
+	assert_true(!said.recording && said.mute == SOUND_MUTE && said.percent == AUDIO_KEEP);
 	sound_captured(&r->s, "abcdefgh", 8);
 	assert_true(recv(r->record[0], buf, sizeof buf, MSG_DONTWAIT) == -1);
-	set(r, 200, 0, 1300);
+	set(r, 200, AUDIO_F_LOUD, 1300);
+	assert_int_equal(said.mute, SOUND_LOUD);
 	assert_int_equal(said.percent, AUDIO_VOLUME_MAX);
 	set(r, AUDIO_KEEP, AUDIO_F_MIC, 1400);
 	word(r, AUDIO_INPUT_OFF, 1401);
