@@ -4,6 +4,7 @@
 
 #include "base/sha256.h"
 #include "base/str.h"
+#include "core/anon.h"
 #include "core/device.h"
 
 #define SERVICE "service."
@@ -51,7 +52,8 @@ bool state_allowed(const struct core *c, const struct qube *q, const char **ret_
 		*ret_why = "it provides network";
 	else if (has_devices(q))
 		*ret_why = "devices are attached when it boots";
-	else if (q->klass == K_APP && !own && apart(q))
+	/* A clone also gets the time of dom0, exactly: disposables of a Tor pair boot, and move their clocks (docs/tor.md). */
+	else if ((q->klass == K_APP || anon_kind(c, q) != ANON_NONE) && !own && apart(q))
 		*ret_why = "it is a vault or anonymous (set feature fast-start to 1 to do it all the same)";
 	return !*ret_why;
 }

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "core/anon.h"
 #include "core/core.h"
+#include "core/statekey.h"
 
 static int op_plain(void *ctx, struct err *e)
 {
@@ -153,6 +154,7 @@ static void test_tags_follow_the_template(void **state)
 	struct core *c = *state;
 	struct qube *gw = gateway(c, "sys-whonix"), *ws = add(c, "anon-whonix", K_APP, "ws-t"), *other = add(c, "work", K_APP, "deb");
 	struct qube *disp;
+	const char *why;
 
 	commit(c);
 	assert_non_null(strstr(events, "anon-whonix=domain-tag-add:anon-vm;"));
@@ -179,6 +181,8 @@ static void test_tags_follow_the_template(void **state)
 	assert_non_null(kv_get(&disp->tags, "anon-vm"));
 	assert_string_equal(text(c, disp, P_netvm), "sys-whonix");
 	assert_string_equal(text(c, disp, P_default_dispvm), "ws-dvm");
+	assert_false(state_allowed(c, disp, &why));
+	assert_non_null(strstr(why, "anonymous"));
 
 	/* The template becomes one: what rests on it follows at once. */
 	txn_feature(c, qube_find(c, "deb"), ANON_WS_FEATURE, "1");
