@@ -68,6 +68,7 @@ struct agent_options {
 	const char *control;	 /* path of the control socket */
 	const char *wipe_flag;	 /* the clipboard is blanked after a while when this file is there */
 	uint64_t wipe_ms;
+	uint64_t answer_ms;	 /* how long a program may take for its clipboard, or the next piece of it */
 	int bar_fd;		 /* SEQPACKET socket to root, which opens the memory for pixels; -1 */
 	int control_fd;		 /* listening socket for commands; -1 */
 };

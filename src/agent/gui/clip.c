@@ -8,8 +8,7 @@
 #include "base/io.h"
 #include "base/log.h"
 
-#define ANSWER_MS 2000
-#define PIECES_MS 10000 /* for all of them */
+#define PIECES_TIMES 5 /* as long for all of them as for one */
 
 /* Steps of a request. */
 enum { STEP_NONE, STEP_UTF8, STEP_LATIN1, STEP_PIECES };
@@ -82,7 +81,7 @@ void clip_ask(struct agent *a)
 		answer(a, a->clip ? a->clip : (const uint8_t *)"", a->clip_len);
 	} else {
 		convert(a, a->atoms[ATOM_UTF8_STRING], STEP_UTF8);
-		ev_timer_start(a->clip_timer, ANSWER_MS);
+		ev_timer_start(a->clip_timer, a->o.answer_ms);
 	}
 }
 
@@ -124,8 +123,8 @@ void clip_notify(struct agent *a, const xcb_selection_notify_event_t *ev)
 	/* In pieces: the end of the property asks for the first one. */
 	a->clip_step = STEP_PIECES;
 	a->clip_pieces = wr_grow(2 * GUI_CLIPBOARD_MAX + 2);
-	a->clip_until = now_us() / 1000 + PIECES_MS;
-	ev_timer_start(a->clip_timer, ANSWER_MS);
+	a->clip_until = now_us() / 1000 + PIECES_TIMES * a->o.answer_ms;
+	ev_timer_start(a->clip_timer, a->o.answer_ms);
 }
 
 /* The owner writes a piece, we take it away, and that asks for the next; an empty one is the end. Nothing beyond what fits into an answer is kept. */
@@ -155,7 +154,7 @@ void clip_piece(struct agent *a, const xcb_property_notify_event_t *ev)
 		answer(a, a->clip_pieces.buf ? a->clip_pieces.buf : p, a->clip_pieces.len);
 		return;
 	}
-	ev_timer_start(a->clip_timer, now < a->clip_until ? MIN((uint64_t)ANSWER_MS, a->clip_until - now) : 0);
+	ev_timer_start(a->clip_timer, now < a->clip_until ? MIN(a->o.answer_ms, a->clip_until - now) : 0);
 }
 
 void clip_set(struct agent *a, struct rd text)

@@ -11,6 +11,7 @@
 #define EXIT_NO_X 4
 #define WIPE_MS 60000
 #define CONTROL "/run/qubes/gui-agent.sock"
+#define ANSWER_MS 2000
 #define WIPE_FLAG "/run/qubes-service/gui-agent-clipboard-wipe"
 
 void agent_fail(struct agent *a, const char *why)
@@ -69,10 +70,11 @@ static const char usage_text[] =
 	"  --control-fd N    the same, listening already\n"
 	"  --wipe-flag FILE  the clipboard is blanked a minute after a paste while this file is there\n"
 	"  --wipe-ms N       another time than a minute\n"
+	"  --answer-ms N     for the answer of a program that is asked for its clipboard, and for each piece of it (default: 2000)\n"
 	"or: qubes-gui --command LINE   tells the agent that runs here, and prints its answer\n"
 	"    qubes-gui --layout         the same with the monitors on the standard input, a line each: W H X Y [W_MM H_MM]\n";
 
-enum { OPT_BAR = 256, OPT_BAR_FD, OPT_CONTROL, OPT_CONTROL_FD, OPT_WIPE_FLAG, OPT_WIPE_MS, OPT_COMMAND, OPT_LAYOUT };
+enum { OPT_BAR = 256, OPT_BAR_FD, OPT_CONTROL, OPT_CONTROL_FD, OPT_WIPE_FLAG, OPT_WIPE_MS, OPT_ANSWER_MS, OPT_COMMAND, OPT_LAYOUT };
 
 static int number(const char *s, uint64_t max)
 {
@@ -90,6 +92,7 @@ static int parse(struct agent_options *o, int argc, char **argv)
 		{ "control-fd", required_argument, NULL, OPT_CONTROL_FD },
 		{ "wipe-flag", required_argument, NULL, OPT_WIPE_FLAG },
 		{ "wipe-ms", required_argument, NULL, OPT_WIPE_MS },
+		{ "answer-ms", required_argument, NULL, OPT_ANSWER_MS },
 		{ "command", required_argument, NULL, OPT_COMMAND },
 		{ "layout", no_argument, NULL, OPT_LAYOUT },
 		{ "help", no_argument, NULL, 'h' },
@@ -117,6 +120,10 @@ static int parse(struct agent_options *o, int argc, char **argv)
 		case OPT_WIPE_MS:
 			n = number(optarg, 86400000);
 			o->wipe_ms = (uint64_t)MAX(n, 0);
+			break;
+		case OPT_ANSWER_MS:
+			n = number(optarg, 86400000);
+			o->answer_ms = (uint64_t)MAX(n, 0);
 			break;
 		case OPT_COMMAND:
 			exit(control_command(o->control ? o->control : CONTROL, optarg));
@@ -164,7 +171,7 @@ static int start(struct agent *a, struct err *e)
 int main(int argc, char **argv)
 {
 	static struct agent a = {
-		.o = { .bar_fd = -1, .control_fd = -1, .wipe_flag = WIPE_FLAG, .wipe_ms = WIPE_MS },
+		.o = { .bar_fd = -1, .control_fd = -1, .wipe_flag = WIPE_FLAG, .wipe_ms = WIPE_MS, .answer_ms = ANSWER_MS },
 	};
 	struct err e = { 0 };
 	int r;
