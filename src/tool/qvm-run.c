@@ -114,13 +114,22 @@ static int choose_service(struct tool *t, struct run *x, char **cmd)
 	return 0;
 }
 
+/* The service that starts a program of the menu waits for the session by itself, in the same call. */
+static bool waits_itself(const struct run *x)
+{
+	static const char service[] = ":QUBESRPC qubes.StartApp+";
+	const char *at = strchr(x->command, ':');
+
+	return at && str_starts(at, service);
+}
+
 /* Who looks at a screen and takes no output wants a window; it cannot open before there is a session. */
 static int wait_session(struct tool *t, const struct run *x, int null_fd)
 {
 	struct err e = { 0 };
 	int r;
 
-	if (opt_has(t, KEY_NO_GUI) || (!opt_has(t, KEY_GUI) && (!getenv("DISPLAY") || opt_has(t, 'p'))))
+	if (opt_has(t, KEY_NO_GUI) || (!opt_has(t, KEY_GUI) && (!getenv("DISPLAY") || opt_has(t, 'p') || waits_itself(x))))
 		return 0;
 	r = run_session(x->qube, x->user, null_fd, &e);
 	return r < 0 ? tool_fail(t, "%s: %s", x->qube, err_text(&e, r)) : 0;
