@@ -80,7 +80,8 @@ static int forward(void *arg, const struct user *u, const struct qx_command *c, 
 {
 	const struct task *t = arg;
 
-	return t->agent->fork_server ? forward_call(t->agent->fork_server, &t->place, u, c, chan, version) : 0;
+	/* a call that nobody makes has a channel of its own, which no other process could open */
+	return t->agent->fork_server && t->place.port ? forward_call(t->agent->fork_server, &t->place, u, c, chan, version) : 0;
 }
 
 /* Where our services' programs are: where the package has them, or beside this program in a build folder. */
