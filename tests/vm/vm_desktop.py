@@ -108,7 +108,7 @@ def a_program_is_open_before_it_is_asked_for(inst):
         inst.good("qvm-state", "preload", "ahead", "1")
 
         def ready():
-            v = json.loads(inst.good("qvm-state", "--json", "pool").text)[0]["preloaded"]
+            v = [q for p in json.loads(inst.good("qvm-state", "--json", "pool").text) if p["template"] == "ahead" for q in p["preloaded"]]
             return v[0] if v and v[0]["completed"] else None
         q = wait_for(ready, f"a preloaded disposable: {inst.tail('qubesd.out', 2000)}", 900, 0.5)
         equal((q["state"], q["open"]), ("Paused", "debian-xterm"), "it has the program open")
@@ -124,7 +124,8 @@ def a_program_is_open_before_it_is_asked_for(inst):
         desk.screen.key("Return")
         equal(call.wait(DEADLINE), 0, "the call ends with the last window")
         wait_for(lambda: q["name"] not in inst.states(), "the disposable is gone", DEADLINE, 0.1)
-        wait_for(lambda: not any(n.startswith("disp") for n in inst.states()), "no other one", DEADLINE, 0.1)
+        wait_for(lambda: not [n for n in inst.states() if n.startswith("disp") and inst.run("qvm-prefs", n, "template").text.strip() == "ahead"],
+                 "no other one", DEADLINE, 0.5)
         inst.good("qvm-remove", "-f", "ahead")
     finally:
         desk.close()
