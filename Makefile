@@ -7,7 +7,9 @@ BUILD_COV ?= build-cov
 FUZZ_SECONDS ?= 60
 NINJA = ninja -C
 
-.PHONY: all deps build build-asan run check check-quick check-machine bench fuzz coverage deb install clean help
+.PHONY: all deps deps-check deps-machine build build-asan run check check-quick check-machine bench fuzz coverage deb install clean help
+
+.NOTPARALLEL: # ninja does the work in parallel; two apt at a time do not work
 
 all: build
 
@@ -22,6 +24,12 @@ help:
 
 deps:
 	@tools/deps.sh
+
+deps-check:
+	@tools/deps.sh tools/packages.txt tools/packages-check.txt
+
+deps-machine:
+	@tools/deps.sh tools/packages.txt tools/packages-check.txt tools/packages-machine.txt
 
 $(BUILD)/build.ninja: | deps
 	meson setup $(BUILD) -Dwerror=true --prefix=/usr
@@ -42,16 +50,16 @@ build-asan: deps $(BUILD_ASAN)/build.ninja
 run: build
 	@BULKHEAD_BUILD=$(abspath $(BUILD)) tools/tour
 
-check: build build-asan
+check: deps-check build build-asan
 	@tools/run-checks --build $(BUILD) --asan $(BUILD_ASAN) all
 
-check-quick: build
+check-quick: deps-check build
 	@tools/run-checks --build $(BUILD) quick
 
-check-machine: build
+check-machine: deps-machine build
 	@tools/run-checks --build $(BUILD) machine
 
-bench: build
+bench: deps-check build
 	@bench/run --build $(abspath $(BUILD)) --write
 
 fuzz: $(BUILD_FUZZ)/build.ninja
