@@ -8,7 +8,7 @@
 
 #include "core/core.h"
 
-#define STATE_CONTRACT 1 /* raise it whenever what a source does or what a clone expects changes */
+#define STATE_CONTRACT 2 /* raise it whenever what a source does or what a clone expects changes */
 #define STATE_KEY_LEN 32
 #define STATE_SERVICES_MAX 400
 #define STATE_TEXT_MAX 4096

@@ -112,6 +112,13 @@ def a_paused_clone_answers_after_it_goes_on(inst):
 
 
 @suite.test
+def the_system_goes_on(inst):
+    """Root's programs waited while the clone woke (SCHED_IDLE is 5); a few seconds later they are as they were. Such priorities need a kernel without automatic groups."""
+    wait_for(lambda: inst.sh("clone5", "cut -d' ' -f41 /proc/1/stat", user="root", timeout=300).text.strip() == "0", "systemd goes on", 300, 1)
+    equal(inst.sh("clone5", "cat /proc/sys/kernel/sched_autogroup_enabled", user="root", timeout=300).text.strip(), "0", "automatic groups")
+
+
+@suite.test
 def killing_leaves_nothing(inst):
     """A clone hangs on its linkd like any qube; the state and its other clones go on without it."""
     for role in ("linkd", "qemu-system-x86_64"):

@@ -57,23 +57,15 @@ static int set_text(const char *path, const char *text, struct err *e)
 		return 0;
 	if (fs_read(AT_FDCWD, path, 1 << 16, &old, NULL, NULL) == 0 && streq(old, text))
 		return 0;
-	return text_write(path, text, 0644, e);
+	return text_put(path, text, 0644, e);
 }
 
-int early_hostname(struct early *q, struct err *e)
+int names_put(const char *name, struct err *e)
 {
 	_cleanup_free_ char *hosts = NULL;
-	char name[65], line[70];
-	int r = early_read(q, "/name", name, sizeof name, e);
+	char line[70];
+	int r;
 
-	if (r < 0)
-		return r == -ENOENT ? err_set(e, ENOENT, "QubesDB has no /name") : r;
-	if (!ch_alnum(name[0]) || !str_chars(name, "-_."))
-		return err_set(e, EINVAL, "/name is not a host name");
-	if (early_protected("/etc/hostname"))
-		return 0;
-	if (sethostname(name, strlen(name)) < 0)
-		return err_errno(e, errno, "setting the host name");
 	if (str_printf(line, sizeof line, "%s\n", name) < 0)
 		return err_set(e, ENAMETOOLONG, "host name");
 	r = set_text("/etc/hostname", line, e);
@@ -84,7 +76,23 @@ int early_hostname(struct early *q, struct err *e)
 
 	_cleanup_free_ char *text = hosts_update(hosts, name);
 
-	return text ? text_write("/etc/hosts", text, 0644, e) : 0;
+	return text ? text_put("/etc/hosts", text, 0644, e) : 0;
+}
+
+int early_hostname(struct early *q, struct err *e)
+{
+	char name[65];
+	int r = early_read(q, "/name", name, sizeof name, e);
+
+	if (r < 0)
+		return r == -ENOENT ? err_set(e, ENOENT, "QubesDB has no /name") : r;
+	if (!ch_alnum(name[0]) || !str_chars(name, "-_."))
+		return err_set(e, EINVAL, "/name is not a host name");
+	if (early_protected("/etc/hostname"))
+		return 0;
+	if (sethostname(name, strlen(name)) < 0)
+		return err_errno(e, errno, "setting the host name");
+	return names_put(name, e);
 }
 
 bool timezone_ok(const char *tz)

@@ -87,6 +87,8 @@ int early_basics(struct err *e);
 
 /* config.c */
 int early_hostname(struct early *q, struct err *e);
+/* names_put writes the files that hold the qube's name. */
+int names_put(const char *name, struct err *e);
 int early_timezone(struct early *q, struct err *e);
 int early_random_seed(struct early *q, struct err *e);
 int early_rc_local(struct early *q, struct err *e);
@@ -143,9 +145,11 @@ int copy_any(const char *src, const char *dst, struct err *e);
 int copy_data(int from, int to, uint64_t size, struct err *e);
 /* mem_zero is true when all n bytes are zero. */
 bool mem_zero(const uint8_t *p, size_t n);
-/* touch makes an empty file; text_write replaces a small file that need not survive a power cut. */
+/* touch makes an empty file; text_write replaces a small file that need not survive a power cut. text_put does so within the blocks that the file has:
+   ext4 finds new ones at once for a file that is emptied and written, which costs a clone more than all else about its name. */
 int touch(const char *path, struct err *e);
 int text_write(const char *path, const char *text, mode_t mode, struct err *e);
+int text_put(const char *path, const char *text, mode_t mode, struct err *e);
 /* id_lookup finds a name in /etc/passwd or /etc/group without libc's name services. For passwd
    *ret_gid is the primary group. */
 int id_lookup(const char *file, const char *name, unsigned *ret_id, unsigned *ret_gid);

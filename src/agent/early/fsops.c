@@ -33,6 +33,21 @@ int text_write(const char *path, const char *text, mode_t mode, struct err *e)
 	return r < 0 ? err_errno(e, -r, "writing %s", path) : 0;
 }
 
+int text_put(const char *path, const char *text, mode_t mode, struct err *e)
+{
+	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+	size_t n = strlen(text);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, errno, "opening %s", path);
+	r = write_full(fd, text, n);
+	if (r < 0)
+		return err_errno(e, -r, "writing %s", path);
+	return st.st_size > (off_t)n && ftruncate(fd, (off_t)n) < 0 ? err_errno(e, errno, "cutting %s", path) : 0;
+}
+
 int touch(const char *path, struct err *e)
 {
 	return text_write(path, "", 0644, e);

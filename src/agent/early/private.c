@@ -21,13 +21,14 @@
 
 #define PRIVATE_DEV "/dev/xvdb"
 #define ZERO_CHECK_BYTES (10u << 20)
+#define ZERO_CHECK_THROWN_AWAY (1u << 20) /* what is written to it is a layer that is thrown away; signatures of all file systems are in here */
 #define CHUNK (256u << 10)
 #define SECTOR_MAX 4096u
 #define GROW_BYTES (128u << 20) /* less than a block group is not worth a resize */
 
-/* all_zero reads the first 10 MiB; a volume with zeros there holds no file system. Past the page cache, which would grow by as much: in a
+/* all_zero reads the first bytes; a volume with zeros there holds no file system. Past the page cache, which would grow by as much: in a
    clone of a saved state each page of that is memory of its own. */
-static int all_zero(struct err *e)
+static int all_zero(size_t bytes, struct err *e)
 {
 	_cleanup_fd_ int fd = open(PRIVATE_DEV, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	_cleanup_free_ uint8_t *buf = aligned_alloc(SECTOR_MAX, CHUNK);
@@ -36,7 +37,7 @@ static int all_zero(struct err *e)
 		return err_errno(e, errno, "opening " PRIVATE_DEV);
 	if (!buf)
 		return err_set(e, ENOMEM, "out of memory");
-	for (size_t done = 0; done < ZERO_CHECK_BYTES;) {
+	for (size_t done = 0; done < bytes;) {
 		ssize_t n = read_full(fd, buf, CHUNK);
 
 		if (n < 0)
@@ -115,7 +116,7 @@ static int examine(const struct early *q, const char **ret_fs, bool *ret_grow, s
 	if (r != -ENODATA)
 		return r;
 	fd_closep(&fd);
-	r = all_zero(e);
+	r = all_zero(q->disposable ? ZERO_CHECK_THROWN_AWAY : ZERO_CHECK_BYTES, e);
 	if (r < 0)
 		return r;
 	if (r == 0) {
@@ -134,7 +135,8 @@ static int mount_private(const char *fs, struct err *e)
 	int code = EINVAL;
 
 	for (const char *const *t = fs ? known : others; *t; t++) {
-		if (mount(PRIVATE_DEV, RW, *t, MS_NOSUID | MS_NODEV | MS_NOATIME, "discard") == 0)
+		/* Tables of inodes that were never used stay holes: ext4 would write zeros over them in the background, into an image that is sparse. */
+		if (mount(PRIVATE_DEV, RW, *t, MS_NOSUID | MS_NODEV | MS_NOATIME, streq(*t, "ext4") ? "discard,noinit_itable" : "discard") == 0)
 			return 0;
 		code = errno;
 	}

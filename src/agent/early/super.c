@@ -8,13 +8,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "agent/early/calm.h"
 #include "agent/early/early.h"
 #include "base/fsx.h"
 #include "base/io.h"
@@ -28,7 +28,7 @@
 #define RESTART_DELAY_US 500000
 #define RESTART_DELAY_MAX_US 30000000
 #define HEALTHY_US 60000000
-#define WAKING_NICE (-15)
+#define CALM_US 5000000 /* from a clone's identity on */
 #define NOTIFY_PATH "/run/bulkhead/notify"
 /* How long pid 1 waits for the host to take up the control channel: systemd's start would only
    slow the first call down. */
@@ -154,6 +154,8 @@ static void notify_drain(int fd)
 		;
 }
 
+static bool networked; /* by QubesDB, when it was last read */
+
 /* configure runs every part even when one before it failed, except that nothing is mounted when
    the class of the qube is unknown. */
 int early_configure(bool again)
@@ -167,10 +169,12 @@ int early_configure(bool again)
 	};
 	struct early q = { .db = { .fd = -1 }, .again = again };
 	struct err e = { 0 };
+	char ip[64];
 	int r = qdbc_open_wait(&q.db, QDB_SOCKET, READY_TIMEOUT_MS, &e), failed = 0;
 
 	if (r >= 0)
 		r = early_load(&q, &e);
+	networked = r >= 0 && early_read(&q, "/qubes-ip", ip, sizeof ip, NULL) == 0;
 	if (r >= 0 && again)
 		r = early_forget(&e);
 	if (r >= 0)
@@ -213,9 +217,10 @@ static void ended(struct daemon *d)
 	d->delay_us = MIN(2 * d->delay_us, (uint64_t)RESTART_DELAY_MAX_US);
 }
 
-static int next_timeout(void)
+/* also: another moment to wake up at, 0 = none */
+static int next_timeout(uint64_t also)
 {
-	uint64_t now = now_us(), best = UINT64_MAX;
+	uint64_t now = now_us(), best = also ? also : UINT64_MAX;
 
 	for (size_t i = 0; i < D_N; i++)
 		if (daemons[i].restart_at_us)
@@ -250,6 +255,8 @@ struct source {
 	struct source_args args;
 	bool system_ready, warmed, said_ready, done;
 	int watch; /* inotify on /run/bulkhead; -1 */
+	struct calm calm;
+	uint64_t calm_until_us; /* 0 = not known yet, or over */
 	struct proc post; /* the start scripts of a clone */
 };
 
@@ -270,6 +277,24 @@ static void source_system_ready(struct source *s)
 	s->warmed = true;
 }
 
+/* A qube is mostly woken for a call. Until it was answered, what wakes up with it waits. */
+static void others_wait(struct source *s)
+{
+	pid_t ours[D_N];
+	size_t n = 0;
+
+	for (size_t i = 0; i < D_N; i++)
+		if (daemons[i].proc.pid > 0)
+			ours[n++] = daemons[i].proc.pid;
+	calm_begin(&s->calm, ours, n);
+}
+
+static void others_go(struct source *s)
+{
+	calm_end(&s->calm);
+	s->calm_until_us = 0;
+}
+
 static void source_poll(struct source *s)
 {
 	char events[4096];
@@ -284,6 +309,7 @@ static void source_poll(struct source *s)
 	if (!s->warmed)
 		return;
 	s->said_ready = true;
+	others_wait(s);
 	tell_agentd(AGENTD_READY);
 }
 
@@ -310,17 +336,6 @@ static void on_post(struct source *s)
 	s->post = PROC_INIT;
 }
 
-/* A qube is mostly woken for a call. Until it can be answered, what wakes up with it (systemd, for which time has jumped) waits. */
-static void hurry(bool on)
-{
-	const int nice = on ? WAKING_NICE : 0;
-
-	(void)setpriority(PRIO_PROCESS, 0, nice);
-	for (size_t i = 0; i < D_N; i++)
-		if (daemons[i].proc.pid > 0)
-			(void)setpriority(PRIO_PROCESS, (id_t)daemons[i].proc.pid, nice);
-}
-
 static void on_control(struct source *s)
 {
 	char what;
@@ -330,16 +345,17 @@ static void on_control(struct source *s)
 		fd_closep(&daemons[D_AGENTD].control);
 	if (n != 1 || what != AGENTD_WOKEN || !s->args.on || s->done)
 		return;
-	hurry(true);
 	/* Without an identity this machine is nobody's: the host will notice that it does not answer, and boot another one. */
 	if (early_configure(true) == 2) {
-		hurry(false);
+		others_go(s);
 		return;
 	}
 	s->done = true;
 	daemons[D_AGENTD].arg2 = NULL;
 	tell_agentd(AGENTD_CONFIGURED);
-	hurry(false);
+	s->calm_until_us = now_us() + CALM_US;
+	if (networked)
+		calm_network(&s->calm);
 	if (early_post_wanted())
 		run_post(s);
 }
@@ -387,7 +403,7 @@ static int watch(int sigfd, int notify, struct source *source)
 		p[D_N + 3] = (struct pollfd){ .fd = daemons[D_AGENTD].control, .events = POLLIN };
 		p[D_N + 4] = (struct pollfd){ .fd = source->watch, .events = POLLIN };
 		p[D_N + 5] = (struct pollfd){ .fd = source->post.pidfd, .events = POLLIN };
-		if (poll(p, D_N + 6, next_timeout()) < 0 && errno != EINTR)
+		if (poll(p, D_N + 6, next_timeout(source->calm_until_us)) < 0 && errno != EINTR)
 			return 1;
 		if (p[D_N + 2].revents)
 			console_event(&console);
@@ -402,6 +418,8 @@ static int watch(int sigfd, int notify, struct source *source)
 			if (p[i + 1].revents)
 				ended(&daemons[i]);
 		restart_due();
+		if (source->calm_until_us && now_us() >= source->calm_until_us)
+			others_go(source);
 	}
 	for (size_t i = D_N; i-- > 0;)
 		proc_fini(&daemons[i].proc);

@@ -27,7 +27,7 @@
 #define CONNECT_TIMEOUT_MS 120000
 #define HELLO_TIMEOUT_MS 120000
 /* The next waiting process is made when a call ends, or this long after its start: not while the call is being started. */
-#define SPARE_DELAY_MS 10
+#define SPARE_DELAY_MS 100
 /* In place of a message's type: a call by calls_warm. */
 #define WARM_TYPE 0u
 

@@ -96,7 +96,7 @@ static void kernel(struct vmm_args *a, const struct vm_spec *s, const struct vmm
 	/* panic=1: a kernel that gave up restarts, which with -no-reboot ends the machine instead of burning a processor. */
 	opt(a, "-append", "root=/dev/mapper/dmroot console=ttyS0 quiet panic=1 systemd.machine_id=%s%s%s%s%s%s", id,
 	    p->accel == ACCEL_TCG ? " cryptomgr.notests noreplace-smp" : "", s->debug ? " bulkhead.debug" : "",
-	    s->start == VM_START_SOURCE ? " bulkhead.state" : "",
+	    s->start == VM_START_SOURCE ? " bulkhead.state noautogroup" : "",
 	    s->kernelopts[0] ? " " : "", s->kernelopts);
 }
 

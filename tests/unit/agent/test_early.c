@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Early configuration: bind-dirs files, persist entries, ext4 superblock, QubesDB header, hosts, time zone, base64, copies. */
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +12,10 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "agent/early/bindconf.h"
+#include "agent/early/calm.h"
 #include "agent/early/early.h"
 #include "agent/early/ext4.h"
 #include "base/fsx.h"
@@ -253,6 +256,100 @@ static void test_copy(void **state)
 	assert_int_equal(fs_rm_rf(AT_FDCWD, dir, &e), 0);
 }
 
+/* The file keeps its blocks, and of a longer one nothing stays. */
+static void test_text_put(void **state)
+{
+	char path[] = "/tmp/bulkhead-put-XXXXXX";
+	struct err e = { 0 };
+	struct stat before, after;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(text_put(path, "a long name\n", 0644, &e), 0);
+	assert_int_equal(text_put(path, "short\n", 0644, &e), 0);
+	_cleanup_free_ char *text = NULL;
+	assert_int_equal(fs_read(AT_FDCWD, path, 100, &text, NULL, &e), 0);
+	assert_string_equal(text, "short\n");
+	assert_int_equal(text_put(path, "longer again\n", 0644, &e), 0);
+	free(STEAL_PTR(text));
+	assert_int_equal(fs_read(AT_FDCWD, path, 100, &text, NULL, &e), 0);
+	assert_string_equal(text, "longer again\n");
+	assert_int_equal(stat(path, &after), 0);
+	assert_true(before.st_ino == after.st_ino);
+	unlink(path);
+	assert_int_equal(text_put(path, "new\n", 0644, &e), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_true(text_put("/nowhere/at/all", "x", 0644, &e) < 0);
+}
+
+static pid_t parent_in(const char *text)
+{
+	return calm_parent(rd_mem(text, strlen(text)));
+}
+
+static void test_calm_parent(void **state)
+{
+	assert_int_equal(parent_in("109 (systemd-journal) S 1 109 109 0 -1 4194560"), 1);
+	assert_int_equal(parent_in("7 (a) S 5 ) R 42 7 7"), 42); /* a name may hold anything */
+	assert_int_equal(parent_in("7 (a) S 0 7"), 0);
+	assert_int_equal(parent_in("7 (a) S -1 7"), 0);
+	assert_int_equal(parent_in("7 (a) S 12"), 0);
+	assert_int_equal(parent_in("7 (a)"), 0);
+	assert_int_equal(parent_in("7 a S 12 7"), 0);
+	assert_int_equal(parent_in(""), 0);
+}
+
+/* Who was made to wait is let go; the caller itself, who was named and their children never wait. */
+static void test_calm(void **state)
+{
+	struct calm c = { .n = 0 };
+	const struct sched_param p = { .sched_priority = 0 };
+	int fds[2], up[2];
+	pid_t pid, below = 0;
+	char byte;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pipe(up), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		/* what calm_begin does, to this child alone: nothing else of the machine that runs the test may be touched */
+		if (sched_setscheduler(0, SCHED_IDLE, &p) < 0)
+			_exit(2);
+		below = fork();
+		if (below == 0)
+			below = fork();
+		close(fds[1]);
+		if (write(up[1], &below, sizeof below) != sizeof below)
+			_exit(4);
+		byte = (char)read(fds[0], &byte, 1);
+		while (waitpid(-1, NULL, 0) > 0)
+			;
+		_exit(byte);
+	}
+	close(fds[0]);
+	c.pids[c.n++] = pid;
+	/* of all three: the child's child, its child, and 0 */
+	pid_t said[3];
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(read(up[0], &said[i], sizeof said[i]), (ssize_t)sizeof said[i]);
+	close(up[0]);
+	close(up[1]);
+	calm_end(&c);
+	assert_int_equal(sched_getscheduler(pid), SCHED_OTHER);
+	for (int i = 0; i < 3; i++)
+		assert_true(said[i] == 0 || sched_getscheduler(said[i]) == SCHED_OTHER);
+	assert_int_equal(c.n, 0);
+	/* a program that chose it by itself keeps it */
+	assert_int_equal(sched_setscheduler(pid, SCHED_IDLE, &p), 0);
+	calm_end(&c);
+	assert_int_equal(sched_getscheduler(pid), SCHED_IDLE);
+	close(fds[1]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void test_id(void **state)
 {
 	char path[] = "/tmp/bulkhead-id-XXXXXX";
@@ -366,6 +463,7 @@ int main(void)
 		cmocka_unit_test(test_hosts),	 cmocka_unit_test(test_names),	     cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_copy),	 cmocka_unit_test(test_id),
 		cmocka_unit_test(test_copy_data), cmocka_unit_test(test_mem_zero),
+		cmocka_unit_test(test_text_put), cmocka_unit_test(test_calm_parent), cmocka_unit_test(test_calm),
 		cmocka_unit_test(test_database),
 	};
 
