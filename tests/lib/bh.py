@@ -22,12 +22,15 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 def own_tmp():
     """All temporary files of a test lie in one directory that goes with it, whatever becomes of the test; tools/run-checks gives it one. Its name is short: a
     socket's path has at most 107 bytes, and many lie below."""
-    if os.environ.get("BULKHEAD_SUITE_TMP"):
+    path, owner = os.environ.get("BULKHEAD_SUITE_TMP"), os.getpid()
+    # A test that begins anew in another namespace (exec) is still the one that made it.
+    if path and os.environ.get("BULKHEAD_SUITE_OWNER") != str(owner):
         return
-    path, owner = tempfile.mkdtemp(prefix="bh-", dir="/tmp"), os.getpid()
-    os.chmod(path, 0o1777)
+    if not path:
+        path = tempfile.mkdtemp(prefix="bh-", dir="/tmp")
+        os.chmod(path, 0o1777)
+        os.environ["BULKHEAD_SUITE_TMP"], os.environ["BULKHEAD_SUITE_OWNER"] = path, str(owner)
     os.environ["TMPDIR"] = tempfile.tempdir = path
-    os.environ["BULKHEAD_SUITE_TMP"] = path
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(path, ignore_errors=True))
 
 
