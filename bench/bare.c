@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -63,4 +64,24 @@ int bare_start(struct proc *ret, const char *path, enum bare_kind kind)
 	if (r == 0 && read(in, &byte, 1) < 0)
 		r = -errno;
 	return r;
+}
+
+int one_cpu(pid_t pid, bool on)
+{
+	static cpu_set_t before;
+	static bool known;
+	cpu_set_t set;
+	int cpu = 0;
+
+	if (!known && sched_getaffinity(0, sizeof before, &before) < 0)
+		return -errno;
+	known = true;
+	set = before;
+	if (on) {
+		while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &before))
+			cpu++;
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+	}
+	return sched_setaffinity(0, sizeof set, &set) < 0 || sched_setaffinity(pid, sizeof set, &set) < 0 ? -errno : 0;
 }

@@ -12,5 +12,8 @@ enum bare_kind { BARE_POLICY, BARE_ADMIN };
 int bare_start(struct proc *ret, const char *path, enum bare_kind kind);
 /* bare_main is called first of all in main: it serves, and does not come back, when the program was started so. */
 void bare_main(int argc, char **argv);
+/* one_cpu keeps this process and the process pid on the first processor that this one may use, so that a figure has no wake-up of another processor in it (on a virtual
+   machine those alone can take 30 us each); 0 lets both run everywhere again. -errno. */
+int one_cpu(pid_t pid, bool on);
 
 #endif

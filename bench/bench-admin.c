@@ -199,6 +199,18 @@ static void measure_floor(void)
 	figure("admin-floor", v, CALLS, "ms");
 }
 
+/* property.Get without a wake-up of another processor. */
+static void measure_one_cpu(void)
+{
+	pid_t pid = (pid_t)strtol(core_pid, NULL, 10);
+
+	if (pid <= 0 || one_cpu(pid, true) < 0)
+		die("one processor");
+	measure("admin-property-get-one-cpu", CALLS, "qubesd.sock", "admin.vm.property.Get", "memory", "qube-100", false);
+	if (one_cpu(pid, false) < 0)
+		die("all processors");
+}
+
 /* Makes qubes number from to to-1. */
 static void fill(size_t from, size_t to)
 {
@@ -399,6 +411,7 @@ int main(int argc, char **argv)
 	measure("admin-vm-list-200", CALLS, "qubesd.sock", "admin.vm.List", NULL, "dom0", false);
 	measure("admin-property-get", CALLS, "qubesd.sock", "admin.vm.property.Get", "memory", "qube-100", false);
 	measure_floor();
+	measure_one_cpu();
 	measure("admin-property-getall", CALLS, "qubesd.sock", "admin.vm.property.GetAll", NULL, "qube-100", false);
 	measure("admin-property-set", WRITES, "qubesd.sock", "admin.vm.property.Set", "label", "qube-100", true);
 	sysinfo("admin-systeminfo-changed");

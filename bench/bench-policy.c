@@ -153,8 +153,13 @@ static void bench_socket(struct rig *g)
 
 	must(bare_start(&bare, path, BARE_POLICY), "socket");
 	ask_socket("policy-socket-floor", path, "the same exchange with a server that does nothing");
-	proc_fini(&bare);
 	ask_socket("policy-socket", g->sock, NULL);
+	must(one_cpu(bare.pid, true), "one processor");
+	ask_socket("policy-socket-floor-one-cpu", path, "both on one processor");
+	proc_fini(&bare);
+	must(one_cpu(g->proc.pid, true), "one processor");
+	ask_socket("policy-socket-one-cpu", g->sock, "client and policyd on one processor: no wake-up of another one in it");
+	must(one_cpu(g->proc.pid, false), "all processors");
 }
 
 static void bench_rss(struct rig *g)
