@@ -71,6 +71,17 @@ def a_qube_without_a_netvm_has_no_device(inst):
 
 
 @suite.test
+def updates_of_templates(inst):
+    """A NetVM answers qubes.UpdatesProxy, as a service that starts with the call; what is no package mirror it refuses. An app qube may not even ask."""
+    def answer():
+        r = inst.run("qvm-run", "-p", "--no-gui", "--service", "net1", "qubes.UpdatesProxy", stdin=b"GET http://not-a-mirror.invalid/x HTTP/1.1\r\nHost: x\r\n\r\n", timeout=300)
+        return r.text
+    wait_for(lambda: "HTTP/1.1 403" in answer(), "the proxy of net1", WAIT)
+    r = inst.sh("alpha", "qrexec-client-vm net1 qubes.UpdatesProxy </dev/null", user="root", ok=False)
+    check(r.rc != 0, "an app qube was let through")
+
+
+@suite.test
 def plugged_while_it_runs(inst):
     inst.good("qvm-prefs", "alpha", "netvm", "fw1")
     linked(inst, "alpha")
