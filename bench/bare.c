@@ -71,14 +71,14 @@ int one_cpu(pid_t pid, bool on)
 	static cpu_set_t before;
 	static bool known;
 	cpu_set_t set;
-	int cpu = 0;
+	size_t cpu = 0;
 
 	if (!known && sched_getaffinity(0, sizeof before, &before) < 0)
 		return -errno;
 	known = true;
 	set = before;
 	if (on) {
-		while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &before))
+		while (cpu + 1 < CPU_SETSIZE && !CPU_ISSET(cpu, &before))
 			cpu++;
 		CPU_ZERO(&set);
 		CPU_SET(cpu, &set);
