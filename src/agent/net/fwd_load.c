@@ -3,8 +3,8 @@
 #include "agent/net/fwd.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
+#include "agent/net/feed.h"
 #include "base/fsx.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -15,20 +15,8 @@
 int fwd_run_nft(const struct fwd *f, struct wr *text, struct err *e)
 {
 	const char *const argv[] = { "nft", "-f", "-", NULL };
-	struct proc_spec s = { .path = f->nft, .argv = argv, .keep_stderr = true };
-	_cleanup_fd_ int fd = memfd_create("rules", MFD_CLOEXEC);
-	int r;
 
-	if (!wr_ok(text))
-		return err_set(e, EINVAL, "rules that cannot be written down");
-	if (fd < 0)
-		return err_errno(e, errno, "memfd_create");
-	r = write_full(fd, text->buf, text->len);
-	if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)
-		return err_errno(e, r < 0 ? -r : errno, "writing the rules");
-	s.fds[s.n_fds].fd = fd;
-	s.fds[s.n_fds++].as = 0;
-	return proc_run(&s, e);
+	return net_feed(f->nft, argv, text, false, e);
 }
 
 static size_t nameservers(const struct fwd *f, bool v6, char out[NFT_NAMESERVERS][NFT_ADDR_CAP])

@@ -2,8 +2,8 @@
 /* Programs and files by which netd changes the kernel's settings. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 
+#include "agent/net/feed.h"
 #include "agent/net/netd.h"
 #include "agent/net/nfttor.h"
 #include "base/fsx.h"
@@ -12,39 +12,18 @@
 #include "base/proc.h"
 #include "base/str.h"
 
-/* Runs a program with text as its standard input. */
-static int feed(const char *path, const char *const *argv, struct wr *text, struct err *e)
-{
-	struct proc_spec s = { .path = path, .argv = argv, .keep_stderr = true };
-	_cleanup_fd_ int fd = memfd_create("text", MFD_CLOEXEC);
-	int r;
-
-	if (!wr_ok(text))
-		return err_set(e, EINVAL, "values that cannot be written down");
-	if (text->len == 0)
-		return 0;
-	if (fd < 0)
-		return err_errno(e, errno, "memfd_create");
-	r = write_full(fd, text->buf, text->len);
-	if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)
-		return err_errno(e, r < 0 ? -r : errno, "writing the text");
-	s.fds[s.n_fds].fd = fd;
-	s.fds[s.n_fds++].as = 0;
-	return proc_run(&s, e);
-}
-
 int netd_nft(const struct netd *d, struct wr *text, struct err *e)
 {
 	const char *const argv[] = { "nft", "-f", "-", NULL };
 
-	return feed(d->nft, argv, text, e);
+	return net_feed(d->nft, argv, text, false, e);
 }
 
 int netd_ip(const struct netd *d, struct wr *text, struct err *e)
 {
 	const char *const argv[] = { "ip", "-batch", "-", NULL };
 
-	return feed(d->ip, argv, text, e);
+	return net_feed(d->ip, argv, text, false, e);
 }
 
 int netd_base(struct netd *d, struct err *e)

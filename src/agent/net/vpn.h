@@ -69,8 +69,7 @@ const char *vpn_state_word(enum vpn_state s);
 size_t vpn_ends(const struct vpn_conf *c);
 const struct vpn_end *vpn_end(const struct vpn_conf *c, size_t i);
 
-/* vpn_run.c: programs, with text as their input; quiet: what they complain of is not logged. 0 or -errno with text. */
-int vpn_feed(const char *path, const char *const *argv, struct wr *text, bool quiet, struct err *e);
+/* vpn_run.c: programs, with text as their input (feed.h). 0 or -errno with text. */
 int vpn_nft(struct wr *text, struct err *e);
 /* force: goes on after an error; v6: of names without a family */
 int vpn_ip(struct wr *text, bool force, bool v6, struct err *e);

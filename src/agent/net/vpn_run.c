@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
+#include "agent/net/feed.h"
 #include "agent/net/netd.h"
 #include "agent/net/vpn.h"
 #include "base/fsx.h"
@@ -12,27 +12,9 @@
 #include "base/log.h"
 #include "base/str.h"
 
-int vpn_feed(const char *path, const char *const *argv, struct wr *text, bool quiet, struct err *e)
-{
-	struct proc_spec s = { .path = path, .argv = argv, .keep_stderr = !quiet };
-	_cleanup_fd_ int fd = memfd_create("text", MFD_CLOEXEC);
-	int r;
-
-	if (!wr_ok(text))
-		return err_set(e, EINVAL, "values that cannot be written down");
-	if (fd < 0)
-		return err_errno(e, errno, "memfd_create");
-	r = write_full(fd, text->buf, text->len);
-	if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)
-		return err_errno(e, r < 0 ? -r : errno, "writing the text");
-	s.fds[s.n_fds].fd = fd;
-	s.fds[s.n_fds++].as = 0;
-	return proc_run(&s, e);
-}
-
 int vpn_nft(struct wr *text, struct err *e)
 {
-	return vpn_feed("/usr/sbin/nft", (const char *const[]){ "nft", "-f", "-", NULL }, text, false, e);
+	return net_feed("/usr/sbin/nft", (const char *const[]){ "nft", "-f", "-", NULL }, text, false, e);
 }
 
 int vpn_ip(struct wr *text, bool force, bool v6, struct err *e)
@@ -46,7 +28,7 @@ int vpn_ip(struct wr *text, bool force, bool v6, struct err *e)
 		argv[n++] = "-force";
 	argv[n++] = "-batch";
 	argv[n] = "-";
-	return vpn_feed("/usr/sbin/ip", argv, text, force, e);
+	return net_feed("/usr/sbin/ip", argv, text, force, e);
 }
 
 void vpn_resolv(const struct vpnd *d, const char dns[][VPN_ADDR_CAP], size_t n)

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "agent/net/feed.h"
 #include "agent/net/vpn.h"
 #include "base/fsx.h"
 #include "base/io.h"
@@ -142,7 +143,7 @@ static int configure_wg(struct vpnd *d, struct err *e)
 	int r;
 
 	vpn_wg_text(&w, &d->conf, d->target, d->n_targets);
-	r = vpn_feed(WG, (const char *const[]){ "wg", "setconf", VPN_IF, "/dev/stdin", NULL }, &w, false, e);
+	r = net_feed(WG, (const char *const[]){ "wg", "setconf", VPN_IF, "/dev/stdin", NULL }, &w, false, e);
 	explicit_bzero(w.buf, w.len);
 	if (r < 0)
 		return r;
